@@ -1,0 +1,83 @@
+"""What all commands share: parser, logging, and the only translator from errors to exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from beeflow import __version__, config
+from beeflow.errors import BeeError
+
+EXIT_BUG = 70
+EXIT_INTERRUPT = 130
+EXIT_PIPE = 141
+
+Main = Callable[[Sequence[str]], int]
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """The module docstring as it is written, and short option columns."""
+
+
+def parser(prog: str, doc: str | None, **kwargs: Any) -> argparse.ArgumentParser:
+    """Make a command's parser; its module docstring is the --help."""
+    made = argparse.ArgumentParser(
+        prog=prog, description=doc, formatter_class=_Formatter, allow_abbrev=False, **kwargs
+    )
+    made.add_argument("-v", "--verbose", action="count", default=0, help="say what is done, and on which Slurm")
+    made.add_argument("--version", action="version", version=f"beeflow {__version__}")
+    return made
+
+
+def start_logging(verbose: int) -> None:
+    """Send the program's log to stderr: warnings, with -v what it does, with -vv everything."""
+    logging.basicConfig(
+        level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)],
+        format="%(levelname)s: %(message)s" if verbose < 2 else "%(asctime)s %(name)s %(levelname)s: %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+
+
+def load_config(env: Mapping[str, str] | None = None) -> config.Config:
+    """Read bee.conf as this process's environment says."""
+    return config.load(os.environ if env is None else env)
+
+
+def error(text: str) -> None:
+    """Tell the user, on stderr, what went wrong."""
+    print(f"error: {text}", file=sys.stderr)
+
+
+def guarded(main: Main, argv: Sequence[str]) -> int:
+    """Run a command; an expected error becomes its message and exit code, anything else is a bug."""
+    try:
+        code = main(argv)
+        sys.stdout.flush()
+    except BeeError as failure:
+        error(str(failure))
+        return failure.exit_code
+    except KeyboardInterrupt:
+        error("interrupted")
+        return EXIT_INTERRUPT
+    except BrokenPipeError:
+        # The reader of our output went away (| head): not an error of ours.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except Exception:
+        traceback.print_exc()
+        error("this is a bug in beeflow; please report the lines above")
+        return EXIT_BUG
+    return code
+
+
+def run(main: Main) -> NoReturn:
+    """Run a command as the program that it is."""
+    sys.exit(guarded(main, sys.argv[1:]))
