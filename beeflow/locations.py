@@ -1,0 +1,72 @@
+"""File and Directory objects inside CWL values: where they are.
+
+A location of ours is either a file:// URI, or a path relative to the workflow directory, so that an archive
+can be unpacked anywhere. "_:" begins the location of a literal, which is nowhere.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+Entry = dict[str, Any]
+
+
+def entries(value: Any) -> Iterator[Entry]:
+    """Yield every File and Directory object in a value, also those in secondaryFiles and listings."""
+    if isinstance(value, dict):
+        if value.get("class") in ("File", "Directory"):
+            yield value
+        for inner in list(value.values()):
+            yield from entries(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from entries(inner)
+
+
+def to_uri(path: Path) -> str:
+    """Write an absolute path as a file URI."""
+    return f"file://{urllib.parse.quote(str(path))}"
+
+
+def to_path(location: str) -> Path | None:
+    """Read the path of a file URI; None for anything else."""
+    if not location.startswith("file://"):
+        return None
+    return Path(urllib.parse.unquote(location[len("file://") :].partition("#")[0]))
+
+
+def is_relative(location: str) -> bool:
+    """True when a location is a path inside the workflow directory."""
+    return not location.startswith("_:") and ":" not in location.split("/")[0] and not location.startswith("/")
+
+
+def copied(value: Any) -> Any:
+    """Copy a JSON value."""
+    if isinstance(value, dict):
+        return {key: copied(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [copied(inner) for inner in value]
+    return value
+
+
+def rewritten(value: Any, rewrite: Callable[[str], str]) -> Any:
+    """Copy a value with every location rewritten."""
+    result = copied(value)
+    for entry in entries(result):
+        if isinstance(entry.get("location"), str):
+            entry["location"] = rewrite(entry["location"])
+    return result
+
+
+def absolute(value: Any, root: Path) -> Any:
+    """Copy a value, locations inside the workflow directory made file URIs."""
+    return rewritten(value, lambda each: to_uri(root / urllib.parse.unquote(each)) if is_relative(each) else each)
+
+
+def relative(value: Any, root: Path) -> Any:
+    """Copy a value, locations inside the workflow directory made relative to it."""
+    prefix = to_uri(root) + "/"
+    return rewritten(value, lambda each: each[len(prefix) :] if each.startswith(prefix) else each)
