@@ -5,12 +5,17 @@ Argument lists, never a shell; always a timeout; the environment is passed in.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from beeflow.errors import BeeError
 
@@ -78,3 +83,122 @@ def find(program: str, env: Mapping[str, str] | None = None) -> Path | None:
     """Find a program on PATH (of env, if given)."""
     found = shutil.which(program, path=None if env is None else env.get("PATH", os.defpath))
     return Path(found) if found else None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a program that was watched did. ``returncode``: negative when a signal killed it.
+
+    ``max_rss_kib`` and ``cpu_s`` include the children it waited for. ``timed_out``: it was killed at its limit.
+    """
+
+    returncode: int
+    max_rss_kib: int
+    cpu_s: float
+    timed_out: bool
+
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill the command when the runner is killed: nothing may run that nobody watches (prctl(2))."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def run_measured(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str,
+    stdin: str | None,
+    stdout: str,
+    stderr: str,
+    time_limit_s: float | None = None,
+    on_start: Callable[[Callable[[int], None]], None] | None = None,
+) -> Measured:
+    """Run a user's program in a process group of its own, its streams in files, and measure it.
+
+    ``on_start`` is given a function that signals the whole group. What the program left running is killed.
+    Raises OSError when it cannot be started.
+    """
+    with contextlib.ExitStack() as files:
+        source = files.enter_context(open(stdin or os.devnull, "rb"))
+        out = files.enter_context(open(stdout, "ab"))
+        # One file for both: one position, so that neither overwrites the other.
+        err = out if stderr == stdout else files.enter_context(open(stderr, "ab"))
+        child = subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(env),
+            stdin=source,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+
+    def signal_group(number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, number)
+
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        signal_group(signal.SIGKILL)
+
+    timer = threading.Timer(time_limit_s, expire) if time_limit_s else None
+    if timer:
+        timer.daemon = True
+        timer.start()
+    if on_start:
+        on_start(signal_group)
+    # wait4, not Popen.wait: it is what tells the memory and CPU time of this child alone.
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if timer:
+        timer.cancel()
+    signal_group(signal.SIGKILL)
+    return Measured(child.returncode, usage.ru_maxrss, usage.ru_utime + usage.ru_stime, expired.is_set())
+
+
+class Stream:
+    """A program whose output is read while it runs."""
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        try:
+            self._child = subprocess.Popen(
+                list(argv), env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+        except FileNotFoundError as error:
+            raise ProgramMissingError(f"{argv[0]}: program not found; install it or put it on PATH") from error
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """What the program prints."""
+        if self._child.stdout is None:
+            raise ValueError("no pipe")
+        return self._child.stdout
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the program's end; returns its exit code and what it said on stderr."""
+        _, said = self._child.communicate()
+        return self._child.returncode, said.decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """End the program if it still runs."""
+        if self._child.poll() is None:
+            self._child.kill()
+        self._child.communicate()
+
+
+@contextlib.contextmanager
+def stream(argv: Sequence[str], *, env: Mapping[str, str]) -> Iterator[Stream]:
+    """Start a program to read from; it is ended at the end of the with block."""
+    program = Stream(argv, env)
+    try:
+        yield program
+    finally:
+        program.close()

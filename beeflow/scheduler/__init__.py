@@ -1,0 +1,141 @@
+"""Slurm, as the rest of beeflow sees it: one small protocol, and what goes in and out.
+
+This package is the only home of sbatch, squeue, scancel and scontrol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from beeflow.errors import SlurmError
+from beeflow.states import JobState
+
+
+class SubmissionDoubtError(SlurmError):
+    """sbatch did not say no, and did not give an id: the job may or may not be there."""
+
+
+class SlurmUnreachableError(SlurmError):
+    """No controller answered: nothing was submitted."""
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """What a job waits for, as sbatch's --dependency has it. ``by_type``: "afterok" -> job ids.
+
+    ``any_of``: start when any one of these (afterany) ended; it does not mix with the rest.
+    """
+
+    by_type: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    singleton: bool = False
+    any_of: tuple[str, ...] = ()
+
+    def render(self) -> str:
+        """Write the option's value; "" when there is nothing to wait for."""
+        if self.any_of:
+            return "?".join(f"afterany:{job_id}" for job_id in self.any_of)
+        parts = ["singleton"] if self.singleton else []
+        parts += [f"{kind}:{':'.join(job_ids)}" for kind, job_ids in self.by_type.items() if job_ids]
+        return ",".join(parts)
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """What sbatch is asked for; names are sbatch's. ``extra``: options the site or the user wrote, word by word."""
+
+    time_limit: timedelta
+    account: str = ""
+    partition: str = ""
+    qos: str = ""
+    reservation: str = ""
+    cpus_per_task: int = 1
+    ntasks: int | None = None
+    mem_mib: int | None = None
+    tmp_mib: int | None = None
+    gres: str | None = None
+    mail_type: str = ""
+    mail_user: str = ""
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """One sbatch. ``array``: None, or the indices of the elements. ``script``: None only to ask (check)."""
+
+    name: str
+    script: Path | None
+    chdir: Path
+    output: Path
+    options: JobOptions
+    array: Sequence[int] | None = None
+    dependency: Dependency = field(default_factory=Dependency)
+    hold: bool = False
+    requeue: bool = True
+    open_mode_append: bool = True
+    script_args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """One line of squeue: a job, or one element of an array (``array_task_id``). ``reason``: Slurm's word."""
+
+    job_id: str
+    name: str
+    state: JobState
+    reason: str = ""
+    array_task_id: int | None = None
+    node: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the controller allows (scontrol show config). ``max_array_size``: the greatest index is one less."""
+
+    cluster_name: str
+    slurm_version: str
+    max_array_size: int
+    max_job_count: int
+
+
+class Scheduler(Protocol):
+    """What beeflow asks of Slurm. Every call raises SlurmError when Slurm did not answer."""
+
+    def submit(self, request: JobRequest) -> str:
+        """Submit a job and return its id. Raises SubmissionError when refused, SubmissionDoubtError when unclear."""
+        ...
+
+    def check(self, request: JobRequest) -> None:
+        """Ask whether Slurm would take a job (sbatch --test-only); raises SubmissionError when it would not."""
+        ...
+
+    def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
+        """Return the user's jobs, also those that ended within MinJobAge; only those of these names if given."""
+        ...
+
+    def release(self, job_id: str) -> None:
+        """Release a held job."""
+        ...
+
+    def hold(self, job_id: str) -> None:
+        """Keep a pending job from starting."""
+        ...
+
+    def relink(self, job_id: str, dependency: Dependency) -> None:
+        """Replace what a pending job waits for."""
+        ...
+
+    def cancel(self, name: str, job_ids: Sequence[str]) -> None:
+        """Cancel jobs of this name among these ids; one that ended already is no error."""
+        ...
+
+    def set_mail(self, job_id: str, mail_type: str, mail_user: str) -> None:
+        """Have Slurm send mail about a job that is there already."""
+        ...
+
+    def limits(self) -> Limits:
+        """Read the controller's limits."""
+        ...

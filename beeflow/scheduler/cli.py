@@ -1,0 +1,95 @@
+"""The Scheduler that runs sbatch, squeue, scancel and scontrol."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from beeflow import process
+from beeflow.errors import SlurmError, SubmissionError
+from beeflow.scheduler import Dependency, JobRecord, JobRequest, Limits, SlurmUnreachableError, SubmissionDoubtError
+from beeflow.scheduler import command_lines as lines
+
+log = logging.getLogger(__name__)
+
+# sbatch itself retries for MessageTimeout several times over, and sleeps at MaxJobCount.
+SUBMIT_TIMEOUT_S = 150.0
+QUERY_TIMEOUT_S = 60.0
+CANCEL_BATCH = 1000
+
+
+class CliScheduler:
+    """Slurm by its command-line programs, in an environment we construct."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        """``env``: what scheduler.target.environment made."""
+        self.env = dict(env)
+        self.user = env.get("USER", "")
+
+    def submit(self, request: JobRequest) -> str:
+        """Submit a job and return its id."""
+        argv = lines.sbatch_argv(request)
+        try:
+            done = self._run(argv, SUBMIT_TIMEOUT_S)
+        except process.ProgramTimeoutError as error:
+            raise SubmissionDoubtError(f"sbatch of {request.name}: {error}") from error
+        if done.returncode == 0:
+            job_id = lines.parse_submitted(done.stdout)
+            log.info("sbatch %s: job %s", request.name, job_id)
+            return job_id
+        raise _refusal(done.stderr)
+
+    def check(self, request: JobRequest) -> None:
+        """Ask sbatch --test-only."""
+        done = self._run(lines.sbatch_argv(request, test_only=True), QUERY_TIMEOUT_S)
+        if done.returncode != 0:
+            raise _refusal(done.stderr)
+
+    def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
+        """Make one squeue."""
+        done = self._run(lines.squeue_argv(self.user, names), QUERY_TIMEOUT_S)
+        if done.returncode != 0:
+            raise SlurmError(f"squeue: {lines.refusal_words(done.stderr)}")
+        return lines.parse_squeue(done.stdout)
+
+    def release(self, job_id: str) -> None:
+        """Run scontrol release."""
+        self._scontrol(["scontrol", "release", job_id])
+
+    def hold(self, job_id: str) -> None:
+        """Run scontrol hold."""
+        self._scontrol(["scontrol", "hold", job_id])
+
+    def relink(self, job_id: str, dependency: Dependency) -> None:
+        """Run scontrol update Dependency=."""
+        self._scontrol(lines.relink_argv(job_id, dependency))
+
+    def cancel(self, name: str, job_ids: Sequence[str]) -> None:
+        """Run scancel, in batches that fit a command line."""
+        for start in range(0, len(job_ids), CANCEL_BATCH):
+            done = self._run(lines.scancel_argv(name, job_ids[start : start + CANCEL_BATCH]), QUERY_TIMEOUT_S)
+            if done.returncode != 0 and "Invalid job id" not in done.stderr and "already completing" not in done.stderr:
+                raise SlurmError(f"scancel: {lines.refusal_words(done.stderr)}")
+
+    def set_mail(self, job_id: str, mail_type: str, mail_user: str) -> None:
+        """Run scontrol update MailType=."""
+        self._scontrol(lines.mail_argv(job_id, mail_type, mail_user))
+
+    def limits(self) -> Limits:
+        """Run scontrol show config."""
+        return lines.parse_limits(self._scontrol(["scontrol", "show", "config"]))
+
+    def _scontrol(self, argv: Sequence[str]) -> str:
+        done = self._run(argv, QUERY_TIMEOUT_S)
+        if done.returncode != 0:
+            raise SlurmError(f"{' '.join(argv[:3])}: {lines.refusal_words(done.stderr)}")
+        return done.stdout
+
+    def _run(self, argv: Sequence[str], timeout_s: float) -> process.Completed:
+        return process.run(argv, timeout_s=timeout_s, env=self.env)
+
+
+def _refusal(stderr: str) -> SlurmError:
+    words = lines.refusal_words(stderr)
+    kinds = {"unreachable": SlurmUnreachableError, "doubt": SubmissionDoubtError, "refused": SubmissionError}
+    return kinds[lines.refusal_kind(stderr)](f"Slurm says: {words}")

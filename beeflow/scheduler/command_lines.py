@@ -1,0 +1,158 @@
+"""Build Slurm's command lines and parse what the programs print. Pure; sources are the man pages of 22.05."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+
+from beeflow.config import format_time_limit
+from beeflow.errors import SlurmError
+from beeflow.scheduler import Dependency, JobOptions, JobRecord, JobRequest, Limits
+from beeflow.states import JobState
+
+# squeue --format: array job id, array index, name, state, node, reason. The reason comes last: only it may hold the
+# separator. -O would pad every column; SLURM_BITSTR_LEN=0 lifts the limit on the index expression.
+SQUEUE_FORMAT = "%F|%K|%j|%T|%N|%r"
+
+# sbatch's words for "ask again", and for "perhaps": seen on Slurm 22.05.8, src/common/slurm_errno.c.
+_UNREACHABLE = ("Unable to contact slurm controller", "Connection refused", "Zero Bytes were transmitted")
+_DOUBT = ("Socket timed out", "Message receive failure", "Slurm backup controller in standby", "I/O error")
+
+
+def options_argv(options: JobOptions) -> list[str]:
+    """Write job options as sbatch's long options; what is empty is left to the site."""
+    named = {
+        "account": options.account,
+        "partition": options.partition,
+        "qos": options.qos,
+        "reservation": options.reservation,
+        "ntasks": options.ntasks,
+        "mem": None if options.mem_mib is None else f"{options.mem_mib}M",
+        "tmp": None if options.tmp_mib is None else f"{options.tmp_mib}M",
+        "gres": options.gres,
+        "mail-type": options.mail_type,
+        "mail-user": options.mail_user,
+    }
+    argv = [f"--time={format_time_limit(options.time_limit)}", f"--cpus-per-task={options.cpus_per_task}"]
+    argv += [f"--{name}={value}" for name, value in named.items() if value not in (None, "")]
+    return [*argv, *options.extra]
+
+
+def sbatch_argv(request: JobRequest, *, test_only: bool = False) -> list[str]:
+    """Build one sbatch command line."""
+    dependency = request.dependency.render()
+    argv = ["sbatch", "--parsable", "--export=ALL", f"--job-name={request.name}", f"--chdir={request.chdir}"]
+    argv += [f"--output={_escape(str(request.output))}", "--requeue" if request.requeue else "--no-requeue"]
+    argv += options_argv(request.options)
+    argv += ["--open-mode=append"] if request.open_mode_append else []
+    argv += ["--hold"] if request.hold else []
+    argv += [f"--array={render_array(request.array)}"] if request.array is not None else []
+    argv += [f"--dependency={dependency}"] if dependency else []
+    argv += ["--kill-on-invalid-dep=yes"] if dependency else []
+    argv += ["--test-only"] if test_only else []
+    return [*argv, "--wrap=true"] if request.script is None else [*argv, str(request.script), *request.script_args]
+
+
+def render_array(indices: Sequence[int]) -> str:
+    """Write array indices as --array takes them: [0, 1, 2, 7] -> "0-2,7"."""
+    parts: list[str] = []
+    for _, run in itertools.groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0]):
+        numbers = [number for _, number in run]
+        parts.append(str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}")
+    return ",".join(parts)
+
+
+def _escape(path: str) -> str:
+    """Double the percent signs of our folders: sbatch expands %j and friends in --output. %A, %a and %j stay."""
+    return re.sub(r"%(?![Aaj])", "%%", path)
+
+
+def parse_submitted(stdout: str) -> str:
+    """Read the id that sbatch --parsable prints ("123" or "123;cluster"); warnings may stand before it."""
+    for line in reversed(stdout.splitlines()):
+        match = re.fullmatch(r"(\d+)(;\S+)?", line.strip())
+        if match:
+            return match.group(1)
+    raise SlurmError(f"sbatch printed no job id: {stdout.strip()!r}")
+
+
+def refusal_kind(stderr: str) -> str:
+    """Tell what sbatch's complaint means: "unreachable", "doubt" or "refused"."""
+    if any(words in stderr for words in _UNREACHABLE):
+        return "unreachable"
+    if any(words in stderr for words in _DOUBT):
+        return "doubt"
+    return "refused"
+
+
+def refusal_words(stderr: str) -> str:
+    """Return Slurm's own words without the program's prefixes."""
+    lines = [
+        re.sub(r"^(sbatch|scontrol|squeue|scancel|allocation failure): (error: )?", "", line).strip()
+        for line in stderr.splitlines()
+    ]
+    return "; ".join(dict.fromkeys(line for line in lines if line)) or "no reason given"
+
+
+def squeue_argv(user: str, names: Sequence[str] | None) -> list[str]:
+    """Build the one squeue a command or a recovering pass makes."""
+    argv = ["squeue", "--noheader", "--states=all", f"--user={user}", f"--format={SQUEUE_FORMAT}"]
+    return [*argv, f"--name={','.join(names)}"] if names is not None else argv
+
+
+def parse_squeue(stdout: str) -> list[JobRecord]:
+    """Read squeue's lines; a condensed array line ("3-5,9%2") becomes one record an element."""
+    return [record for line in stdout.splitlines() if line.strip() for record in _parse_squeue_line(line)]
+
+
+def _parse_squeue_line(line: str) -> Iterator[JobRecord]:
+    parts = line.split("|", 5)
+    if len(parts) < 6:
+        raise SlurmError(f"squeue printed a line we can't read: {line.strip()!r}")
+    job_id, array, name, state, node, reason = parts
+    for index in parse_array(array):
+        yield JobRecord(job_id, name, JobState.parse(state), reason, index, node)
+
+
+def parse_array(text: str) -> list[int | None]:
+    """Read an array expression: "N/A" -> [None], "4" -> [4], "1-3,7%2" -> [1, 2, 3, 7]."""
+    if not text or text == "N/A":
+        return [None]
+    indices: list[int | None] = []
+    for part in text.split("%")[0].split(","):
+        bounds, _, stride = part.partition(":")
+        first, _, last = bounds.partition("-")
+        indices.extend(range(int(first), int(last or first) + 1, int(stride or 1)))
+    return indices
+
+
+def relink_argv(job_id: str, dependency: Dependency) -> list[str]:
+    """Build the scontrol that replaces a pending job's dependency."""
+    return ["scontrol", "update", f"JobId={job_id}", f"Dependency={dependency.render()}"]
+
+
+def mail_argv(job_id: str, mail_type: str, mail_user: str) -> list[str]:
+    """Build the scontrol that asks for mail about a job."""
+    argv = ["scontrol", "update", f"JobId={job_id}", f"MailType={mail_type}"]
+    return [*argv, f"MailUser={mail_user}"] if mail_user else argv
+
+
+def scancel_argv(name: str, job_ids: Sequence[str]) -> list[str]:
+    """Build a scancel that takes only jobs of this name: ids start over when a controller loses its state."""
+    return ["scancel", "--quiet", f"--name={name}", *job_ids]
+
+
+def parse_limits(stdout: str) -> Limits:
+    """Read ``scontrol show config``."""
+    values = dict(re.findall(r"^(\w+)\s+= (.*)$", stdout, re.MULTILINE))
+    version = re.search(r"SLURM_VERSION\s+= (\S+)", stdout)
+    try:
+        return Limits(
+            cluster_name=values["ClusterName"].strip(),
+            slurm_version=version.group(1) if version else "",
+            max_array_size=int(values["MaxArraySize"]),
+            max_job_count=int(values["MaxJobCount"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise SlurmError(f"scontrol show config: cannot read {error}") from error
