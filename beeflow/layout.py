@@ -1,0 +1,157 @@
+"""Every path inside a workflow directory, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ARCHIVE_SUFFIX = ".tgz"
+SIDECAR_SUFFIX = ".json"
+MANIFEST = "manifest-sha256.txt"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths below one workflow directory. A group is all tasks of a step, an element one element of its array."""
+
+    root: Path
+
+    @property
+    def workflow(self) -> Path:
+        """What was submitted; written once."""
+        return self.root / "workflow.json"
+
+    @property
+    def state(self) -> Path:
+        """A cache of the reduction, final once the workflow is."""
+        return self.root / "state.json"
+
+    @property
+    def cwl(self) -> Path:
+        """The documents."""
+        return self.root / "cwl"
+
+    @property
+    def graph(self) -> Path:
+        """The resolved workflow that runs (beeflow.graph)."""
+        return self.cwl / "graph.json"
+
+    @property
+    def packed(self) -> Path:
+        """The workflow as one CWL document that any runner takes."""
+        return self.cwl / "packed.json"
+
+    @property
+    def document_files(self) -> Path:
+        """Files that the documents name as defaults, copied."""
+        return self.cwl / "files"
+
+    @property
+    def job(self) -> Path:
+        """The input object."""
+        return self.root / "job.json"
+
+    @property
+    def control(self) -> Path:
+        """What user commands write for passes to read."""
+        return self.root / "control"
+
+    @property
+    def held(self) -> Path:
+        """There while the workflow waits for bee-start."""
+        return self.control / "held"
+
+    @property
+    def lock(self) -> Path:
+        """Keeps two passes or commands from doing the same work; correctness does not hang on it."""
+        return self.control / "lock"
+
+    @property
+    def cancel(self) -> Path:
+        """There once the user cancelled."""
+        return self.control / "cancel"
+
+    @property
+    def jobs(self) -> Path:
+        """One intent and one id a Slurm job."""
+        return self.root / "jobs"
+
+    def intent(self, key: str) -> Path:
+        """Written before sbatch."""
+        return self.jobs / f"{key}.json"
+
+    def job_id(self, key: str) -> Path:
+        """Linked after sbatch, by the submitter or by the job itself: whoever is first."""
+        return self.jobs / f"{key}.id"
+
+    @property
+    def tasks(self) -> Path:
+        """One folder a group."""
+        return self.root / "tasks"
+
+    def group(self, key: str) -> Path:
+        """All there is of one step."""
+        return self.tasks / key
+
+    def group_record(self, key: str) -> Path:
+        """The group's tasks and how they are spread over elements."""
+        return self.group(key) / "group.json"
+
+    def group_script(self, key: str) -> Path:
+        """The batch script of the group's jobs."""
+        return self.group(key) / "job.sh"
+
+    def group_log(self, key: str) -> Path:
+        """Where Slurm writes what the batch scripts print."""
+        return self.group(key) / "slurm"
+
+    def element(self, key: str, number: int) -> Path:
+        """One array element. A thousand to a folder."""
+        return self.group(key) / f"{number // 1000:03}" / f"{number:06}"
+
+    def elements(self, key: str) -> Path:
+        """What the group's elements run: one JSON line each."""
+        return self.group(key) / "elements.jsonl"
+
+    def elements_index(self, key: str) -> Path:
+        """Where each line of ``elements`` begins: one number a line, all of one width."""
+        return self.group(key) / "elements.index"
+
+    def element_result(self, key: str, number: int) -> Path:
+        """What came of it; linked once, by the attempt that finished first."""
+        return self.element(key, number) / "result.json"
+
+    @property
+    def outputs(self) -> Path:
+        """The workflow's output files."""
+        return self.root / "outputs"
+
+    @property
+    def output_object(self) -> Path:
+        """The workflow's output object."""
+        return self.root / "outputs.json"
+
+    @property
+    def log(self) -> Path:
+        """What the passes did."""
+        return self.root / "log"
+
+    @property
+    def inputs(self) -> Path:
+        """In an archive and in a re-executed workflow: the input files."""
+        return self.root / "inputs"
+
+    @property
+    def metadata(self) -> Path:
+        """One record a task, as the original BEE kept it."""
+        return self.root / "metadata"
+
+
+def folders(layout: Layout) -> tuple[Path, ...]:
+    """The folders a new workflow directory has."""
+    return (layout.cwl, layout.control, layout.jobs, layout.tasks, layout.outputs, layout.log)
+
+
+def cache_dir(layout: Layout) -> Path:
+    """Where parsed schemas are kept: <bee_workdir>/cache."""
+    return layout.root.parent.parent / "cache"

@@ -1,0 +1,241 @@
+"""The records in a workflow directory. Times are ISO 8601 in UTC."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from beeflow.states import TaskState, WorkflowState
+
+
+def now() -> str:
+    """The time, as all records have it."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+
+def seconds_between(start: str | None, end: str | None) -> float | None:
+    """Seconds from one recorded time to another (None: until now); None when it never started."""
+    if start is None:
+        return None
+    last = datetime.datetime.fromisoformat(end or now())
+    return max(0.0, (last - datetime.datetime.fromisoformat(start)).total_seconds())
+
+
+@dataclass(frozen=True)
+class SlurmRecord:
+    """The Slurm a workflow lives on, and its limits when the workflow was submitted."""
+
+    conf: str
+    clusters: str
+    cluster_name: str
+    version: str
+    max_array_size: int
+    max_job_count: int
+
+
+@dataclass(frozen=True)
+class SubmitOptions:
+    """What every sbatch of the workflow says."""
+
+    time_limit_s: int
+    driver_time_limit_s: int
+    account: str = ""
+    partition: str = ""
+    qos: str = ""
+    reservation: str = ""
+    pass_mem: bool = True
+    driver_options: tuple[str, ...] = ()
+    task_options: tuple[str, ...] = ()
+    mail_type: str = ""
+    mail_user: str = ""
+
+
+@dataclass(frozen=True)
+class WorkflowRecord:
+    """workflow.json: what was submitted, by whom, from what. Written once.
+
+    ``parent``: the id of the workflow whose archive this one re-executes. ``drive``: where passes run.
+    """
+
+    id: str
+    name: str
+    user: str
+    host: str
+    created: str
+    document: str
+    beeflow_version: str
+    python: str
+    slurm: SlurmRecord
+    options: SubmitOptions
+    parent: str | None = None
+    drive: str = "job"
+    use_archive: bool = True
+    archive_dir: str = ""
+    delete_completed: bool = False
+    input_copy_limit_mib: int = 1024
+    outdir: str | None = None
+    fs_settle_s: float = 30.0
+
+    @property
+    def nonce(self) -> str:
+        """The ASCII start of the workflow's job names; user text never gets near Slurm."""
+        return f"bee-{self.id.replace('-', '')[:12]}"
+
+    def job_name(self, key: str) -> str:
+        """The name of a job. All passes share one, so that singleton keeps them apart."""
+        return f"{self.nonce}-{'pass' if key.startswith('pass.') else key.partition('-')[0] + key[key.rfind('.') :]}"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """jobs/<key>.json: an sbatch we are about to make. Array index i runs element ``offset`` + i."""
+
+    key: str
+    job_name: str
+    created: str
+    argv: tuple[str, ...]
+    group: str | None = None
+    offset: int = 0
+    indices: tuple[int, ...] = (0,)
+    array: bool = False
+
+
+@dataclass(frozen=True)
+class GroupRecord:
+    """tasks/<group>/group.json: the tasks of a step. Element n runs labels[n * tasks_per_element : ...]."""
+
+    key: str
+    path: str
+    virtual: bool
+    labels: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    tasks_per_element: int = 1
+    broken: str | None = None
+    time_limit_s: int = 0
+
+    @property
+    def elements(self) -> int:
+        """How many elements the group has."""
+        return -(-len(self.labels) // self.tasks_per_element)
+
+
+@dataclass(frozen=True)
+class ElementTask:
+    """One task of an element. ``inputs``: name -> value with holes (beeflow.values.to_json)."""
+
+    label: str
+    inputs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ElementSpec:
+    """tasks/<group>/.../element.json: what an element runs."""
+
+    tasks: tuple[ElementTask, ...]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """started.json: one attempt of one job at an element."""
+
+    job_id: str
+    array_task_id: int | None
+    restart_count: int
+    node: str
+    host: str
+    pid: int
+    started: str
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What came of one task. Locations in ``outputs`` are relative to the workflow directory.
+
+    ``max_rss_kib`` and ``cpu_s`` are of the command and all its children. ``folder`` and ``stderr``: relative too.
+    """
+
+    state: TaskState
+    reason: str = ""
+    exit_code: int | None = None
+    outputs: dict[str, Any] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    job_id: str | None = None
+    node: str | None = None
+    host: str | None = None
+    started: str | None = None
+    ended: str | None = None
+    max_rss_kib: int | None = None
+    cpu_s: float | None = None
+    folder: str | None = None
+    stderr: str | None = None
+    container_runtime: str | None = None
+    container_hash: str | None = None
+
+
+@dataclass(frozen=True)
+class ElementResult:
+    """tasks/<group>/.../result.json: the results of an element's tasks, by label."""
+
+    tasks: dict[str, TaskResult]
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """A task as commands show it and as metadata/ keeps it; the first names are the original BEE's."""
+
+    workflow_id: str
+    task_id: str
+    name: str
+    step: str
+    state: TaskState
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    command: str | None = None
+    container_runtime: str | None = None
+    container_hash: str | None = None
+    host: str | None = None
+    job_id: str | None = None
+    node: str | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    started: str | None = None
+    ended: str | None = None
+    elapsed_s: float | None = None
+    max_rss_kib: int | None = None
+    cpu_s: float | None = None
+    folder: str | None = None
+    stderr_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StateRecord:
+    """state.json: a cache of the reduction. ``tasks`` are kept once the state is final."""
+
+    state: WorkflowState
+    updated: str
+    reason: str = ""
+    archive: str | None = None
+    tasks: tuple[TaskRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """<archive_dir>/<id>.json: what bee-list shows of an archive without opening it."""
+
+    id: str
+    name: str
+    state: WorkflowState
+    created: str
+    archived: str
+    sha256: str
+    size: int
+    parent: str | None = None
+    user: str = ""
+    host: str = ""
+
+
+def task_id(workflow_id: str, group: str, label: str) -> str:
+    """A task's id: the same for every attempt, another in every workflow."""
+    return str(uuid.uuid5(uuid.UUID(workflow_id), f"{group}/{label}"))

@@ -1,0 +1,186 @@
+"""Reduce a workflow's files to what a user sees: the state of the workflow and of each task.
+
+Nothing here needs cwltool or changes anything. ``queue``: the workflow's jobs as Slurm has them, where somebody asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from beeflow import models, store
+from beeflow.graph import EXPRESSION_TOOL, Graph, Step, Workflow
+from beeflow.layout import Layout
+from beeflow.models import (
+    Attempt,
+    ElementResult,
+    GroupRecord,
+    Intent,
+    StateRecord,
+    TaskRecord,
+    TaskResult,
+    WorkflowRecord,
+)
+from beeflow.plan import ONLY, group_keys
+from beeflow.scheduler import JobRecord
+from beeflow.states import JobState, TaskState, WorkflowState
+
+STDERR_LINES = 10
+_TAIL_BYTES = 8192
+_LIVE = {JobState.RUNNING: TaskState.RUNNING, JobState.COMPLETING: TaskState.RUNNING}
+
+Derived = Mapping[tuple[str, str], TaskResult]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A step that runs a tool: its path and group key."""
+
+    path: str
+    key: str
+    step: Step
+    virtual: bool
+
+
+def leaves(graph: Graph) -> list[Leaf]:
+    """List the steps that run tools, in order."""
+    keys = group_keys(graph.workflow)
+
+    def walk(workflow: Workflow, prefix: str) -> Iterator[Leaf]:
+        for step in workflow.steps:
+            path = f"{prefix}{step.name}"
+            if step.workflow:
+                yield from walk(step.workflow, f"{path}/")
+            else:
+                yield Leaf(path, keys[path], step, graph.tools[step.tool or ""].kind == EXPRESSION_TOOL)
+
+    return list(walk(graph.workflow, ""))
+
+
+def tail(path: Path, lines: int = STDERR_LINES) -> tuple[str, ...]:
+    """Return the last lines of a text file; () when it is not there."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(0, 2)
+            stream.seek(max(0, stream.tell() - _TAIL_BYTES))
+            text = stream.read().decode(errors="replace")
+    except OSError:
+        return ()
+    return tuple(line for line in text.splitlines() if line.strip())[-lines:]
+
+
+@dataclass
+class Reduction:
+    """One look at a workflow's files."""
+
+    layout: Layout
+    record: WorkflowRecord
+    graph: Graph
+    queue: Sequence[JobRecord] | None = None
+    derived: Derived = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Index the jobs by the elements they run."""
+        self._intents: dict[str, list[Intent]] = {}
+        for path in sorted(self.layout.jobs.glob("[0-9]*.json")):
+            intent = store.read_record(Intent, path)
+            if intent and intent.group:
+                self._intents.setdefault(intent.group, []).append(intent)
+        self._jobs = {(job.job_id, job.array_task_id): job for job in self.queue or ()}
+
+    def tasks(self) -> list[TaskRecord]:
+        """Describe every task that is known of; a step whose tasks are not known yet has one, WAITING."""
+        return [task for leaf in leaves(self.graph) for task in self._leaf(leaf)]
+
+    def _leaf(self, leaf: Leaf) -> Iterator[TaskRecord]:
+        group = store.read_record(GroupRecord, self.layout.group_record(leaf.key))
+        if group is None or (not group.labels and group.broken):
+            yield self._describe(leaf, ONLY, self.derived.get((leaf.key, ONLY)) or TaskResult(TaskState.WAITING))
+            return
+        skipped = set(group.skipped)
+        results: dict[int, ElementResult | None] = {}
+        for position, label in enumerate(group.labels):
+            number = position // group.tasks_per_element
+            if number not in results:
+                results[number] = store.read_record(ElementResult, self.layout.element_result(leaf.key, number))
+            found = results[number]
+            result = found.tasks.get(label) if found else None
+            if label in skipped:
+                result = TaskResult(TaskState.SKIPPED, reason="its condition (when) is false")
+            result = result or self.derived.get((leaf.key, label)) or self._unfinished(leaf, number)
+            yield self._describe(leaf, label, result)
+
+    def _unfinished(self, leaf: Leaf, number: int) -> TaskResult:
+        """Describe a task without a result from what its job left and what Slurm says."""
+        if leaf.virtual:
+            return TaskResult(TaskState.WAITING)
+        job_id, index = self.job_of(leaf.key, number)
+        if job_id is None:
+            return TaskResult(TaskState.WAITING)
+        shown = job_id if index is None else f"{job_id}_{index}"
+        job = self._jobs.get((job_id, index))
+        attempt = latest_attempt(self.layout, leaf.key, number)
+        if job is not None and job.state.ended:
+            return TaskResult(job.state.task_state, reason=f"Slurm: {job.state.value}", job_id=shown, node=job.node)
+        if attempt is not None:
+            return TaskResult(
+                TaskState.RUNNING, job_id=shown, node=attempt.node, host=attempt.host, started=attempt.started
+            )
+        if job is None:
+            return TaskResult(TaskState.PENDING, job_id=shown)
+        return TaskResult(_LIVE.get(job.state, TaskState.PENDING), reason=job.reason, job_id=shown, node=job.node)
+
+    def job_of(self, key: str, number: int) -> tuple[str | None, int | None]:
+        """Return the id and array index of the newest job that runs an element."""
+        for intent in reversed(self._intents.get(key, [])):
+            index = number - intent.offset
+            if index in intent.indices:
+                text = store.read_text(self.layout.job_id(intent.key))
+                return (text.strip() if text else None), index if intent.array else None
+        return None, None
+
+    def _describe(self, leaf: Leaf, label: str, result: TaskResult) -> TaskRecord:
+        stderr = self.layout.root / result.stderr if result.stderr else None
+        bad = result.state.final and not result.state.good
+        return TaskRecord(
+            workflow_id=self.record.id,
+            task_id=models.task_id(self.record.id, leaf.key, label),
+            name=f"{leaf.path}[{label}]" if leaf.step.scatter or label != ONLY else leaf.path,
+            step=leaf.path,
+            state=result.state,
+            inputs=tuple(dict.fromkeys(source for link in leaf.step.inputs.values() for source in link.sources)),
+            outputs=tuple(f"{leaf.path}/{port}" for port in leaf.step.outputs),
+            command=" ".join(result.command) or None,
+            container_runtime=result.container_runtime,
+            container_hash=result.container_hash,
+            host=result.host,
+            job_id=result.job_id,
+            node=result.node,
+            exit_code=result.exit_code,
+            reason=result.reason,
+            started=result.started,
+            ended=result.ended,
+            elapsed_s=models.seconds_between(result.started, result.ended),
+            max_rss_kib=result.max_rss_kib,
+            cpu_s=result.cpu_s,
+            folder=result.folder,
+            stderr_tail=tail(stderr) if stderr and bad else (),
+        )
+
+
+def latest_attempt(layout: Layout, key: str, number: int) -> Attempt | None:
+    """Read the newest started.json of an element, or None when no attempt began."""
+    attempts = [store.read_record(Attempt, path) for path in layout.element(key, number).glob("*/started.json")]
+    return max((each for each in attempts if each), key=lambda each: each.started, default=None)
+
+
+def workflow_state(layout: Layout, state: StateRecord | None, live: bool | None) -> WorkflowState:
+    """Say where a workflow is. ``live``: whether Slurm has a job of it; None when nobody asked."""
+    if state is not None and state.state.final:
+        return state.state
+    if layout.held.exists():
+        return WorkflowState.SUBMITTED
+    if live is False:
+        return WorkflowState.STALLED
+    return state.state if state is not None else WorkflowState.PENDING

@@ -1,0 +1,198 @@
+"""The workflow directories on disk: find, read, write whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from beeflow import codec
+from beeflow.errors import NotFoundError, SystemFileError
+from beeflow.layout import Layout, folders
+from beeflow.models import StateRecord, WorkflowRecord
+
+T = TypeVar("T")
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_CANDIDATES = 10
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was created or renamed in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SystemFileError(f"{path}: {error.strerror or error}") from error
+
+
+def _write_temporary(path: Path, text: str) -> Path:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file whole: temporary beside it, fsync, rename."""
+    with _explained(path):
+        temporary = _write_temporary(path, text)
+        temporary.replace(path)
+        sync_folder(path.parent)
+
+
+def publish(path: Path, text: str) -> bool:
+    """Create a file whole unless it is there; False when somebody else was first."""
+    with _explained(path):
+        temporary = _write_temporary(path, text)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        sync_folder(path.parent)
+    return True
+
+
+def read_text(path: Path) -> str | None:
+    """Read a file, or None when it is not there."""
+    with _explained(path):
+        try:
+            return path.read_text(encoding="utf-8", errors="surrogateescape")
+        except FileNotFoundError:
+            return None
+
+
+def read_record(kind: type[T], path: Path) -> T | None:
+    """Read a record, or None when the file is not there; raises SystemFileError when it is damaged."""
+    text = read_text(path)
+    return None if text is None else codec.loads(kind, text, path)
+
+
+def write_record(path: Path, record: Any) -> None:
+    """Replace a record."""
+    write_text(path, codec.dumps(record))
+
+
+def publish_record(path: Path, record: Any) -> bool:
+    """Create a record unless it is there."""
+    return publish(path, codec.dumps(record))
+
+
+def read_json(path: Path) -> Any:
+    """Read a plain JSON file that must be there."""
+    text = read_text(path)
+    if text is None:
+        raise SystemFileError(f"{path}: not there")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise SystemFileError(f"{path}: damaged: {error}") from error
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Replace a plain JSON file."""
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+@dataclass(frozen=True)
+class WorkflowDir:
+    """One workflow on disk."""
+
+    layout: Layout
+
+    @property
+    def id(self) -> str:
+        """The workflow's id: its folder's name."""
+        return self.layout.root.name
+
+    def record(self) -> WorkflowRecord:
+        """Read workflow.json."""
+        found = read_record(WorkflowRecord, self.layout.workflow)
+        if found is None:
+            raise SystemFileError(f"{self.layout.workflow}: not there; is {self.layout.root} a workflow directory?")
+        return found
+
+    def state(self) -> StateRecord | None:
+        """Read state.json, or None when no pass has written it yet."""
+        return read_record(StateRecord, self.layout.state)
+
+
+@dataclass(frozen=True)
+class Store:
+    """All workflow directories of a bee_workdir."""
+
+    root: Path
+
+    def get(self, workflow_id: str) -> WorkflowDir:
+        """Name the directory of a workflow; nothing is read."""
+        return WorkflowDir(Layout(self.root / workflow_id))
+
+    def ids(self) -> list[str]:
+        """List the ids of all workflows, in no order."""
+        try:
+            return [name for name in os.listdir(self.root) if _ID.fullmatch(name)]
+        except FileNotFoundError:
+            return []
+
+    def create(self, record: WorkflowRecord) -> WorkflowDir:
+        """Make a staging directory for a new workflow; ``commit`` gives it its name, ``discard`` removes it."""
+        staging = self.root / f".new-{record.id}"
+        with _explained(staging):
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            staging.mkdir(mode=0o700)
+            layout = Layout(staging)
+            for folder in folders(layout):
+                folder.mkdir()
+        write_record(layout.workflow, record)
+        return WorkflowDir(layout)
+
+    def commit(self, staged: WorkflowDir, workflow_id: str) -> WorkflowDir:
+        """Give a staged workflow its place, all at once."""
+        final = self.root / workflow_id
+        with _explained(final):
+            staged.layout.root.rename(final)
+            sync_folder(self.root)
+        return self.get(workflow_id)
+
+    def discard(self, workflow: WorkflowDir) -> None:
+        """Remove a workflow directory."""
+        with _explained(workflow.layout.root):
+            shutil.rmtree(workflow.layout.root)
+
+
+def resolve_id(text: str, ids: list[str], what: str = "workflow") -> str:
+    """Find the id a prefix means; raises NotFoundError when it is unknown or ambiguous, with candidates."""
+    if text in ids:
+        return text
+    wanted = text.strip().lower()
+    found = sorted(each for each in ids if wanted and each.startswith(wanted))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NotFoundError(f"no {what} has an id that begins with {text!r}; see: bee-list")
+    shown = "\n  ".join(found[:_CANDIDATES])
+    more = f"\n  and {len(found) - _CANDIDATES} more" if len(found) > _CANDIDATES else ""
+    raise NotFoundError(f"{text!r} could be any of {len(found)} {what}s; write more of the id:\n  {shown}{more}")
