@@ -1,0 +1,57 @@
+"""Find the image of each tool that asks for a container, before anything is submitted.
+
+A DockerRequirement names an image by ``beeflow:useContainer`` or ``beeflow:copyContainer`` (a folder, .sqfs or
+.tar.gz), or by dockerPull, which must be in Charliecloud's storage already: nothing is pulled on a compute node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from beeflow.config import Config
+from beeflow.container import charliecloud
+from beeflow.errors import UnsupportedError
+from beeflow.graph import Container, Graph, Tool
+
+_USE = ("useContainer", "copyContainer")
+
+
+def resolve(graph: Graph, config: Config) -> Graph:
+    """Return the graph with the image of every tool that needs one; raises UnsupportedError naming the image."""
+    found: dict[str, Container | None] = {}
+    tools = {name: _with_image(name, tool, config, found) for name, tool in graph.tools.items()}
+    return replace(graph, tools=tools)
+
+
+def _with_image(name: str, tool: Tool, config: Config, found: dict[str, Container | None]) -> Tool:
+    requirement, is_required = _docker(tool.document)
+    if requirement is None or tool.kind != "CommandLineTool":
+        return tool
+    wanted = _named_image(requirement) or requirement.get("dockerImageId") or requirement.get("dockerPull") or ""
+    if config.container.runtime == "none":
+        if is_required:
+            raise UnsupportedError(f"step {name}: requires the image {wanted!r}, and [container] runtime is none")
+        return tool
+    if wanted not in found:
+        found[wanted] = charliecloud.find(wanted, config, given=_named_image(requirement) is not None)
+    container = found[wanted]
+    if container is None and is_required:
+        raise UnsupportedError(f"step {name}: image {wanted!r}: {charliecloud.missing(wanted)}")
+    return replace(tool, container=container)
+
+
+def _docker(document: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+    for field, is_required in (("requirements", True), ("hints", False)):
+        for requirement in reversed(document.get(field, [])):
+            if requirement["class"] == "DockerRequirement":
+                return requirement, is_required
+    return None, False
+
+
+def _named_image(requirement: dict[str, Any]) -> str | None:
+    """Return beeflow:useContainer or beeflow:copyContainer, whatever prefix the document's $namespaces made of it."""
+    for key, value in requirement.items():
+        if key.endswith(_USE) and isinstance(value, str):
+            return value
+    return None

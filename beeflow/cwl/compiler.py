@@ -1,0 +1,199 @@
+"""Turn a loaded CWL process into the graph that runs (beeflow.graph)."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from cwltool.process import Process
+from cwltool.update import ORIGINAL_CWLVERSION
+
+from beeflow import locations
+from beeflow.cwl.documents import Document, short_name
+from beeflow.errors import DocumentError
+from beeflow.graph import COMMAND_LINE_TOOL, Expressions, Graph, Link, Resources, Step, Tool, Workflow
+
+_METADATA = ("cwlVersion", ORIGINAL_CWLVERSION, "$namespaces")
+
+
+def compile_graph(document: Document) -> Graph:
+    """Compile a document; a bare tool becomes a workflow of one step."""
+    compiler = _Compiler()
+    process = document.process
+    if process.tool["class"] == "Workflow":
+        workflow = compiler.workflow(process, "")
+    else:
+        workflow = compiler.one_step(process, document.path)
+    version = process.metadata.get(ORIGINAL_CWLVERSION) or process.metadata.get("cwlVersion", "")
+    return Graph(compiler.tools, workflow, str(version))
+
+
+def plain(value: Any) -> Any:
+    """Copy cwltool's commented maps and sequences to plain JSON values."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def _names(parameters: list[Any]) -> tuple[str, ...]:
+    return tuple(short_name(parameter["id"]) for parameter in parameters)
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]
+
+
+class _Compiler:
+    def __init__(self) -> None:
+        self.tools: dict[str, Tool] = {}
+
+    def workflow(self, process: Any, path: str) -> Workflow:
+        tool = process.tool
+        base = tool["id"] + ("/" if "#" in tool["id"] else "#")
+        steps = [self.step(step, process, base, path) for step in process.steps]
+        return Workflow(
+            inputs=_names(tool["inputs"]),
+            steps=_ordered(steps, path),
+            outputs={
+                short_name(output["id"]): _link(output, output.get("outputSource"), base) for output in tool["outputs"]
+            },
+            defaults={short_name(each["id"]): plain(each["default"]) for each in tool["inputs"] if "default" in each},
+        )
+
+    def one_step(self, process: Process, document: Path) -> Workflow:
+        name = short_name(process.tool["id"])
+        name = Path(name).stem if "#" not in process.tool["id"] else name
+        inputs, outputs = _names(process.tool["inputs"]), _names(process.tool["outputs"])
+        step = Step(
+            name=name or document.stem,
+            inputs={each: Link(sources=(each,)) for each in inputs},
+            outputs=outputs,
+            tool=self.tool(process, name),
+            expressions=_expressions(process),
+        )
+        return Workflow(inputs, (step,), {each: Link(sources=(f"{step.name}/{each}",)) for each in outputs})
+
+    def step(self, step: Any, parent: Any, base: str, path: str) -> Step:
+        name = short_name(step.id)
+        embedded, tool = step.embedded_tool, step.tool
+        is_workflow = embedded.tool["class"] == "Workflow"
+        return Step(
+            name=name,
+            inputs={short_name(each["id"]): _step_input(each, base) for each in tool["inputs"]},
+            outputs=_names(tool["outputs"]),
+            scatter=tuple(short_name(each) for each in _as_list(tool.get("scatter"))),
+            scatter_method=tool.get("scatterMethod"),
+            when=tool.get("when"),
+            tool=None if is_workflow else self.tool(embedded, f"{path}{name}"),
+            workflow=self.workflow(embedded, f"{path}{name}/") if is_workflow else None,
+            expressions=_expressions(parent),
+        )
+
+    def tool(self, process: Process, name: str) -> str:
+        """Keep a tool under the path of its step: two steps may inherit different requirements for one tool."""
+        document = plain(process.tool)
+        _resolve_paths(document)
+        document["requirements"] = plain(process.requirements)
+        document["hints"] = plain(process.hints)
+        self.tools[name] = Tool(
+            kind=document["class"],
+            document=document,
+            metadata={key: plain(process.metadata[key]) for key in _METADATA if key in process.metadata},
+            outputs=_names(document["outputs"]),
+            resources=static_resources(process) if document["class"] == COMMAND_LINE_TOOL else Resources(),
+        )
+        return name
+
+
+def _resolve_paths(document: dict[str, Any]) -> None:
+    """Make ``path`` of default files a location: the document's own folder is what it is relative to."""
+    folder = locations.to_path(document["id"])
+    for entry in locations.entries(document["inputs"]):
+        if "location" not in entry and isinstance(entry.get("path"), str) and folder is not None:
+            entry["location"] = locations.to_uri(folder.parent / entry.pop("path"))
+
+
+def _step_input(parameter: Any, base: str) -> Link:
+    link = _link(parameter, parameter.get("source"), base)
+    return Link(
+        sources=link.sources,
+        link_merge=link.link_merge,
+        pick_value=link.pick_value,
+        default=plain(parameter.get("default")),
+        value_from=parameter.get("valueFrom"),
+        load_contents=bool(parameter.get("loadContents")),
+        load_listing=parameter.get("loadListing"),
+    )
+
+
+def _link(parameter: Any, source: Any, base: str) -> Link:
+    sources = tuple(_source(each, base) for each in _as_list(source))
+    default_merge = "merge_nested" if len(sources) > 1 else None
+    return Link(sources, parameter.get("linkMerge") or default_merge, parameter.get("pickValue"))
+
+
+def _source(uri: str, base: str) -> str:
+    """Shorten a source to "input" or "step/port"."""
+    if uri.startswith(base):
+        return uri[len(base) :]
+    # v1.0 documents with blank or duplicated ids: the parts after the fragment still say which.
+    parts = uri.rpartition("#")[2].split("/")
+    return "/".join(parts[-2:]) if len(parts) > 1 else parts[0]
+
+
+def _expressions(process: Process) -> Expressions:
+    requirement, _ = process.get_requirement("InlineJavascriptRequirement")
+    if requirement is None:
+        return Expressions()
+    return Expressions(True, tuple(str(each) for each in requirement.get("expressionLib", [])))
+
+
+def _ordered(steps: list[Step], path: str) -> tuple[Step, ...]:
+    """Sort steps so that each follows its sources, by name where free: cwltool shuffles them."""
+    waiting = {step.name: step for step in steps}
+    ordered: list[Step] = []
+    done: set[str] = set()
+    while waiting:
+        ready = [
+            step
+            for step in waiting.values()
+            if all(
+                "/" not in source or source.split("/")[0] in done
+                for link in step.inputs.values()
+                for source in link.sources
+            )
+        ]
+        if not ready:
+            raise DocumentError(f"workflow {path or '(top)'}: the steps {', '.join(waiting)} wait for each other")
+        for step in sorted(ready, key=lambda each: each.name):
+            ordered.append(waiting.pop(step.name))
+            done.add(step.name)
+    return tuple(ordered)
+
+
+def static_resources(process: Process) -> Resources | None:
+    """Read ResourceRequirement and ToolTimeLimit; None when an expression decides them."""
+    requirement = process.get_requirement("ResourceRequirement")[0] or {}
+    limit = (process.get_requirement("ToolTimeLimit")[0] or {}).get("timelimit")
+    values = [*requirement.values(), limit]
+    if any(isinstance(value, str) and ("$(" in value or "${" in value) for value in values):
+        return None
+    return resources_of(requirement, limit)
+
+
+def resources_of(requirement: dict[str, Any], time_limit_s: Any) -> Resources:
+    """Turn evaluated CWL resources (cores; MiB) into Slurm's; the minimum is what is asked for."""
+
+    def asked(name: str) -> Any:
+        return requirement.get(f"{name}Min") or requirement.get(f"{name}Max")
+
+    cores, ram = asked("cores"), asked("ram")
+    scratch = [value for value in (asked("tmpdir"), asked("outdir")) if value]
+    return Resources(
+        cpus_per_task=max(1, math.ceil(cores or 1)),
+        mem_mib=math.ceil(ram) if ram else None,
+        tmp_mib=math.ceil(sum(scratch)) if scratch else None,
+        time_limit_s=int(time_limit_s) if time_limit_s else None,
+    )

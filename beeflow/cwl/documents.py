@@ -1,0 +1,149 @@
+"""Load and validate CWL documents; cwltool's complaints become ours, with file and line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import urllib.parse
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cwltool.load_tool
+import cwltool.pack
+import cwltool.workflow
+from cwltool.context import LoadingContext
+from cwltool.errors import GraphTargetMissingException, UnsupportedRequirement, WorkflowException
+from cwltool.process import Process
+from cwltool.resolver import tool_resolver
+from ruamel.yaml.error import YAMLError
+from schema_salad.exceptions import ValidationException
+from schema_salad.sourceline import SourceLine, strip_dup_lineno
+
+from beeflow import locations
+from beeflow.cwl import schema_cache
+from beeflow.errors import BeeError, DocumentError, UnsupportedError
+
+# What tasks and passes do; anything else under `requirements` is refused by name.
+SUPPORTED = frozenset(
+    {
+        "DockerRequirement",
+        "EnvVarRequirement",
+        "InitialWorkDirRequirement",
+        "InlineJavascriptRequirement",
+        "LoadListingRequirement",
+        "MultipleInputFeatureRequirement",
+        "NetworkAccess",
+        "ResourceRequirement",
+        "ScatterFeatureRequirement",
+        "SchemaDefRequirement",
+        "ShellCommandRequirement",
+        "StepInputExpressionRequirement",
+        "SubworkflowFeatureRequirement",
+        "ToolTimeLimit",
+        "WorkReuse",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A loaded workflow or tool. ``packed``: the same as one self-contained CWL document."""
+
+    process: Process
+    context: LoadingContext
+    uri: str
+    path: Path
+
+
+def quiet(level: int = logging.ERROR) -> None:
+    """Keep cwltool's own chatter out of the user's terminal; what matters comes as an exception."""
+    for name in ("cwltool", "salad", "rdflib", "cwltool.validation_warnings"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(level)
+
+
+def message_of(error: BaseException) -> str:
+    """Return cwltool's message without colours, repeated positions and file:// prefixes."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return strip_dup_lineno(text.replace("file://", "")) or type(error).__name__
+
+
+@contextlib.contextmanager
+def translated(kind: type[BeeError], what: str = "") -> Iterator[None]:
+    """Turn cwltool's exceptions into ours: what it does not support is 33, the rest is of the given kind."""
+    try:
+        yield
+    except UnsupportedRequirement as error:
+        raise UnsupportedError(f"{what}{message_of(error)}") from error
+    except (ValidationException, WorkflowException, GraphTargetMissingException, YAMLError) as error:
+        if isinstance(error.__cause__, UnsupportedRequirement):
+            raise UnsupportedError(f"{what}{message_of(error)}") from error
+        raise kind(f"{what}{message_of(error)}") from error
+
+
+def load(document: str, cache_dir: Path, overrides: list[Any] | None = None) -> Document:
+    """Load, validate and check a document; raises DocumentError or UnsupportedError.
+
+    ``document``: a path, with a #fragment when it holds several processes.
+    """
+    schema_cache.install(cache_dir)
+    quiet()
+    path = Path(document.partition("#")[0]).absolute()
+    if not document.startswith(("http://", "https://", "file://")) and not path.is_file():
+        raise DocumentError(f"{path}: no such CWL document")
+    context = LoadingContext()
+    context.construct_tool_object = cwltool.workflow.default_make_tool
+    context.resolver = tool_resolver
+    context.overrides_list = overrides or []
+    with translated(DocumentError, f"{path}: not a valid CWL document:\n"):
+        uri, _ = cwltool.load_tool.resolve_tool_uri(document, resolver=tool_resolver)
+        context, workflow_object, uri = cwltool.load_tool.fetch_document(uri, context)
+        if not isinstance(workflow_object, MutableMapping):
+            raise ValidationException("a CWL document is a mapping with cwlVersion and class")
+        context, uri = cwltool.load_tool.resolve_and_validate_document(context, workflow_object, uri)
+        process = cwltool.load_tool.make_tool(uri, context)
+    refuse_unsupported(process)
+    return Document(process, context, uri, path)
+
+
+def refuse_unsupported(process: Process) -> None:
+    """Raise UnsupportedError for what the document requires and nobody here does."""
+    tool = process.tool
+    where = message_of(SourceLine(tool, "class", Exception).makeError("")).rstrip(": ")
+    if tool["class"] == "Operation":
+        raise UnsupportedError(f"{where}: class Operation has no implementation to run")
+    for requirement in process.requirements:
+        name = requirement["class"]
+        if name == "InplaceUpdateRequirement" and not requirement.get("inplaceUpdate"):
+            continue
+        if name not in SUPPORTED:
+            raise UnsupportedError(f"{where}: requirement {name} is not supported; make it a hint if it may be ignored")
+    for step in getattr(process, "steps", ()):
+        refuse_unsupported(step.embedded_tool)
+
+
+def pack(document: Document) -> dict[str, Any]:
+    """Return the document and all it refers to as one CWL document; what it names on disk stays a file:// URI."""
+    with translated(DocumentError, f"{document.path}: cannot be packed: "):
+        packed = cwltool.pack.pack(document.context, document.uri)
+    graph = packed["$graph"]
+    plain: dict[str, Any] = json.loads(json.dumps(packed if len(graph) > 1 else graph[0], default=str))
+    return plain
+
+
+def short_name(identifier: str) -> str:
+    """Return the last part of a CWL identifier."""
+    fragment = urllib.parse.urlparse(identifier).fragment or identifier
+    return fragment.rpartition("/")[2]
+
+
+def sources(document: Document) -> tuple[Path, ...]:
+    """List the files the document was loaded from: itself and what it runs and imports."""
+    loader = document.context.loader
+    found = {locations.to_path(str(uri)) for uri in (loader.idx if loader else ())}
+    return tuple(sorted(path for path in found | {document.path} if path is not None and path.is_file()))

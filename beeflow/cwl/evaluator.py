@@ -1,0 +1,102 @@
+"""Evaluate the expressions of steps, and ExpressionTools (implements beeflow.plan.Evaluator)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cwl_utils.expression import do_eval
+from cwltool.builder import content_limit_respected_read
+from cwltool.context import RuntimeContext
+from cwltool.stdfsaccess import StdFsAccess
+from cwltool.utils import adjustDirObjs, get_listing
+
+from beeflow import locations
+from beeflow.cwl import prepare
+from beeflow.cwl.compiler import plain
+from beeflow.cwl.documents import quiet, translated
+from beeflow.cwl.tools import construct, own_inputs
+from beeflow.errors import TaskError
+from beeflow.graph import Expressions, Graph, Resources, Step
+
+
+class CwlEvaluator:
+    """Evaluates for one workflow. ``root``: its directory, which relative locations are in."""
+
+    def __init__(self, graph: Graph, root: Path) -> None:
+        self.graph = graph
+        self.root = root
+        self.files = StdFsAccess("")
+        quiet()
+
+    def step_inputs(self, step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Apply loadContents and valueFrom (CWL v1.2 Workflow, WorkflowStepInput)."""
+        if not step.has_expressions:
+            return dict(values)
+        given = locations.absolute(dict(values), self.root)
+        with translated(TaskError, f"step {step.name}: "):
+            for name, link in step.inputs.items():
+                self._load(given[name], contents=link.load_contents, listing=link.load_listing)
+            made = {name: self._value_from(step, name, given) for name in step.inputs}
+        return plain_dict(locations.relative(plain(made), self.root))
+
+    def condition(self, step: Step, values: Mapping[str, Any]) -> bool:
+        """Evaluate ``when``; it must give a boolean (CWL v1.2 Workflow, WorkflowStep)."""
+        given = locations.absolute(dict(values), self.root)
+        with translated(TaskError, f"step {step.name}: when: "):
+            decided = _evaluate(step.when, given, step.expressions, None)
+        if not isinstance(decided, bool):
+            raise TaskError(f"step {step.name}: when: must be true or false, got {decided!r}")
+        return decided
+
+    def expression_tool(self, tool_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Run an ExpressionTool here: it never costs a Slurm job."""
+        got: list[tuple[Any, str]] = []
+        with translated(TaskError, f"step {tool_id}: "):
+            tool = self.graph.tools[tool_id]
+            process = construct(tool, self.root)
+            order = locations.absolute(own_inputs(tool, values), self.root)
+            runtime = RuntimeContext({"basedir": str(self.root), "use_container": False})
+            for job in process.job(order, lambda outputs, status: got.append((outputs, status)), runtime):
+                job.run(runtime)
+        if not got or got[0][1] != "success" or not isinstance(got[0][0], dict):
+            raise TaskError(f"step {tool_id}: the expression failed")
+        return plain_dict(locations.relative(plain(got[0][0]), self.root))
+
+    def resources(self, tool_id: str, inputs: Mapping[str, Any]) -> Resources:
+        """Evaluate a tool's ResourceRequirement and ToolTimeLimit for given inputs."""
+        given = locations.absolute(dict(inputs), self.root)
+        return prepare.resources(self.graph.tools[tool_id], given, self.root)
+
+    def _load(self, value: Any, *, contents: bool, listing: str | None) -> None:
+        for entry in value if isinstance(value, list) else [value]:
+            if not isinstance(entry, dict):
+                continue
+            if contents and entry.get("class") == "File" and entry.get("contents") is None:
+                with self.files.open(entry["location"], "rb") as stream:
+                    entry["contents"] = content_limit_respected_read(stream)
+            if listing in ("shallow_listing", "deep_listing"):
+                get_listing(self.files, entry, recursive=listing == "deep_listing")
+
+    def _value_from(self, step: Step, name: str, values: dict[str, Any]) -> Any:
+        link = step.inputs[name]
+        if link.value_from is None:
+            return values[name]
+        adjustDirObjs(values[name], functools.partial(get_listing, self.files, recursive=True))
+        return _evaluate(link.value_from, values, step.expressions, values[name])
+
+
+def plain_dict(value: Any) -> dict[str, Any]:
+    """Check that an expression gave an object."""
+    if not isinstance(value, dict):
+        raise TaskError(f"an object was expected, got {type(value).__name__}")
+    return value
+
+
+def _evaluate(expression: Any, inputs: dict[str, Any], context: Expressions, value: Any) -> Any:
+    requirements: list[Any] = []
+    if context.javascript:
+        requirements = [{"class": "InlineJavascriptRequirement", "expressionLib": list(context.library)}]
+    return do_eval(expression, inputs, requirements, None, None, {}, context=value)

@@ -1,0 +1,136 @@
+"""Read the input object: a job file, ``--name value`` options, defaults; check it whole before anything is written."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import cwltool.argparser
+import cwltool.load_tool
+import cwltool.main
+from cwltool.context import RuntimeContext
+from cwltool.process import CWL_IANA
+from schema_salad.ref_resolver import Loader
+from schema_salad.sourceline import SourceLine
+
+from beeflow import locations
+from beeflow.cwl.documents import Document, message_of, translated
+from beeflow.errors import InputError
+
+_CONTENT_TYPES = ["text/plain", "application/json", "text/vnd.yaml", "text/yaml", "text/x-yaml", "application/x-yaml"]
+_CONTENT_TYPES += ["application/octet-stream", CWL_IANA]
+
+
+class _InputParser(argparse.ArgumentParser):
+    """cwltool describes a document's inputs as options; a wrong one is an InputError, not an exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{self.prog}: {message}\n{self.format_usage().strip()}")
+
+
+def load(document: Document, arguments: Sequence[str], overrides: list[Any]) -> dict[str, Any]:
+    """Read and check the inputs of a document; returns the input object with defaults and secondaryFiles filled in.
+
+    ``arguments``: what stands after the document on the command line. ``overrides``: cwltool:overrides in the job
+    file are added. Raises InputError.
+    """
+    job_file, options = _parse_options(document, arguments)
+    order, base = _read_job_file(document, job_file, overrides) if job_file else ({}, Path.cwd())
+    order.update(options)
+    what = f"{job_file}: " if job_file else ""
+    with translated(InputError, what):
+        order = cwltool.main.init_job_order(
+            order,
+            argparse.Namespace(workflow=document.uri, tool_help=False),
+            document.process,
+            Loader({}),
+            None,
+            input_basedir=str(base),
+        )
+        _check_files(order, what)
+        runtime = RuntimeContext({"basedir": str(base), "toplevel": True, "use_container": False})
+        with_folders = _placeholders(runtime)
+        builder = document.process._init_job(order, with_folders)
+    checked: dict[str, Any] = json.loads(json.dumps(builder.job, default=str))
+    _check_files(checked, what)
+    return checked
+
+
+def _placeholders(runtime: RuntimeContext) -> RuntimeContext:
+    """Name folders that are never made: cwltool would make temporary ones just to check the inputs of a tool."""
+    runtime.outdir = runtime.tmpdir = runtime.stagedir = "/nonexistent/beeflow"
+    return runtime
+
+
+def _parse_options(document: Document, arguments: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
+    names: dict[str, str] = {}
+    records: list[str] = []
+    parser = _InputParser(prog=document.path.name, argument_default=argparse.SUPPRESS, allow_abbrev=False)
+    cwltool.argparser.generate_parser(
+        parser,
+        document.process,
+        names,
+        records,
+        input_required=False,
+        urljoin=Loader({}).fetcher.urljoin,
+        base_uri=locations.to_uri(Path.cwd()) + "/",
+    )
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    values = vars(parser.parse_args(list(arguments)))
+    job_file = values.pop("job_order", None)
+    for record in records:
+        fields = {key: value for key, value in values.items() if key.startswith(f"{record}.")}
+        if fields:
+            values = {key: value for key, value in values.items() if key not in fields}
+            values[record] = {key[len(record) + 1 :]: value for key, value in fields.items()}
+    return job_file, {names.get(key, key): value for key, value in values.items()}
+
+
+def _read_job_file(document: Document, job_file: str, overrides: list[Any]) -> tuple[Any, Path]:
+    path = Path(job_file).absolute()
+    if not path.is_file():
+        raise InputError(f"{path}: no such file of inputs")
+    loader = Loader(cwltool.load_tool.jobloaderctx.copy())
+    with translated(InputError, f"{path}: "):
+        try:
+            order, _ = loader.resolve_ref(str(path), checklinks=False, content_types=_CONTENT_TYPES)
+        except StopIteration:
+            order = None
+    if not isinstance(order, MutableMapping):
+        raise InputError(f"{path}: an input object is a mapping of input names to values; write {{}} for none")
+    key = "http://commonwl.org/cwltool#overrides"
+    if key in order:
+        overrides.extend(cwltool.load_tool.resolve_overrides(order, locations.to_uri(path), document.uri))
+        del order[key]
+    return order, path.parent
+
+
+def _check_files(order: Any, what: str) -> None:
+    """Raise InputError, with file and line where known, for a file that is not there."""
+    for name, value in order.items():
+        for entry in locations.entries(value):
+            problem = _problem(entry)
+            if problem:
+                where = message_of(SourceLine(order, name, Exception).makeError(""))
+                where = f"{where.rstrip(': ')}: " if ":" in where else what
+                raise InputError(f"{where}input {name}: {problem}")
+
+
+def _problem(entry: locations.Entry) -> str | None:
+    location = str(entry.get("location", ""))
+    if not location or location.startswith("_:"):
+        return None
+    path = locations.to_path(location)
+    if path is None:
+        return f"{location}: only files on this file system can be used; fetch it first"
+    if not path.exists():
+        return f"{path}: no such {entry['class']}"
+    if entry["class"] == "Directory" and not path.is_dir():
+        return f"{path}: not a Directory"
+    if entry["class"] == "File" and path.is_dir():
+        return f"{path}: a Directory, not a File"
+    return None

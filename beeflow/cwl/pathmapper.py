@@ -1,0 +1,51 @@
+"""Hand tools the real paths of their inputs; stage only what is not where CWL wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cwltool.pathmapper import MapperEnt, PathMapper
+
+from beeflow import locations
+
+SeenAs = Callable[[str], str]
+
+
+def _is_in_place(entry: Any, parent: Path | None = None) -> bool:
+    """True when a File or Directory is on disk under its own name, its secondaryFiles beside it."""
+    path = locations.to_path(entry.get("location", ""))
+    if path is None or entry.get("basename", path.name) != path.name or (parent and path.parent != parent):
+        return False
+    children = entry.get("listing") or [] if entry["class"] == "Directory" else []
+    beside = entry.get("secondaryFiles") or []
+    return all(_is_in_place(each, path) for each in children) and all(
+        _is_in_place(each, path.parent) for each in beside
+    )
+
+
+class InPlaceMapper(PathMapper):
+    """A PathMapper whose target is the file itself where nothing needs staging.
+
+    ``seen_as``: host path -> path that the command sees (another one inside a container).
+    """
+
+    def __init__(self, files: Any, basedir: str, stagedir: str, seen_as: SeenAs) -> None:
+        self.seen_as = seen_as
+        super().__init__(files, basedir, stagedir, True)
+
+    def setup(self, files: Any, basedir: str) -> None:
+        """Map every input; what is staged goes to stagedir/<n>/."""
+        for number, entry in enumerate(files):
+            if _is_in_place(entry):
+                self._in_place(entry)
+            else:
+                self.visit(entry, f"{self.stagedir}/{number}", basedir, staged=True)
+
+    def _in_place(self, entry: Any) -> None:
+        path = locations.to_path(entry["location"])
+        assert path is not None  # noqa: S101 - _is_in_place looked
+        self._pathmap[entry["location"]] = MapperEnt(str(path), self.seen_as(str(path)), entry["class"], False)
+        for inner in [*(entry.get("secondaryFiles") or []), *(entry.get("listing") or [])]:
+            self._in_place(inner)

@@ -1,0 +1,176 @@
+"""From a tool and its inputs to a Command, and from what the command left to CWL outputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cwltool.context import RuntimeContext
+from cwltool.pathmapper import PathMapper
+
+from beeflow import locations
+from beeflow.command import COPY, CREATE, LINK, MKDIR, Command, ContainerSpec, Folders, Stage
+from beeflow.cwl import tools
+from beeflow.cwl.compiler import plain, resources_of
+from beeflow.cwl.documents import quiet, translated
+from beeflow.errors import TaskError
+from beeflow.graph import Resources, Tool
+
+# Where a container sees things. Bind targets must exist in a read-only image; below a private /tmp they can be made.
+INSIDE = "/tmp/cwl"  # noqa: S108
+INSIDE_OUT, INSIDE_TMP, INSIDE_STAGE, INSIDE_ROOT = (f"{INSIDE}/{name}" for name in ("out", "tmp", "stage", "workflow"))
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What Slurm gave the task: runtime.cores and runtime.ram (MiB; None: as asked)."""
+
+    cores: int | None = None
+    ram_mib: int | None = None
+
+
+@dataclass
+class Prepared:
+    """A command and what is needed to collect its outputs."""
+
+    command: Command
+    job: Any
+    folders: Folders
+    root: Path
+
+    def collect(self, exit_code: int) -> dict[str, Any]:
+        """Collect the outputs; raises TaskError when a declared one was not made.
+
+        Locations inside the workflow directory come back relative to it.
+        """
+        with translated(TaskError):
+            outputs = self.job.collect_outputs(self.folders.out, exit_code)
+        for value in outputs.values():
+            for entry in locations.entries(value):
+                entry.pop("path", None)
+                if not str(entry.get("location", "_:")).startswith("_:"):
+                    entry.pop("contents", None)
+        made: dict[str, Any] = locations.relative(plain(outputs), self.root)
+        return made
+
+
+def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders, granted: Granted) -> Prepared:
+    """Work out a task's command (CWL v1.2 CommandLineTool). ``inputs``: with absolute locations.
+
+    Raises TaskError when the inputs do not fit or an expression fails.
+    """
+    quiet()
+    binds: dict[str, str] = {}
+    with translated(TaskError):
+        process = tools.construct(tool, root)
+        runtime = _runtime(folders, granted, in_container=tool.container is not None)
+        if tool.container:
+            binds = {folders.out: INSIDE_OUT, folders.tmp: INSIDE_TMP, folders.stage: INSIDE_STAGE}
+            process.seen_as = _Binds(binds, root)
+        job = next(iter(process.job(tools.own_inputs(tool, inputs), lambda *_: None, runtime)))
+        stage = [*_stage(job.pathmapper, binds)]
+        if job.generatefiles["listing"]:
+            mapper = process.make_path_mapper(job.generatefiles["listing"], job.builder.outdir, runtime, False)
+            stage += _stage(mapper, binds)
+    container = None
+    if tool.container:
+        container = ContainerSpec(tool.container.runtime, tool.container.image, binds, INSIDE_OUT)
+    command = Command(
+        argv=tuple(str(word) for word in job.command_line),
+        env={str(name): str(value) for name, value in job.environment.items()},
+        workdir=folders.out,
+        stdin=_stdin(job, folders, binds),
+        stdout=f"{folders.out}/{job.stdout}" if job.stdout else folders.stdout,
+        stderr=f"{folders.out}/{job.stderr}" if job.stderr else folders.stderr,
+        stage=tuple(stage),
+        time_limit_s=job.timelimit or None,
+        success_codes=tuple(job.successCodes),
+        temporary_fail_codes=tuple(job.temporaryFailCodes),
+        permanent_fail_codes=tuple(job.permanentFailCodes),
+        container=container,
+    )
+    return Prepared(command, job, folders, root)
+
+
+def resources(tool: Tool, inputs: Mapping[str, Any], root: Path) -> Resources:
+    """Evaluate a tool's ResourceRequirement and ToolTimeLimit for given inputs."""
+    quiet()
+    with translated(TaskError):
+        process = tools.construct(tool, root)
+        builder = process._init_job(
+            tools.own_inputs(tool, inputs), _runtime(Folders("/nonexistent"), Granted(), in_container=False)
+        )
+        requirement = process.get_requirement("ResourceRequirement")[0] or {}
+        limit = (process.get_requirement("ToolTimeLimit")[0] or {}).get("timelimit")
+        evaluated = {
+            name: builder.do_eval(value) for name, value in requirement.items() if name.endswith(("Min", "Max"))
+        }
+        return resources_of(evaluated, builder.do_eval(limit))
+
+
+class _Binds:
+    """Says where a container sees a host path, and adds a bind for its folder when none covers it yet."""
+
+    def __init__(self, binds: dict[str, str], root: Path) -> None:
+        self.binds = binds
+        self.root = str(root)
+
+    def __call__(self, path: str) -> str:
+        if path.startswith(self.root + "/"):
+            self.binds.setdefault(self.root, INSIDE_ROOT)
+            return INSIDE_ROOT + path[len(self.root) :]
+        parent, _, name = path.rpartition("/")
+        inside = self.binds.setdefault(parent, f"{INSIDE}/in/{len(self.binds)}")
+        return f"{inside}/{name}"
+
+
+def _runtime(folders: Folders, granted: Granted, *, in_container: bool) -> RuntimeContext:
+    def select(request: dict[str, Any], _: RuntimeContext) -> dict[str, Any]:
+        return {
+            "cores": granted.cores or request["coresMin"],
+            "ram": granted.ram_mib or request["ramMin"],
+            "tmpdirSize": request["tmpdirMin"],
+            "outdirSize": request["outdirMin"],
+        }
+
+    runtime = RuntimeContext({"basedir": folders.root, "use_container": in_container})
+    runtime.outdir, runtime.tmpdir, runtime.stagedir = folders.out, folders.tmp, folders.stage
+    runtime.docker_outdir, runtime.docker_tmpdir, runtime.docker_stagedir = INSIDE_OUT, INSIDE_TMP, INSIDE_STAGE
+    runtime.select_resources = select
+    runtime.name = "task"
+    return runtime
+
+
+def _stdin(job: Any, folders: Folders, binds: Mapping[str, str]) -> str | None:
+    """Find the host file for stdin: an input as the command sees it, or a file in the working directory."""
+    if not job.stdin:
+        return None
+    known = job.pathmapper.reversemap(job.stdin)
+    entry = job.pathmapper.mapper(known[0]) if known else None
+    if entry and not entry.staged:
+        return str(entry.resolved)
+    return os.path.join(folders.out, _on_host(job.stdin, binds))
+
+
+def _stage(mapper: PathMapper, binds: Mapping[str, str]) -> list[Stage]:
+    """List what has to be put in place, parents before children."""
+    return [_stage_one(entry, _on_host(entry.target, binds)) for _, entry in mapper.items() if entry.staged]
+
+
+def _stage_one(entry: Any, target: str) -> Stage:
+    if entry.type in ("CreateFile", "CreateWritableFile"):
+        return Stage(CREATE, target, contents=entry.resolved, writable=entry.type == "CreateWritableFile")
+    if entry.resolved.startswith("_:"):
+        return Stage(MKDIR, target)
+    writable = entry.type.startswith("Writable")
+    return Stage(COPY if writable else LINK, target, source=entry.resolved, writable=writable)
+
+
+def _on_host(target: str, binds: Mapping[str, str]) -> str:
+    for host, inside in binds.items():
+        if target == inside or target.startswith(inside + "/"):
+            return host + target[len(inside) :]
+    return target

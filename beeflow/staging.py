@@ -1,0 +1,123 @@
+"""Put files in place on the node: hard links to what is ours and read-only, copies of everything else.
+
+Standard library only. Never a symbolic link: a tool that packs its inputs would pack links to nowhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from beeflow.command import COPY, CREATE, LINK, MKDIR, Stage
+from beeflow.errors import TaskError
+
+_FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks, where the file system can
+_NOT_LINKABLE = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP)
+
+
+def put(stages: tuple[Stage, ...], own: Path) -> None:
+    """Stage what a command needs. ``own``: the workflow directory; only its files are ever hard-linked.
+
+    Raises TaskError when two things want one place.
+    """
+    for stage in stages:
+        target = Path(stage.target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not (stage.action == MKDIR and target.is_dir()):
+            raise TaskError(f"two inputs want to be staged as {target.name!r}; rename one (basename or entryname)")
+        _ACTIONS[stage.action](stage, target, own)
+
+
+def _create(stage: Stage, target: Path, _: Path) -> None:
+    target.write_text(stage.contents, encoding="utf-8")
+    target.chmod(0o644 if stage.writable else 0o444)
+
+
+def _mkdir(_: Stage, target: Path, __: Path) -> None:
+    target.mkdir(exist_ok=True)
+
+
+def _link(stage: Stage, target: Path, own: Path) -> None:
+    _tree(Path(stage.source), target, link_or_copy if _is_own(stage.source, own) else copy)
+
+
+def _copy(stage: Stage, target: Path, _: Path) -> None:
+    _tree(Path(stage.source), target, copy_writable)
+
+
+_ACTIONS = {CREATE: _create, MKDIR: _mkdir, LINK: _link, COPY: _copy}
+
+
+def _is_own(source: str, own: Path) -> bool:
+    return Path(os.path.realpath(source)).is_relative_to(os.path.realpath(own))
+
+
+def _tree(source: Path, target: Path, place: object) -> None:
+    assert callable(place)  # noqa: S101
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=place, symlinks=False)
+        for folder in (target, *(each for each in target.rglob("*") if each.is_dir())):
+            folder.chmod(folder.stat().st_mode | stat.S_IRWXU)
+    else:
+        place(str(source), str(target))
+
+
+def place_tree(source: Path, target: Path, own: Path) -> None:
+    """Put a file or folder somewhere else: hard links to what is ours, else copies."""
+    _tree(source, target, link_or_copy if _is_own(str(source), own) else copy)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder, whatever modes its files and folders have."""
+    for parent, names, _ in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            if not os.path.islink(path):
+                os.chmod(path, stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """Hard-link a file; copy it where the file system refuses, or when others may write it."""
+    real = os.path.realpath(source)
+    if os.stat(real).st_mode & 0o222:
+        copy(real, target)
+        return
+    try:
+        os.link(real, target)
+    except OSError as error:
+        if error.errno not in _NOT_LINKABLE:
+            raise
+        copy(real, target)
+
+
+def copy(source: str, target: str) -> None:
+    """Copy a file with its times and mode, sharing blocks where the file system can."""
+    with open(source, "rb") as given, open(target, "xb") as made:
+        try:
+            fcntl.ioctl(made.fileno(), _FICLONE, given.fileno())
+        except OSError:
+            shutil.copyfileobj(given, made, 1 << 20)
+    shutil.copystat(source, target)
+
+
+def copy_writable(source: str, target: str) -> None:
+    """Copy a file that the command may change."""
+    copy(source, target)
+    os.chmod(target, os.stat(target).st_mode | stat.S_IWUSR | stat.S_IRUSR)
+
+
+def make_read_only(folder: Path) -> None:
+    """Take the write permission from the files of a folder: others will be given hard links to them."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            with contextlib.suppress(FileNotFoundError):
+                mode = os.lstat(path).st_mode
+                if stat.S_ISREG(mode):
+                    os.chmod(path, mode & ~0o222)
