@@ -1,0 +1,207 @@
+"""The end of a workflow: true states, outputs in place, the archive, and only then the last word."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from beeflow import archive, codec, inputs, locations, staging, store
+from beeflow.driver import Ended
+from beeflow.errors import BeeError
+from beeflow.graph import Graph
+from beeflow.layout import SIDECAR_SUFFIX, Layout
+from beeflow.models import Sidecar, StateRecord, TaskRecord, WorkflowRecord, now
+from beeflow.reduction import Reduction
+from beeflow.states import TaskState, WorkflowState
+from beeflow.values import Broken, Known, Value, broken_of
+
+log = logging.getLogger(__name__)
+
+_SCRATCH = frozenset({"tmp", "stage"})
+_RANK = [TaskState.FAILED, TaskState.TIMEOUT, TaskState.OUT_OF_MEMORY, TaskState.NODE_FAIL, TaskState.CANCELLED]
+
+
+@dataclass
+class Epilog:
+    """Ends one workflow."""
+
+    layout: Layout
+    record: WorkflowRecord
+    graph: Graph
+
+    def run(self, ended: Ended) -> StateRecord:
+        """Write the final state, then archive; returns the last state. Safe to run again at any point."""
+        tasks = Reduction(self.layout, self.record, self.graph, derived=ended.derived).tasks()
+        problems = self.gather(ended.plan.outputs)
+        state = self.judge(tasks, problems, cancelled=ended.cancelled)
+        store.write_record(self.layout.state, state)
+        self.write_metadata(tasks)
+        if not self.record.use_archive:
+            return state
+        return self.archive(state)
+
+    def judge(self, tasks: list[TaskRecord], problems: list[str], *, cancelled: bool) -> StateRecord:
+        """Say how the workflow ended, and why."""
+        bad = [task for task in tasks if task.state.final and not task.state.good]
+        causes = sorted((task for task in bad if task.state in _RANK), key=lambda task: _RANK.index(task.state))
+        reason = "; ".join(problems)
+        if causes:
+            more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
+            reason = f"{causes[0].name} {causes[0].state.value}: {causes[0].reason}{more}"
+        if cancelled:
+            return StateRecord(WorkflowState.CANCELLED, now(), "cancelled by the user", None, tuple(tasks))
+        state = WorkflowState.FAILED if bad or problems else WorkflowState.COMPLETED
+        return StateRecord(state, now(), reason, None, tuple(tasks))
+
+    def gather(self, outputs: Mapping[str, Value]) -> list[str]:
+        """Put the workflow's output files into outputs/ and its output object beside it; returns what went wrong."""
+        problems: list[str] = []
+        made: dict[str, Any] = {}
+        for name, value in outputs.items():
+            broken = broken_of(value)
+            if isinstance(value, Known):
+                made[name] = value.value
+            else:
+                made[name] = None
+                if isinstance(value, Broken) or broken is None:
+                    problems.append(f"output {name}: {broken.reason if broken else 'was not made'}")
+        delivery = Delivery(self.layout.outputs, self.layout.root)
+        placed = {name: delivery.place(value) for name, value in made.items()}
+        store.write_json(self.layout.output_object, locations.relative(placed, self.layout.root))
+        if self.record.outdir:
+            problems += self.deliver(Path(self.record.outdir), placed)
+        return problems
+
+    def deliver(self, outdir: Path, placed: Mapping[str, Any]) -> list[str]:
+        """Copy the outputs to the folder the user named; a problem there does not lose the run."""
+        try:
+            outdir.mkdir(parents=True, exist_ok=True)
+            delivery = Delivery(outdir, self.layout.root, replace_same_name=True)
+            for value in placed.values():
+                delivery.place(value)
+        except (OSError, BeeError) as error:
+            return [f"--outdir {outdir}: {error}"]
+        return []
+
+    def write_metadata(self, tasks: list[TaskRecord]) -> None:
+        """Write what the original BEE kept of each task, one file a step."""
+        self.layout.metadata.mkdir(exist_ok=True)
+        steps: dict[str, list[TaskRecord]] = {}
+        for task in tasks:
+            steps.setdefault(task.step, []).append(task)
+        for number, records in enumerate(steps.values(), 1):
+            slug = records[0].step.replace("/", ".")[-100:]
+            store.write_json(self.layout.metadata / f"{number:03}-{slug}.json", codec.to_json(records))
+
+    def archive(self, state: StateRecord) -> StateRecord:
+        """Pack, verify, publish, and only then say Archived."""
+        embedded = inputs.embed(self.layout, self.record.input_copy_limit_mib)
+        sources, omitted = archive.tree(self.layout.root, _SCRATCH)
+        store.write_json(self.layout.root / archive.OMITTED, omitted)
+        sources = [each for each in sources if each.name not in _LIVE_FILES]
+        sources += [archive.Source(archive.OMITTED, self.layout.root / archive.OMITTED)]
+        sources += embedded
+        unique = {source.name: source for source in sources}
+        packed = archive.pack(self.record.id, list(unique.values()), Path(self.record.archive_dir))
+        sidecar = Sidecar(
+            id=self.record.id,
+            name=self.record.name,
+            state=state.state.archived,
+            created=self.record.created,
+            archived=now(),
+            sha256=packed.sha256,
+            size=packed.size,
+            parent=self.record.parent,
+            user=self.record.user,
+            host=socket.gethostname(),
+        )
+        store.write_record(packed.path.with_suffix(SIDECAR_SUFFIX), sidecar)
+        final = replace(state, state=state.state.archived, updated=now(), archive=str(packed.path))
+        store.write_record(self.layout.state, final)
+        return final
+
+
+# What another process may be writing while the archive is packed.
+_LIVE_FILES = frozenset({"control/lock", "log/passes.log"})
+
+
+class Delivery:
+    """Puts output files into one folder under names that do not clash."""
+
+    def __init__(self, folder: Path, root: Path, *, replace_same_name: bool = False) -> None:
+        self.folder = folder
+        self.root = root
+        self.replace = replace_same_name
+        self.placed: dict[str, str] = {}
+
+    def place(self, value: Any) -> Any:
+        """Copy a value with its files put into the folder; returns it with their new, absolute locations."""
+        made = locations.absolute(value, self.root)
+        for entry in _tops(made):
+            self.place_entry(entry, self.folder)
+        return made
+
+    def place_entry(self, entry: dict[str, Any], folder: Path) -> None:
+        """Put one File or Directory, and what belongs to it."""
+        location = str(entry.get("location", "_:"))
+        source = locations.to_path(location)
+        name = str(entry.get("basename") or (source.name if source else "file"))
+        target = self.free(folder / name, location)
+        if entry["class"] == "File":
+            self.put_file(entry, source, target)
+        elif source is not None:
+            self.put_tree(source, target)
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+        entry["location"] = locations.to_uri(target)
+        entry["basename"] = target.name
+        entry.pop("contents", None)
+        for inner in entry.get("secondaryFiles") or []:
+            self.place_entry(inner, folder)
+        for inner in entry.get("listing") or []:
+            if source is None:
+                self.place_entry(inner, target)
+            else:
+                inner["location"] = locations.to_uri(target / str(inner.get("basename", "")))
+
+    def put_file(self, entry: dict[str, Any], source: Path | None, target: Path) -> None:
+        """Put one file: a hard link to what is ours, else a copy."""
+        if os.path.lexists(target):
+            target.unlink()
+        if source is None:
+            target.write_text(str(entry.get("contents", "")), encoding="utf-8")
+        elif source.is_relative_to(self.root) and not self.replace:
+            staging.link_or_copy(str(source), str(target))
+        else:
+            staging.copy(str(source), str(target))
+
+    def put_tree(self, source: Path, target: Path) -> None:
+        """Put one folder; a repeated run puts it anew."""
+        if target.exists():
+            staging.remove_tree(target)
+        staging.place_tree(source, target, self.root)
+
+    def free(self, target: Path, location: str) -> Path:
+        """Find a name that no other output of this workflow has; the same file keeps its name."""
+        number, candidate = 1, target
+        while self.placed.get(str(candidate), location) != location:
+            number += 1
+            candidate = target.with_name(f"{target.stem}_{number}{target.suffix}")
+        self.placed[str(candidate)] = location
+        return candidate
+
+
+def _tops(value: Any) -> list[dict[str, Any]]:
+    """List the File and Directory objects that are not inside another."""
+    if isinstance(value, dict):
+        if value.get("class") in ("File", "Directory"):
+            return [value]
+        return [entry for inner in value.values() for entry in _tops(inner)]
+    if isinstance(value, list):
+        return [entry for inner in value for entry in _tops(inner)]
+    return []

@@ -1,0 +1,122 @@
+"""The files a workflow was given: remembered at submit, copied into the archive up to a limit, found again on re-run.
+
+inputs.json: one record a File or Directory location of job.json. What is not embedded is known by its origin, size and
+sha256.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beeflow import locations, store
+from beeflow.archive import Source, sha256_of
+from beeflow.errors import InputError
+from beeflow.layout import Layout
+
+RECORD = "inputs.json"
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One input. ``origin``: its path on the host where the workflow was submitted. ``embedded``: its place here."""
+
+    origin: str
+    kind: str
+    size: int
+    embedded: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """inputs.json."""
+
+    files: tuple[InputFile, ...]
+
+
+def _outside(job: Any) -> list[tuple[str, Path]]:
+    """List the distinct (class, path) of what an input object names outside the workflow directory."""
+    found: dict[Path, str] = {}
+    for entry in locations.entries(job):
+        path = locations.to_path(str(entry.get("location", "")))
+        if path is not None:
+            found.setdefault(path, entry["class"])
+    # A file inside a Directory that is named too is there already.
+    folders = [path for path, kind in found.items() if kind == "Directory"]
+    return [
+        (kind, path)
+        for path, kind in found.items()
+        if not any(folder != path and path.is_relative_to(folder) for folder in folders)
+    ]
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+
+
+def embed(layout: Layout, limit_mib: int) -> list[Source]:
+    """Write inputs.json and list the input files to pack: all while they fit the limit, the rest by hash."""
+    left = limit_mib << 20
+    records: list[InputFile] = []
+    sources: list[Source] = []
+    for number, (kind, path) in enumerate(_outside(store.read_json(layout.job))):
+        if not path.exists():
+            records.append(InputFile(str(path), kind, 0))
+            continue
+        files = _files(path)
+        size = sum(each.stat().st_size for each in files)
+        if size > left:
+            digest = sha256_of(path) if path.is_file() else None
+            records.append(InputFile(str(path), kind, size, None, digest))
+            continue
+        left -= size
+        place = f"inputs/{number:04}/{path.name}"
+        if kind == "Directory":
+            sources += [
+                Source(f"{place}/{each.relative_to(path)}", each if each.is_file() else None)
+                for each in sorted(path.rglob("*"))
+            ]
+            sources.append(Source(place, None))
+        else:
+            sources.append(Source(place, path))
+        records.append(InputFile(str(path), kind, size, place))
+    store.write_record(layout.root / RECORD, InputFiles(tuple(records)))
+    return [*sources, Source(RECORD, layout.root / RECORD)]
+
+
+def restore(layout: Layout) -> Any:
+    """Return the input object of an unpacked archive, each location where the file is now.
+
+    Embedded files become relative locations. Raises InputError listing referenced ones that are not here.
+    """
+    record = store.read_record(InputFiles, layout.root / RECORD) or InputFiles(())
+    known = {each.origin: each for each in record.files}
+    missing: list[str] = []
+
+    def rewrite(location: str) -> str:
+        path = locations.to_path(location)
+        if path is None:
+            return location
+        origin = next((known[str(each)] for each in (path, *path.parents) if str(each) in known), None)
+        if origin is not None and origin.embedded:
+            inner = path.relative_to(origin.origin)
+            return locations.to_uri(Path("/") / origin.embedded / inner)[len("file:///") :].removesuffix("/.")
+        _check(path, origin, missing)
+        return location
+
+    job = locations.rewritten(store.read_json(layout.job), rewrite)
+    if missing:
+        raise InputError(
+            "inputs that the archive only refers to are not here:\n  " + "\n  ".join(dict.fromkeys(missing))
+        )
+    return job
+
+
+def _check(path: Path, origin: InputFile | None, missing: list[str]) -> None:
+    if not path.exists():
+        size = f" ({origin.size} bytes)" if origin else ""
+        missing.append(f"{path}: not there{size}")
+    elif origin and origin.sha256 and path.is_file() and sha256_of(path) != origin.sha256:
+        missing.append(f"{path}: not the same file (sha256 differs)")

@@ -1,0 +1,126 @@
+"""Hand jobs to Slurm so that none runs twice and none is lost.
+
+Intent file (created once) -> sbatch -> id file (linked without overwriting, by the submitter or by the job itself,
+whoever is first). The job whose id is not in the file ends at once; the submitter cancels it when it sees it lost.
+An intent without an id is in doubt: one squeue by name finds the job, or there is none and sbatch is called again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from beeflow import scripts, store
+from beeflow.errors import SlurmError
+from beeflow.layout import Layout
+from beeflow.models import Intent, WorkflowRecord, now
+from beeflow.scheduler import Dependency, JobRecord, JobRequest, Scheduler
+from beeflow.scheduler import command_lines as lines
+from beeflow.scheduler.options import pass_options
+
+log = logging.getLogger(__name__)
+
+PASS_SCRIPT = "pass.sh"  # noqa: S105 - a file name
+
+
+def pass_key(number: int) -> str:
+    """Name a pass: pass.1 is the driver."""
+    return f"pass.{number}"
+
+
+def pass_number(key: str) -> int:
+    """Read the number of a pass from its key."""
+    return int(key.rpartition(".")[2])
+
+
+@dataclass
+class Submitter:
+    """Submits the jobs of one workflow."""
+
+    layout: Layout
+    record: WorkflowRecord
+    scheduler: Scheduler
+    asked: list[JobRecord] | None = field(default=None, init=False)
+
+    def known_id(self, key: str) -> str | None:
+        """Return the id of a job that was submitted, or None."""
+        text = store.read_text(self.layout.job_id(key))
+        return text.strip() if text else None
+
+    def intents(self) -> list[Intent]:
+        """Read all intents, in the order of their keys."""
+        found = [store.read_record(Intent, path) for path in sorted(self.layout.jobs.glob("*.json"))]
+        return [intent for intent in found if intent]
+
+    def queue(self) -> list[JobRecord]:
+        """Return this workflow's jobs as Slurm has them: at most one squeue a pass."""
+        if self.asked is None:
+            names = sorted({intent.job_name for intent in self.intents()})
+            self.asked = self.scheduler.query(names) if names else []
+        return self.asked
+
+    def submit(self, intent: Intent, request: JobRequest) -> str:
+        """Submit a job unless it already is; returns its id."""
+        known = self.known_id(intent.key)
+        if known:
+            return known
+        intent = dataclasses.replace(intent, argv=tuple(lines.sbatch_argv(request)))
+        if not store.publish_record(self.layout.intent(intent.key), intent):
+            found = self._in_doubt(intent)
+            if found:
+                return self._settle(intent, found)
+        return self._settle(intent, self.scheduler.submit(request))
+
+    def _in_doubt(self, intent: Intent) -> str | None:
+        """Find a job that an sbatch we know no answer of may have made."""
+        others = {self.known_id(other.key) for other in self.intents() if other.job_name == intent.job_name}
+        # One that ended had put its own id into the file, or never began.
+        found = [
+            job.job_id
+            for job in self.queue()
+            if job.name == intent.job_name and job.job_id not in others and not job.state.ended
+        ]
+        log.info("submission of %s in doubt: %s", intent.key, f"found job {found[0]}" if found else "not in the queue")
+        return found[0] if found else None
+
+    def _settle(self, intent: Intent, job_id: str) -> str:
+        if store.publish(self.layout.job_id(intent.key), job_id + "\n"):
+            return job_id
+        winner = self.known_id(intent.key)
+        if winner is None:
+            raise SlurmError(f"{self.layout.job_id(intent.key)}: vanished while job {job_id} was submitted")
+        if winner != job_id:
+            self.scheduler.cancel(intent.job_name, [job_id])
+        return winner
+
+    def submit_pass(self, number: int, dependency: Dependency, *, hold: bool = False) -> str:
+        """Submit a pass over the workflow."""
+        key = pass_key(number)
+        request = self.pass_request(key, dependency, hold=hold)
+        return self.submit(Intent(key, request.name, now(), ()), request)
+
+    def pass_request(self, key: str, dependency: Dependency, *, hold: bool = False) -> JobRequest:
+        """Build the sbatch of a pass. All passes share a name, and singleton keeps them apart."""
+        return JobRequest(
+            name=self.record.job_name(key),
+            script=self.pass_script(),
+            chdir=self.layout.root,
+            output=self.layout.log / "passes.log",
+            options=pass_options(self.record.options, first=key == pass_key(1)),
+            dependency=dependency,
+            hold=hold,
+            script_args=(key,),
+        )
+
+    def pass_script(self) -> Path:
+        """Write the batch script of passes, once."""
+        path = self.layout.log / PASS_SCRIPT
+        if not path.exists():
+            store.write_text(path, scripts.render("pass.sh", workflow_dir=str(self.layout.root)))
+        return path
+
+    def last_pass(self) -> int:
+        """Return the number of the newest pass there is an intent of; 0 when there is none."""
+        return max((pass_number(path.stem) for path in self.layout.jobs.glob("pass.*.json")), default=0)

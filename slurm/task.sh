@@ -1,0 +1,11 @@
+#!/bin/bash
+# A job of one workflow step: one array element, or the only one. Rendered by beeflow; $1 is the number of the
+# element that array index 0 runs.
+trap : TERM # the runner settles a scancel or a time limit; this shell only waits for it
+export PYTHONPATH=@{pythonpath}
+@{python} -m beeflow.task @{workflow_dir} @{group} "$1"
+code=$?
+if [ "$code" -gt 1 ]; then
+  echo "beeflow: the task runner ended with code $code" >&2
+fi
+exit "$code"
