@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from beeflow import __version__, config
-from beeflow.errors import BeeError
+from beeflow.errors import BeeError, UsageError
 
 EXIT_BUG = 70
 EXIT_INTERRUPT = 130
@@ -27,9 +27,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 def parser(prog: str, doc: str | None, **kwargs: Any) -> argparse.ArgumentParser:
     """Make a command's parser; its module docstring is the --help."""
-    made = argparse.ArgumentParser(
-        prog=prog, description=doc, formatter_class=_Formatter, allow_abbrev=False, **kwargs
-    )
+    made = argparse.ArgumentParser(prog=prog, description=doc, formatter_class=_Formatter, allow_abbrev=False, **kwargs)
     made.add_argument("-v", "--verbose", action="count", default=0, help="say what is done, and on which Slurm")
     made.add_argument("--version", action="version", version=f"beeflow {__version__}")
     return made
@@ -81,3 +79,36 @@ def guarded(main: Main, argv: Sequence[str]) -> int:
 def run(main: Main) -> NoReturn:
     """Run a command as the program that it is."""
     sys.exit(guarded(main, sys.argv[1:]))
+
+
+def add_host_option(made: argparse.ArgumentParser) -> None:
+    """Add --host to a command that can ask another system."""
+    made.add_argument("--host", metavar="[USER@]HOST", help="ask beeflow on this system, over ssh")
+
+
+SBATCH_OPTIONS = ("account", "partition", "qos", "reservation")
+
+
+def add_sbatch_options(made: argparse.ArgumentParser) -> None:
+    """Add the sbatch options that override bee.conf for one workflow."""
+    group = made.add_argument_group("Slurm options, for all jobs of the workflow (they override bee.conf)")
+    for name in SBATCH_OPTIONS:
+        group.add_argument(f"--{name}", metavar=name.upper())
+    group.add_argument("--time", dest="time_limit", metavar="LIMIT", help="time limit of a task, as sbatch's --time")
+    group.add_argument("--mail-type", metavar="TYPE", help="BEGIN, END, FAIL or ALL: when Slurm sends mail")
+    group.add_argument("--mail-user", metavar="ADDRESS", help="to whom (default: you)")
+
+
+def with_sbatch_options(
+    settings: config.Config, arguments: argparse.Namespace, env: Mapping[str, str]
+) -> config.Config:
+    """Apply the command line's Slurm options, else sbatch's own variables, to the configuration."""
+    given: dict[str, Any] = {
+        name: getattr(arguments, name) or env.get(f"SBATCH_{name.upper()}") or None for name in SBATCH_OPTIONS
+    }
+    time_limit = arguments.time_limit or env.get("SBATCH_TIMELIMIT")
+    try:
+        given["time_limit"] = config.parse_time_limit(time_limit) if time_limit else None
+    except ValueError as failure:
+        raise UsageError(f"--time: {failure}") from failure
+    return config.override(settings, **given)

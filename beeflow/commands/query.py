@@ -1,0 +1,55 @@
+"""Show a workflow and its tasks: state, job id, node, elapsed time, and for a failure why, with its last stderr lines.
+
+examples:
+  bee-query 3fc631bb             any unambiguous beginning of the id
+  bee-query --json 3fc631bb
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from beeflow import cli, codec, tables, workflow
+from beeflow.models import TaskRecord
+from beeflow.workflow import Summary
+
+
+def main(argv: Sequence[str]) -> int:
+    """Show one workflow."""
+    parser = cli.parser("bee-query", __doc__)
+    parser.add_argument("id", metavar="ID", help="a workflow's id, or the beginning of it")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    arguments = parser.parse_args(argv)
+    cli.start_logging(arguments.verbose)
+    summary, tasks = workflow.describe(cli.load_config(), arguments.id, os.environ)
+    print(json.dumps(as_json(summary, tasks), indent=1) if arguments.json else as_text(summary, tasks))
+    return 0
+
+
+def as_json(summary: Summary, tasks: Sequence[TaskRecord]) -> dict[str, Any]:
+    """Describe a workflow as JSON: id, name, state, created, parent, tasks and more."""
+    return {**codec.to_json(summary), "tasks": [codec.to_json(task) for task in tasks]}
+
+
+def as_text(summary: Summary, tasks: Sequence[TaskRecord]) -> str:
+    """Describe a workflow as text."""
+    lines = [f"{tables.one_line(summary.name)}  {summary.id}  {summary.state.value}"]
+    if summary.reason:
+        lines.append(f"reason: {summary.reason}")
+    if summary.parent:
+        lines.append(f"re-execution of: {summary.parent}")
+    if summary.archive:
+        lines.append(f"archive: {summary.archive}")
+    return "\n".join([*lines, "", tables.render_tasks(tasks)]) if tasks else "\n".join(lines)
+
+
+def run() -> NoReturn:
+    """Run as a program."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,97 @@
+"""Submit a CWL workflow (or a single CWL tool) to Slurm and return.
+
+The document and its inputs are checked completely first, and Slurm is asked whether it would take the jobs.
+What is wrong is said with file and line, and nothing is left behind.
+
+examples:
+  bee-submit workflow.cwl job.yml
+  bee-submit --name "run 7" --wait workflow.cwl --grid 256 --input data.nc
+  bee-submit --no-start workflow.cwl job.yml       then later: bee-start ID
+
+bee-submit's own options stand before the document; what follows it are inputs, as with any CWL runner.
+exit codes: 2 usage, 33 unsupported CWL, 65 invalid document, 66 wrong inputs, 69 no Slurm, 77 refused by Slurm,
+78 wrong bee.conf.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from beeflow import cli, config, tables, watch
+from beeflow.errors import InputError, UsageError
+from beeflow.states import WorkflowState
+from beeflow.store import WorkflowDir
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser."""
+    made = cli.parser("bee-submit", __doc__)
+    made.add_argument("--name", help="what to call the workflow (default: the document's name)")
+    made.add_argument("--no-start", action="store_true", help="write the workflow and hold it until bee-start")
+    made.add_argument("--wait", action="store_true", help="stay, show progress, end with 0 only if it completed")
+    made.add_argument("--outdir", type=Path, metavar="DIR", help="also copy the final outputs to this folder")
+    cli.add_sbatch_options(made)
+    made.add_argument("workflow", metavar="WORKFLOW.cwl", help="a CWL document, with #id if it holds several processes")
+    made.add_argument(
+        "inputs", metavar="JOB.yml | --input value", nargs=argparse.REMAINDER, help="a file of inputs, or options"
+    )
+    return made
+
+
+def main(argv: Sequence[str]) -> int:
+    """Submit; with --wait, follow to the end."""
+    made = parser()
+    arguments = made.parse_args(argv)
+    cli.start_logging(arguments.verbose)
+    settings = cli.with_sbatch_options(cli.load_config(), arguments, os.environ)
+    config.check_folders(settings)
+    # Half a second of imports that a usage error need not pay for.
+    from beeflow import submit
+
+    request = submit.Request(
+        document=arguments.workflow,
+        arguments=arguments.inputs,
+        name=arguments.name,
+        start=not arguments.no_start,
+        outdir=arguments.outdir,
+        mail_type=arguments.mail_type or "",
+        mail_user=arguments.mail_user or "",
+    )
+    try:
+        workflow = submit.submit(request, settings, os.environ)
+    except InputError as error:
+        misplaced = [word for word in arguments.inputs if word in made._option_string_actions]
+        if misplaced:
+            raise UsageError(f"{misplaced[0]}: bee-submit's own options stand before the document\n{error}") from error
+        raise
+    print(f"Job submitted! Your workflow id is {workflow.id}.", flush=True)
+    return wait(workflow) if arguments.wait else 0
+
+
+def wait(workflow: WorkflowDir) -> int:
+    """Show progress until the workflow has ended; returns the exit code."""
+    summary = None
+    is_terminal = sys.stdout.isatty()
+    for summary, tasks in watch.follow(workflow, os.environ):
+        line = f"{summary.state.value}: {tables.render_counts(tasks)}"
+        print(f"\r\x1b[K{line}" if is_terminal else line, end="" if is_terminal else "\n", flush=True)
+    if is_terminal:
+        print()
+    if summary is None or summary.state.outcome is not WorkflowState.COMPLETED:
+        print(f"{summary.reason if summary else ''}\nsee: bee-query {workflow.id}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run() -> NoReturn:
+    """Run as a program."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,112 @@
+"""Re-execute an archive: verify, unpack into a new workflow directory, clear all state, new id, submit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from beeflow import archive, inputs, locations, staging, store, submit, workflow
+from beeflow.config import Config
+from beeflow.container import images
+from beeflow.cwl import schema_cache
+from beeflow.cwl.evaluator import CwlEvaluator
+from beeflow.errors import ArchiveError
+from beeflow.layout import Layout, folders
+from beeflow.models import WorkflowRecord
+from beeflow.plan import walk
+from beeflow.results import read_graph
+from beeflow.scheduler import Scheduler
+from beeflow.scheduler.cli import CliScheduler
+from beeflow.scheduler.target import environment, find
+from beeflow.store import Store, WorkflowDir
+
+# What of an archive a new run starts from; everything else is the old run's.
+_KEPT = ("cwl", "inputs", inputs.RECORD, "job.json")
+PROVENANCE = "provenance"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for. ``archive``: a path, or the id of a workflow that has an archive."""
+
+    archive: str
+    name: str | None = None
+    start: bool = True
+    outdir: Path | None = None
+    mail_type: str = ""
+    mail_user: str = ""
+
+
+def rerun(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowDir:
+    """Re-execute an archive; returns the new workflow's directory."""
+    path = locate(request.archive, config)
+    top = archive.top_of(path)
+    archive.verify(path, top)
+    target = find(config, env)
+    scheduler = CliScheduler(environment(target, env))
+    old = archive.read_record(WorkflowRecord, path, "workflow.json")
+    name = request.name if request.name is not None else old.name
+    record = submit.new_record(config, target, scheduler.limits(), old.document, name)
+    record = replace(
+        record,
+        parent=old.id,
+        options=replace(record.options, mail_type=request.mail_type, mail_user=request.mail_user),
+        outdir=str(request.outdir.absolute()) if request.outdir else None,
+    )
+    workflows = Store(config.workflows_dir)
+    staged = workflows.create(record)
+    try:
+        fill(staged.layout, path, config, record, scheduler)
+        if not request.start:
+            store.write_text(staged.layout.held, record.created + "\n")
+    except BaseException:
+        workflows.discard(staged)
+        raise
+    made = workflows.commit(staged, record.id)
+    return submit.launch(workflows, made, record, scheduler, start=request.start)
+
+
+def locate(text: str, config: Config) -> Path:
+    """Find the archive a user means: a path if it is one, else the beginning of an id."""
+    path = Path(text)
+    if path.is_file():
+        return path.absolute()
+    if path.is_dir():
+        raise ArchiveError(f"{path}: a folder, not an archive")
+    if "/" in text or text.endswith(".tgz"):
+        raise ArchiveError(f"{path}: no such archive")
+    return workflow.archive_of(config, text)
+
+
+def fill(layout: Layout, path: Path, config: Config, record: WorkflowRecord, scheduler: Scheduler) -> None:
+    """Fill a staged workflow directory from an archive, and ask Slurm whether it would take the jobs."""
+    unpacked = layout.root / ".unpacked"
+    archive.unpack(path, unpacked)
+    for folder in folders(layout):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    for name in _KEPT:
+        if (unpacked / name).exists():
+            os.rename(unpacked / name, layout.root / name)
+    keep_provenance(unpacked, layout)
+    staging.remove_tree(unpacked)
+    for folder in folders(layout):
+        folder.mkdir(exist_ok=True)
+    store.write_json(layout.job, inputs.restore(layout))
+    schema_cache.install(submit.cache_dir(config))
+    graph = images.resolve(read_graph(layout), config)
+    store.write_record(layout.graph, graph)
+    job = locations.absolute(store.read_json(layout.job), layout.root)
+    plan = walk(graph, job, lambda output: output, CwlEvaluator(graph, layout.root))
+    submit.ask(scheduler, record, graph, plan)
+
+
+def keep_provenance(unpacked: Path, layout: Layout) -> None:
+    """Keep what tells about the old run, and only that."""
+    folder = layout.root / PROVENANCE
+    folder.mkdir()
+    for name in ("workflow.json", "state.json", "outputs.json", archive.MANIFEST, "metadata", PROVENANCE):
+        if (unpacked / name).exists():
+            os.rename(unpacked / name, folder / name)

@@ -1,0 +1,73 @@
+"""Records to text. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from beeflow.models import TaskRecord
+from beeflow.states import TaskState
+from beeflow.workflow import Summary
+
+NAME_WIDTH = 60
+
+
+def one_line(text: str, width: int = NAME_WIDTH) -> str:
+    """Make user text safe for one table cell: no line breaks or control characters, not too long."""
+    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return shown if len(shown) <= width else shown[: width - 1] + "…"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a duration as 1.2s, 2:03 or 1:02:03."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def render_workflows(summaries: Sequence[Summary]) -> str:
+    """Write the table of bee-list: Name, ID, Status."""
+    rows = [(one_line(each.name), each.id, each.state.value) for each in summaries]
+    return tabulate(rows, headers=("Name", "ID", "Status"), disable_numparse=True)
+
+
+def render_tasks(tasks: Sequence[TaskRecord]) -> str:
+    """Write the table of bee-query, and below it why what failed did."""
+    rows = [
+        (one_line(task.name, 40), task.state.value, task.job_id or "", task.node or "", duration(task.elapsed_s))
+        for task in tasks
+    ]
+    table = tabulate(rows, headers=("Task", "State", "Job id", "Node", "Elapsed"), disable_numparse=True)
+    return "\n".join([table, *_reasons(tasks)])
+
+
+def _reasons(tasks: Sequence[TaskRecord]) -> list[str]:
+    lines: list[str] = []
+    for task in tasks:
+        is_waiting = task.state in (TaskState.PENDING, TaskState.WAITING, TaskState.RUNNING)
+        if not task.reason or task.state is TaskState.SKIPPED or (is_waiting and task.reason == "None"):
+            continue
+        lines += ["", f"{one_line(task.name)} {task.state.value}: {task.reason}"]
+        lines += [f"    {one_line(line, 200)}" for line in task.stderr_tail]
+    return lines
+
+
+def render_counts(tasks: Sequence[TaskRecord]) -> str:
+    """Write progress on one line: each step with its state, or how many of its tasks are done."""
+    steps: dict[str, list[TaskState]] = {}
+    for task in tasks:
+        steps.setdefault(task.step, []).append(task.state)
+    parts = []
+    for step, states in steps.items():
+        if len(states) == 1:
+            parts.append(f"{one_line(step, 30)} {states[0].value}")
+        else:
+            done = sum(state.final for state in states)
+            bad = sum(state.final and not state.good for state in states)
+            parts.append(f"{one_line(step, 30)} {done}/{len(states)}" + (f" ({bad} failed)" if bad else ""))
+    return "  ".join(parts)

@@ -1,0 +1,55 @@
+"""Follow a workflow to its end by looking at its files; Slurm is asked only when they have not moved for a minute."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from beeflow.models import TaskRecord
+from beeflow.reduction import Reduction
+from beeflow.results import read_graph
+from beeflow.store import WorkflowDir
+from beeflow.workflow import Queues, Summary, summarize
+
+POLL_S = 0.5
+QUIET_S = 60.0
+
+
+def follow(
+    workflow: WorkflowDir, env: Mapping[str, str], *, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[tuple[Summary, list[TaskRecord]]]:
+    """Yield the workflow and its tasks whenever something changed; ends with the final (or Stalled) state."""
+    record = workflow.record()
+    graph = read_graph(workflow.layout)
+    last: object = None
+    quiet_since = time.monotonic()
+    while True:
+        asked = time.monotonic() - quiet_since > QUIET_S
+        summary = summarize(workflow, Queues(env) if asked else NoQueues(env))
+        state = workflow.state()
+        tasks = list(state.tasks) if state and state.tasks else Reduction(workflow.layout, record, graph).tasks()
+        seen = (summary.state, [(task.name, task.state) for task in tasks])
+        if seen != last:
+            last, quiet_since = seen, time.monotonic()
+            yield summary, tasks
+        elif asked:
+            quiet_since = time.monotonic()
+        if is_settled(summary, record.use_archive):
+            return
+        sleep(POLL_S)
+
+
+class NoQueues(Queues):
+    """Asks no Slurm."""
+
+    def of(self, record: object) -> None:
+        """Know nothing."""
+        return
+
+
+def is_settled(summary: Summary, use_archive: bool) -> bool:
+    """True when there is nothing left to wait for."""
+    state = summary.state
+    if state.value == "Stalled":
+        return True
+    return state.final and (not use_archive or state is not state.outcome)
