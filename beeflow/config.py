@@ -252,6 +252,30 @@ def check_folders(config: Config) -> None:
             raise ConfigError(f"{where}: {key}: {folder} cannot be written: no permission in {existing}")
 
 
+@dataclass(frozen=True)
+class Setting:
+    """One key of bee.conf, its value, and where the value comes from: "file:line" or "default"."""
+
+    section: str
+    key: str
+    value: Any
+    origin: str
+
+
+def settings(config: Config) -> tuple[Setting, ...]:
+    """List every key, in the order of KEYS."""
+    return tuple(
+        Setting(
+            section,
+            key,
+            getattr(config if section == "DEFAULT" else getattr(config, section), key),
+            config.origins.get(f"{section}.{key}", "default"),
+        )
+        for section, keys in KEYS.items()
+        for key in keys
+    )
+
+
 def override(config: Config, **slurm: Any) -> Config:
     """Return the configuration with [slurm] values that a command line gave (None: not given)."""
     given = {key: value for key, value in slurm.items() if value is not None}

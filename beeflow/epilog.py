@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import socket
@@ -82,8 +83,8 @@ class Epilog:
         try:
             outdir.mkdir(parents=True, exist_ok=True)
             delivery = Delivery(outdir, self.layout.root, replace_same_name=True)
-            for value in placed.values():
-                delivery.place(value)
+            delivered = {name: delivery.place(value) for name, value in placed.items()}
+            store.write_json(self.layout.delivered, delivered)
         except (OSError, BeeError) as error:
             return [f"--outdir {outdir}: {error}"]
         return []
@@ -163,11 +164,11 @@ class Delivery:
         entry.pop("contents", None)
         for inner in entry.get("secondaryFiles") or []:
             self.place_entry(inner, folder)
-        for inner in entry.get("listing") or []:
-            if source is None:
+        if entry["class"] == "Directory" and source is None:
+            for inner in entry.get("listing") or []:
                 self.place_entry(inner, target)
-            else:
-                inner["location"] = locations.to_uri(target / str(inner.get("basename", "")))
+        elif entry["class"] == "Directory":
+            entry["listing"] = list_folder(target)
 
     def put_file(self, entry: dict[str, Any], source: Path | None, target: Path) -> None:
         """Put one file: a hard link to what is ours, else a copy."""
@@ -178,13 +179,13 @@ class Delivery:
         elif source.is_relative_to(self.root) and not self.replace:
             staging.link_or_copy(str(source), str(target))
         else:
-            staging.copy(str(source), str(target))
+            staging.copy_writable(str(source), str(target))
 
     def put_tree(self, source: Path, target: Path) -> None:
         """Put one folder; a repeated run puts it anew."""
         if target.exists():
             staging.remove_tree(target)
-        staging.place_tree(source, target, self.root)
+        staging.place_tree(source, target, None if self.replace else self.root)
 
     def free(self, target: Path, location: str) -> Path:
         """Find a name that no other output of this workflow has; the same file keeps its name."""
@@ -194,6 +195,27 @@ class Delivery:
             candidate = target.with_name(f"{target.stem}_{number}{target.suffix}")
         self.placed[str(candidate)] = location
         return candidate
+
+
+def list_folder(folder: Path) -> list[dict[str, Any]]:
+    """List a folder as CWL does, all the way down, with sizes and checksums."""
+    listing: list[dict[str, Any]] = []
+    for path in sorted(folder.iterdir()):
+        entry: dict[str, Any] = {"location": locations.to_uri(path), "basename": path.name}
+        if path.is_dir():
+            listing.append({"class": "Directory", **entry, "listing": list_folder(path)})
+        elif path.is_file():
+            listing.append({"class": "File", **entry, "size": path.stat().st_size, "checksum": checksum(path)})
+    return listing
+
+
+def checksum(path: Path) -> str:
+    """Return a file's checksum as CWL writes it (CWL v1.2, File: sha1)."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return f"sha1${digest.hexdigest()}"
 
 
 def _tops(value: Any) -> list[dict[str, Any]]:

@@ -55,6 +55,7 @@ class Tool:
 
     ``document``: the resolved tool, with all requirements and hints inherited.
     ``outputs``: port names. ``resources``: None when they depend on inputs, and are worked out by a pass.
+    ``formats``: what is a kind of what among file formats (N-Triples), when the document names an ontology.
     """
 
     kind: str
@@ -63,6 +64,7 @@ class Tool:
     outputs: tuple[str, ...]
     resources: Resources | None = None
     container: Container | None = None
+    formats: str = ""
 
 
 @dataclass(frozen=True)

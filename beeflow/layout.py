@@ -132,6 +132,11 @@ class Layout:
         return self.root / "outputs.json"
 
     @property
+    def delivered(self) -> Path:
+        """The same with the files where --outdir put them."""
+        return self.root / "delivered.json"
+
+    @property
     def log(self) -> Path:
         """What the passes did."""
         return self.root / "log"

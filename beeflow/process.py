@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,6 +78,42 @@ def run(
     return Completed(
         tuple(argv), done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     )
+
+
+def run_attached(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None) -> int:
+    """Run a program on our own terminal, with no time limit: a person watches it. Returns its exit code.
+
+    Negative: a signal killed it. On an exception (Ctrl-C, which the terminal sends to the program too) the program is
+    given a moment to end by itself before it is made to.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        child = subprocess.Popen(list(argv), env=dict(env), cwd=cwd)
+    except FileNotFoundError as error:
+        raise ProgramMissingError(f"{argv[0]}: program not found; install it or put it on PATH") from error
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_INTERRUPTED_S)
+        raise
+    finally:
+        if child.poll() is None:
+            _end(child)
+
+
+_INTERRUPTED_S = 5.0
+_TERMINATED_S = 5.0
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(_TERMINATED_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def find(program: str, env: Mapping[str, str] | None = None) -> Path | None:

@@ -13,7 +13,7 @@ from beeflow.container import images
 from beeflow.cwl import schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.errors import ArchiveError
-from beeflow.layout import Layout, folders
+from beeflow.layout import MANIFEST, Layout, folders
 from beeflow.models import WorkflowRecord
 from beeflow.plan import walk
 from beeflow.results import read_graph
@@ -107,6 +107,6 @@ def keep_provenance(unpacked: Path, layout: Layout) -> None:
     """Keep what tells about the old run, and only that."""
     folder = layout.root / PROVENANCE
     folder.mkdir()
-    for name in ("workflow.json", "state.json", "outputs.json", archive.MANIFEST, "metadata", PROVENANCE):
+    for name in ("workflow.json", "state.json", "outputs.json", MANIFEST, "metadata", PROVENANCE):
         if (unpacked / name).exists():
             os.rename(unpacked / name, folder / name)

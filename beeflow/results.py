@@ -7,7 +7,7 @@ from beeflow.errors import TaskError
 from beeflow.graph import Graph, Step, Workflow
 from beeflow.layout import Layout
 from beeflow.models import ElementResult, GroupRecord, TaskResult
-from beeflow.plan import Evaluator
+from beeflow.plan import ONLY, Evaluator
 from beeflow.states import TaskState
 from beeflow.values import Broken, Inputs, Known, Output, Value, broken_of, from_json, known, simplify
 
@@ -67,7 +67,7 @@ class Results:
         if result is None:
             return output
         if not result.state.good:
-            return Broken(f"{group.path} {result.state.value}: {result.reason}")
+            return Broken(f"{task_name(group, output.label)} {result.state.value}: {result.reason}")
         return Known(result.outputs.get(output.port) if result.state is TaskState.COMPLETED else None)
 
     def _lookup_virtual(self, group: GroupRecord, output: Output) -> Value:
@@ -103,6 +103,11 @@ class Results:
         except TaskError as error:
             return Broken(f"{group.path}: {error}")
         return {name: Known(value) for name, value in values.items()}
+
+
+def task_name(group: GroupRecord, label: str) -> str:
+    """Name a task as users see it: the step, and which of its tasks when it has several."""
+    return group.path if label == ONLY and len(group.labels) == 1 else f"{group.path}[{label}]"
 
 
 def step_at(workflow: Workflow, path: str) -> Step:

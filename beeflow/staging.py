@@ -67,9 +67,9 @@ def _tree(source: Path, target: Path, place: object) -> None:
         place(str(source), str(target))
 
 
-def place_tree(source: Path, target: Path, own: Path) -> None:
-    """Put a file or folder somewhere else: hard links to what is ours, else copies."""
-    _tree(source, target, link_or_copy if _is_own(str(source), own) else copy)
+def place_tree(source: Path, target: Path, own: Path | None) -> None:
+    """Put a file or folder somewhere else: hard links to what is below ``own``, else copies that may be changed."""
+    _tree(source, target, link_or_copy if own is not None and _is_own(str(source), own) else copy_writable)
 
 
 def remove_tree(folder: Path) -> None:

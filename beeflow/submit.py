@@ -77,6 +77,11 @@ def prepare(request: Request, config: Config) -> Prepared:
     return Prepared(graph, job, documents.pack(document), documents.sources(document), str(document.path))
 
 
+def needs_inputs(document: str, config: Config) -> bool:
+    """Tell whether a document has an input that must be given: no default, and not optional."""
+    return job_order.has_required(documents.load(document, cache_dir(config)))
+
+
 def submit(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowDir:
     """Submit a workflow; returns its directory."""
     prepared = prepare(request, config)

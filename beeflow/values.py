@@ -109,11 +109,11 @@ def fold_linked(link: Linked) -> Value:
 
 
 def _fold_partly_known(link: Linked) -> Value:
-    broken = broken_of(link)
-    if broken:
-        return broken
+    if link.link_merge is None and link.pick_value is None and isinstance(link.values[0], (Items, Broken)):
+        # An array is not null whatever its elements are, so no default applies.
+        return link.values[0]
     if link.pick_value is not None or link.default is not None:
-        return link
+        return broken_of(link) or link
     if link.link_merge is None:
         return link.values[0]
     if link.link_merge == "merge_nested":
@@ -124,6 +124,8 @@ def _fold_partly_known(link: Linked) -> Value:
             elements.extend(each.values)
         elif isinstance(each, Known):
             elements.extend(Known(item) for item in (each.value if isinstance(each.value, list) else [each.value]))
+        elif isinstance(each, Broken):
+            elements.append(each)
         else:
             return link
     return Items(tuple(elements))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from beeflow.models import TaskRecord
+from beeflow.models import TaskRecord, WorkflowRecord
 from beeflow.reduction import Reduction
 from beeflow.results import read_graph
 from beeflow.store import WorkflowDir
@@ -42,7 +42,7 @@ def follow(
 class NoQueues(Queues):
     """Asks no Slurm."""
 
-    def of(self, record: object) -> None:
+    def of(self, record: WorkflowRecord) -> None:  # noqa: ARG002
         """Know nothing."""
         return
 

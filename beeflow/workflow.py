@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from beeflow import archive, store
@@ -12,7 +12,7 @@ from beeflow.config import Config
 from beeflow.errors import BeeError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX
 from beeflow.models import Sidecar, StateRecord, TaskRecord, WorkflowRecord, now
-from beeflow.reduction import Reduction, workflow_state
+from beeflow.reduction import Reduction, tail, workflow_state
 from beeflow.results import read_graph
 from beeflow.scheduler import Dependency, JobRecord, Scheduler
 from beeflow.scheduler.cli import CliScheduler
@@ -75,8 +75,17 @@ def summarize(workflow: WorkflowDir, queues: Queues) -> Summary:
         # What ended while we asked is not stalled.
         state = workflow.state()
         shown = WorkflowState.STALLED if live is False and not over_or_held(workflow, record, state) else None
-        return _summary(record, state, shown or workflow_state(workflow.layout, state, None))
+        summary = _summary(record, state, shown or workflow_state(workflow.layout, state, None))
+        if shown:
+            return replace(summary, reason=stalled_reason(record.id, tail(workflow.layout.log / "passes.log", 1)))
+        return summary
     return _summary(record, state, state.state)
+
+
+def stalled_reason(workflow_id: str, said: Sequence[str]) -> str:
+    """Say why nothing goes on, and how it would. ``said``: the end of the passes' log."""
+    last = f"; the last pass said: {said[-1]}" if said and said[-1].startswith("error: ") else ""
+    return f"no job of it is left in Slurm{last}; continue it with: bee-start {workflow_id}"
 
 
 def is_over(record: WorkflowRecord, state: StateRecord) -> bool:
@@ -91,8 +100,6 @@ def over_or_held(workflow: WorkflowDir, record: WorkflowRecord, state: StateReco
 
 def _summary(record: WorkflowRecord, state: StateRecord | None, shown: WorkflowState) -> Summary:
     reason = state.reason if state else ""
-    if shown is WorkflowState.STALLED:
-        reason = f"no job of it is left in Slurm; continue it with: bee-start {record.id}"
     made = state.archive if state else None
     return Summary(record.id, record.name, shown, record.created, record.parent, reason, made)
 

@@ -103,9 +103,10 @@ def tree_hash(root: Path) -> str:
         for name in sorted([*names, *(each for each in folders if os.path.islink(os.path.join(parent, each)))]):
             path = Path(parent, name)
             mode = path.lstat().st_mode
+            contents = "special"
             if path.is_symlink():
                 contents = os.readlink(path)
-            else:
-                contents = sha256_of(path) if path.is_file() else "special"
+            elif path.is_file():
+                contents = sha256_of(path)
             digest.update(f"{path.relative_to(root)}\0{mode:o}\0{contents}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

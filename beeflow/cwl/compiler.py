@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import rdflib
 from cwltool.process import Process
 from cwltool.update import ORIGINAL_CWLVERSION
 
@@ -51,13 +52,13 @@ class _Compiler:
 
     def workflow(self, process: Any, path: str) -> Workflow:
         tool = process.tool
-        base = tool["id"] + ("/" if "#" in tool["id"] else "#")
-        steps = [self.step(step, process, base, path) for step in process.steps]
+        names = _source_names(process)
+        steps = [self.step(step, process, names, path) for step in process.steps]
         return Workflow(
             inputs=_names(tool["inputs"]),
             steps=_ordered(steps, path),
             outputs={
-                short_name(output["id"]): _link(output, output.get("outputSource"), base) for output in tool["outputs"]
+                short_name(output["id"]): _link(output, output.get("outputSource"), names) for output in tool["outputs"]
             },
             defaults={short_name(each["id"]): plain(each["default"]) for each in tool["inputs"] if "default" in each},
         )
@@ -75,13 +76,13 @@ class _Compiler:
         )
         return Workflow(inputs, (step,), {each: Link(sources=(f"{step.name}/{each}",)) for each in outputs})
 
-    def step(self, step: Any, parent: Any, base: str, path: str) -> Step:
+    def step(self, step: Any, parent: Any, names: dict[str, str], path: str) -> Step:
         name = short_name(step.id)
         embedded, tool = step.embedded_tool, step.tool
         is_workflow = embedded.tool["class"] == "Workflow"
         return Step(
             name=name,
-            inputs={short_name(each["id"]): _step_input(each, base) for each in tool["inputs"]},
+            inputs={short_name(each["id"]): _step_input(each, names) for each in tool["inputs"]},
             outputs=_names(tool["outputs"]),
             scatter=tuple(short_name(each) for each in _as_list(tool.get("scatter"))),
             scatter_method=tool.get("scatterMethod"),
@@ -103,6 +104,7 @@ class _Compiler:
             metadata={key: plain(process.metadata[key]) for key in _METADATA if key in process.metadata},
             outputs=_names(document["outputs"]),
             resources=static_resources(process) if document["class"] == COMMAND_LINE_TOOL else Resources(),
+            formats=_formats(process.formatgraph),
         )
         return name
 
@@ -115,8 +117,19 @@ def _resolve_paths(document: dict[str, Any]) -> None:
             entry["location"] = locations.to_uri(folder.parent / entry.pop("path"))
 
 
-def _step_input(parameter: Any, base: str) -> Link:
-    link = _link(parameter, parameter.get("source"), base)
+def _formats(ontology: Any) -> str:
+    """Keep of an ontology what format checks ask: subclasses and equivalents."""
+    if ontology is None or not len(ontology):
+        return ""
+    kept = rdflib.Graph()
+    for predicate in (rdflib.RDFS.subClassOf, rdflib.OWL.equivalentClass):
+        for triple in ontology.triples((None, predicate, None)):
+            kept.add(triple)
+    return str(kept.serialize(format="nt"))
+
+
+def _step_input(parameter: Any, names: dict[str, str]) -> Link:
+    link = _link(parameter, parameter.get("source"), names)
     return Link(
         sources=link.sources,
         link_merge=link.link_merge,
@@ -128,19 +141,18 @@ def _step_input(parameter: Any, base: str) -> Link:
     )
 
 
-def _link(parameter: Any, source: Any, base: str) -> Link:
-    sources = tuple(_source(each, base) for each in _as_list(source))
+def _link(parameter: Any, source: Any, names: dict[str, str]) -> Link:
+    sources = tuple(names[each] for each in _as_list(source))
     default_merge = "merge_nested" if len(sources) > 1 else None
     return Link(sources, parameter.get("linkMerge") or default_merge, parameter.get("pickValue"))
 
 
-def _source(uri: str, base: str) -> str:
-    """Shorten a source to "input" or "step/port"."""
-    if uri.startswith(base):
-        return uri[len(base) :]
-    # v1.0 documents with blank or duplicated ids: the parts after the fragment still say which.
-    parts = uri.rpartition("#")[2].split("/")
-    return "/".join(parts[-2:]) if len(parts) > 1 else parts[0]
+def _source_names(process: Any) -> dict[str, str]:
+    """Map every identifier that a link of a workflow may name to "input" or "step/port"."""
+    names = {each["id"]: short_name(each["id"]) for each in process.tool["inputs"]}
+    for step in process.steps:
+        names.update({each["id"]: f"{short_name(step.id)}/{short_name(each['id'])}" for each in step.tool["outputs"]})
+    return names
 
 
 def _expressions(process: Process) -> Expressions:

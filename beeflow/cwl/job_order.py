@@ -59,6 +59,12 @@ def load(document: Document, arguments: Sequence[str], overrides: list[Any]) -> 
     return checked
 
 
+def has_required(document: Document) -> bool:
+    """Tell whether any input must be given. cwltool has added "null" to the type of one that has a default."""
+    types = (field["type"] for field in document.process.inputs_record_schema["fields"])
+    return any("null" not in (type_ if isinstance(type_, list) else [type_]) for type_ in types)
+
+
 def _placeholders(runtime: RuntimeContext) -> RuntimeContext:
     """Name folders that are never made: cwltool would make temporary ones just to check the inputs of a tool."""
     runtime.outdir = runtime.tmpdir = runtime.stagedir = "/nonexistent/beeflow"

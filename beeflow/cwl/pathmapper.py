@@ -36,16 +36,24 @@ class InPlaceMapper(PathMapper):
         super().__init__(files, basedir, stagedir, True)
 
     def setup(self, files: Any, basedir: str) -> None:
-        """Map every input; what is staged goes to stagedir/<n>/."""
-        for number, entry in enumerate(files):
-            if _is_in_place(entry):
-                self._in_place(entry)
-            else:
-                self.visit(entry, f"{self.stagedir}/{number}", basedir, staged=True)
+        """Map every input; what is staged goes to stagedir/<n>/, and takes its secondaryFiles along."""
+        in_place = [entry for entry in files if _is_in_place(entry)]
+        for number, entry in enumerate(each for each in files if not any(each is other for other in in_place)):
+            self.visit(entry, f"{self.stagedir}/{number}", basedir, staged=True)
+        for entry in in_place:
+            self._in_place(entry)
 
     def _in_place(self, entry: Any) -> None:
         path = locations.to_path(entry["location"])
-        assert path is not None  # noqa: S101 - _is_in_place looked
+        if path is None or entry["location"] in self._pathmap:
+            return
         self._pathmap[entry["location"]] = MapperEnt(str(path), self.seen_as(str(path)), entry["class"], False)
         for inner in [*(entry.get("secondaryFiles") or []), *(entry.get("listing") or [])]:
             self._in_place(inner)
+
+
+def forget_below(mapper: PathMapper, folder: str) -> None:
+    """Forget where the files came from that were staged into a folder, so that outputs found there are there."""
+    below = [key for key, entry in mapper.items() if entry.target.startswith(f"{folder}/")]
+    for key in below:
+        del mapper._pathmap[key]

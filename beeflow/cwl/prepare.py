@@ -16,6 +16,7 @@ from beeflow.command import COPY, CREATE, LINK, MKDIR, Command, ContainerSpec, F
 from beeflow.cwl import tools
 from beeflow.cwl.compiler import plain, resources_of
 from beeflow.cwl.documents import quiet, translated
+from beeflow.cwl.pathmapper import forget_below
 from beeflow.errors import TaskError
 from beeflow.graph import Resources, Tool
 
@@ -46,6 +47,7 @@ class Prepared:
 
         Locations inside the workflow directory come back relative to it.
         """
+        forget_below(self.job.pathmapper, self.job.builder.outdir)
         with translated(TaskError):
             outputs = self.job.collect_outputs(self.folders.out, exit_code)
         for value in outputs.values():

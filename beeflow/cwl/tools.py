@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import rdflib
 from cwltool.command_line_tool import CommandLineTool, ExpressionTool
 from cwltool.context import LoadingContext, RuntimeContext
 from cwltool.job import CommandLineJob, JobBase
@@ -52,7 +53,10 @@ def construct(tool: Tool, root: Path) -> Process:
     context.disable_js_validation = True
     context.do_validate = False
     kind = PreparedTool if tool.kind == COMMAND_LINE_TOOL else ExpressionTool
-    return kind(cmap(document), context)
+    process = kind(cmap(document), context)
+    if tool.formats:
+        process.formatgraph = rdflib.Graph().parse(data=tool.formats, format="nt")
+    return process
 
 
 def own_inputs(tool: Tool, values: Mapping[str, Any]) -> dict[str, Any]:

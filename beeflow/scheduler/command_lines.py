@@ -11,9 +11,9 @@ from beeflow.errors import SlurmError
 from beeflow.scheduler import Dependency, JobOptions, JobRecord, JobRequest, Limits
 from beeflow.states import JobState
 
-# squeue --format: array job id, array index, name, state, node, reason. The reason comes last: only it may hold the
-# separator. -O would pad every column; SLURM_BITSTR_LEN=0 lifts the limit on the index expression.
-SQUEUE_FORMAT = "%F|%K|%j|%T|%N|%r"
+# squeue --format: array job id, array index, state, node, reason, name. The name comes last: other jobs of the user may
+# have any. -O would pad every column; SLURM_BITSTR_LEN=0 lifts the limit on the index expression.
+SQUEUE_FORMAT = "%F|%K|%T|%N|%r|%j"
 
 # sbatch's words for "ask again", and for "perhaps": seen on Slurm 22.05.8, src/common/slurm_errno.c.
 _UNREACHABLE = ("Unable to contact slurm controller", "Connection refused", "Zero Bytes were transmitted")
@@ -102,17 +102,20 @@ def squeue_argv(user: str, names: Sequence[str] | None) -> list[str]:
 
 
 def parse_squeue(stdout: str) -> list[JobRecord]:
-    """Read squeue's lines; a condensed array line ("3-5,9%2") becomes one record an element."""
-    return [record for line in stdout.splitlines() if line.strip() for record in _parse_squeue_line(line)]
+    """Read squeue's lines; a condensed array line ("3-5,9%2") becomes one record an element.
+
+    Our jobs' names are plain. What does not look like a job is the rest of a foreign name with a line break in it.
+    """
+    return [record for line in stdout.splitlines() if _SQUEUE_LINE.match(line) for record in _parse_squeue_line(line)]
+
+
+_SQUEUE_LINE = re.compile(r"\d+\|[^|]*\|[A-Z_]+\|[^|]*\|[^|]*\|")
 
 
 def _parse_squeue_line(line: str) -> Iterator[JobRecord]:
-    parts = line.split("|", 5)
-    if len(parts) < 6:
-        raise SlurmError(f"squeue printed a line we can't read: {line.strip()!r}")
-    job_id, array, name, state, node, reason = parts
+    job_id, array, state, node, reason, name = line.split("|", 5)
     for index in parse_array(array):
-        yield JobRecord(job_id, name, JobState.parse(state), reason, index, node)
+        yield JobRecord(job_id, name.strip(), JobState.parse(state), reason, index, node)
 
 
 def parse_array(text: str) -> list[int | None]:

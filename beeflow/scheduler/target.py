@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import private_slurm, process
+from beeflow import process
 from beeflow.config import Config
 from beeflow.errors import SlurmError
+from beeflow.private_slurm import running_conf
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def find(config: Config, env: Mapping[str, str]) -> Target:
     site = next((conf for conf in SITE_CONFS if conf.exists()), None)
     if site and process.find("sbatch", env):
         return Target("", clusters, f"the site's Slurm ({site})")
-    private = private_slurm.running_conf(config)
+    private = running_conf(config)
     if private:
         return Target(str(private), "", f"the private Slurm ({private})")
     raise SlurmError(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Array = NDArray[np.float64]
+Pixels = NDArray[np.float32]
 
 GRAVITY = 9.81  # m/s^2
 BASIN = 10.0  # side of the basin, m
@@ -28,13 +29,23 @@ COLUMN_RADIUS = 1.6  # m
 COLUMN_CENTRE = (3.6, 4.2)  # m, off-centre so that the reflections do not all meet in one place
 CFL = 0.8  # fraction of a cell that the fastest wave may cross in one step
 
+COLOURS = {  # colour of the water by its depth in m, from dark troughs to white crests
+    0.4: "#061a40",
+    0.7: "#0b3c73",
+    0.9: "#0f6a9a",
+    1.1: "#1c9bb4",
+    1.4: "#67c9c4",
+    1.8: "#c4ead8",
+    2.6: "#fffdf2",
+}
+
 
 def initial_state(cells: int) -> Array:
     """Return (h, hu, hv) on a cells x cells grid: calm water with a column in it, its rim slightly rounded."""
     centre = (np.arange(cells) + 0.5) * BASIN / cells
     x, y = np.meshgrid(centre, centre)
     distance = np.hypot(x - COLUMN_CENTRE[0], y - COLUMN_CENTRE[1])
-    inside = np.clip((COLUMN_RADIUS - distance) * cells / BASIN + 0.5, 0.0, 1.0)
+    inside = np.clip(0.5 + 0.5 * (COLUMN_RADIUS - distance) * cells / BASIN, 0.0, 1.0)
     state = np.zeros((3, cells, cells))
     state[0] = CALM_DEPTH + (COLUMN_DEPTH - CALM_DEPTH) * inside
     return state
@@ -58,23 +69,27 @@ def hll(left: Array, right: Array) -> Array:
 
 
 def sweep(state: Array, ratio: float) -> Array:
-    """Advance the state along its last axis; ratio is time step over cell size."""
-    # Two mirrored cells behind each wall, with the velocity into the wall reversed, let nothing through.
-    padded = np.pad(state, ((0, 0), (0, 0), (2, 2)), mode="symmetric")
-    padded[1, :, :2] *= -1.0
-    padded[1, :, -2:] *= -1.0
+    """Advance the state along its middle axis; ratio is time step over cell size."""
+    # Two mirrored cells behind each wall, with the momentum into the wall reversed, let nothing through.
+    padded = np.pad(state, ((0, 0), (2, 2), (0, 0)), mode="symmetric")
+    padded[1, :2] *= -1.0
+    padded[1, -2:] *= -1.0
 
-    # Slope of each cell: the smaller of the differences to its neighbours, zero at an extremum (minmod).
-    difference = np.diff(padded)
-    before, after = difference[..., :-1], difference[..., 1:]
-    slope = np.where(before * after > 0.0, np.where(np.abs(before) < np.abs(after), before, after), 0.0)
+    # Rise from the centre of a cell to its high face: half the difference to one of the two neighbours, the
+    # smaller one, and none at all at an extremum (the minmod limiter).
+    half = 0.5 * (padded[:, 1:] - padded[:, :-1])
+    before, after = half[:, :-1], half[:, 1:]
+    rise = np.where(before * after > 0.0, np.where(np.abs(before) < np.abs(after), before, after), 0.0)
 
     # Values at the low and the high face of each cell, half a time step later.
-    low, high = padded[..., 1:-1] - 0.5 * slope, padded[..., 1:-1] + 0.5 * slope
-    change = 0.5 * ratio * (flux(low) - flux(high))
-    low, high = low + change, high + change
+    low, high = padded[:, 1:-1] - rise, padded[:, 1:-1] + rise
+    change = (0.5 * ratio) * (flux(low) - flux(high))
+    low += change
+    high += change
 
-    return state - ratio * np.diff(hll(high[..., :-1], low[..., 1:]))
+    # What flows out of a cell flows into its neighbour: this is why the mass is conserved.
+    through = hll(high[:, :-1], low[:, 1:])
+    return state - ratio * (through[:, 1:] - through[:, :-1])
 
 
 def sweep_x(state: Array, ratio: float) -> Array:
@@ -84,8 +99,13 @@ def sweep_x(state: Array, ratio: float) -> Array:
 
 def sweep_y(state: Array, ratio: float) -> Array:
     """Advance the state along y: swap the axes and the two momenta, sweep, and swap back."""
-    swapped = state[[0, 2, 1]].swapaxes(1, 2)
-    return sweep(swapped, ratio)[[0, 2, 1]].swapaxes(1, 2)
+    return swap_axes(sweep(swap_axes(state), ratio))
+
+
+def swap_axes(state: Array) -> Array:
+    """Exchange the roles of x and y."""
+    swapped: Array = state[[0, 2, 1]].swapaxes(1, 2)
+    return swapped
 
 
 def time_step(state: Array, cell: float) -> float:
@@ -95,37 +115,37 @@ def time_step(state: Array, cell: float) -> float:
     return CFL * cell / float(fastest.max())
 
 
-def colour_table() -> Array:
-    """Return 256 RGB colours (0..1) from deep blue troughs over turquoise to white crests."""
-    anchors = ["061a40", "0b3c73", "0f6a9a", "1c9bb4", "67c9c4", "c4ead8", "fffdf2"]
-    colours = np.array([[int(anchor[i : i + 2], 16) for i in (0, 2, 4)] for anchor in anchors]) / 255.0
-    position = np.linspace(0.0, 1.0, 256)
-    return np.stack([np.interp(position, np.linspace(0.0, 1.0, len(anchors)), c) for c in colours.T], axis=-1)
+def colour_table() -> Pixels:
+    """Return 256 RGB colours (0..1) for the depths from the shallowest to the deepest of COLOURS."""
+    depths = np.linspace(min(COLOURS), max(COLOURS), 256)
+    channels = np.array([[int(colour[i : i + 2], 16) for colour in COLOURS.values()] for i in (1, 3, 5)]) / 255.0
+    return np.stack([np.interp(depths, list(COLOURS), channel) for channel in channels], axis=-1).astype(np.float32)
 
 
-def picture(depth: Array, pixels: int, colours: Array) -> Image.Image:
+def picture(depth: Array, pixels: int, table: Pixels) -> Image.Image:
     """Draw the water seen from above: coloured by depth, lit from the upper left."""
     smooth = Image.fromarray(depth[::-1].astype(np.float32)).resize((pixels, pixels), Image.Resampling.BICUBIC)
-    height = np.asarray(smooth, dtype=np.float64)
+    height = np.asarray(smooth)
     down, right = np.gradient(height, BASIN / pixels)
-    light = 1.0 + 0.45 * np.tanh(0.6 * (down + right))
-    shade = np.clip((height - 0.55 * CALM_DEPTH) / (1.15 * CALM_DEPTH), 0.0, 1.0)
-    rgb = colours[(255.0 * shade).astype(np.intp)] * light[..., np.newaxis]
-    return Image.fromarray((255.0 * np.clip(rgb, 0.0, 1.0)).astype(np.uint8))
+    light = 1.0 + 0.4 * np.tanh(0.5 * (down + right))
+    shade = (height - min(COLOURS)) / (max(COLOURS) - min(COLOURS))
+    rgb = table[(255.0 * np.clip(shade, 0.0, 1.0)).astype(np.intp)] * light[..., np.newaxis]
+    return Image.fromarray((255.0 * np.minimum(rgb, 1.0)).astype(np.uint8))
 
 
 def simulate(cells: int, steps: int, every: int, pixels: int, frames: Path, log: Path) -> None:
     """Run the dam break, writing frames graph00000.png, graph00001.png, ... and one log line per step."""
     frames.mkdir(parents=True, exist_ok=True)
-    colours = colour_table()
+    table = colour_table()
     cell = BASIN / cells
     state = initial_state(cells)
-    initial_mass = float(state[0].sum()) * cell**2
+    initial_depth = state[0]
+    initial_mass = float(initial_depth.sum()) * cell**2
     time = dt = 0.0
 
     with log.open("w", newline="") as stream:
-        table = csv.writer(stream)
-        table.writerow(["step", "time", "dt", "mass", "relative_mass_error", "max_depth"])
+        rows = csv.writer(stream)
+        rows.writerow(["step", "time", "dt", "mass", "relative_mass_error", "max_depth"])
         for step in range(steps + 1):
             if step > 0:
                 dt = time_step(state, cell)
@@ -135,10 +155,11 @@ def simulate(cells: int, steps: int, every: int, pixels: int, frames: Path, log:
             if not state[0].min() > 0.0:  # also true for not-a-number
                 sys.exit(f"dam_break: the solution broke down at step {step} (time {time:.4f} s)")
             mass = float(state[0].sum()) * cell**2
-            error = (mass - initial_mass) / initial_mass
-            table.writerow([step, f"{time:.6f}", f"{dt:.6e}", f"{mass:.15g}", f"{error:.3e}", f"{state[0].max():.6f}"])
+            error = float((state[0] - initial_depth).sum()) * cell**2 / initial_mass
+            rows.writerow([step, f"{time:.6f}", f"{dt:.6e}", f"{mass:.15g}", f"{error:.3e}", f"{state[0].max():.6f}"])
             if step % every == 0:
-                picture(state[0], pixels, colours).save(frames / f"graph{step // every:05d}.png")
+                image = picture(state[0], pixels, table)
+                image.save(frames / f"graph{step // every:05d}.png", compress_level=1)
 
     print(f"{cells} x {cells} cells, {steps} steps, {time:.3f} s simulated, {steps // every + 1} frames")
     print(f"relative mass error at the end: {error:.1e}")
@@ -147,10 +168,10 @@ def simulate(cells: int, steps: int, every: int, pixels: int, frames: Path, log:
 def main() -> None:
     """Read the command line and run the simulation."""
     parser = argparse.ArgumentParser(prog="dam_break", description="Circular dam break in a closed basin.")
-    parser.add_argument("--grid", type=int, default=160, metavar="N", help="cells along each side (%(default)s)")
-    parser.add_argument("--steps", type=int, default=480, metavar="N", help="time steps (%(default)s)")
+    parser.add_argument("--grid", type=int, default=128, metavar="N", help="cells along each side (%(default)s)")
+    parser.add_argument("--steps", type=int, default=400, metavar="N", help="time steps (%(default)s)")
     parser.add_argument("--every", type=int, default=4, metavar="N", help="steps between frames (%(default)s)")
-    parser.add_argument("--pixels", type=int, default=400, metavar="N", help="side of a frame (%(default)s)")
+    parser.add_argument("--pixels", type=int, default=320, metavar="N", help="side of a frame (%(default)s)")
     parser.add_argument("--frames", type=Path, default=Path("frames"), metavar="DIR", help="folder for the frames")
     parser.add_argument("--log", type=Path, default=Path("mass.csv"), metavar="FILE", help="mass-conservation log")
     args = parser.parse_args()
