@@ -84,7 +84,7 @@ def run_attached(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | Non
     """Run a program on our own terminal, with no time limit: a person watches it. Returns its exit code.
 
     Negative: a signal killed it. On an exception (Ctrl-C, which the terminal sends to the program too) the program is
-    given a moment to end by itself before it is made to.
+    given some seconds to end by itself before it is made to; a second Ctrl-C makes it.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -103,7 +103,7 @@ def run_attached(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | Non
             _end(child)
 
 
-_INTERRUPTED_S = 5.0
+_INTERRUPTED_S = 15.0
 _TERMINATED_S = 5.0
 
 

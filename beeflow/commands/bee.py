@@ -48,8 +48,8 @@ def search_path(env: Mapping[str, str]) -> Iterator[Path]:
     here = Path(sys.argv[0])
     if here.name == "bee":
         yield here.absolute().parent
-    yield _COMMANDS.parent.parent / "bin"
     yield Path(sys.executable).parent
+    yield _COMMANDS.parent.parent / "bin"
     for folder in env.get("PATH", os.defpath).split(os.pathsep):
         if folder:
             yield Path(folder)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import rdflib
 from cwltool.process import Process
 from cwltool.update import ORIGINAL_CWLVERSION
+from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarfloat import ScalarFloat
 
 from beeflow import locations
 from beeflow.cwl.documents import Document, short_name
@@ -33,7 +35,21 @@ def compile_graph(document: Document) -> Graph:
 
 def plain(value: Any) -> Any:
     """Copy cwltool's commented maps and sequences to plain JSON values."""
-    return json.loads(json.dumps(value, default=str))
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, ScalarFloat):
+        return _plain_float(value)
+    if value is None or isinstance(value, (bool, float, str)):
+        return value
+    return int(value) if isinstance(value, int) else str(value)
+
+
+def _plain_float(value: Any) -> float | int:
+    """Keep that 1.23e5 was written without a fraction: a command line gets 123000, not 123000.0."""
+    text = RoundTripRepresenter().represent_scalar_float(value).value
+    return int(value) if "e" in text.lower() and float(value).is_integer() else float(value)
 
 
 def _names(parameters: list[Any]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,13 +12,18 @@ import cwltool.load_tool
 import cwltool.main
 from cwltool.context import RuntimeContext
 from cwltool.process import CWL_IANA
+from cwltool.update import ORIGINAL_CWLVERSION
+from cwltool.utils import adjustDirObjs, trim_listing
 from schema_salad.ref_resolver import Loader
 from schema_salad.sourceline import SourceLine
 
 from beeflow import locations
+from beeflow.cwl.compiler import plain
 from beeflow.cwl.documents import Document, message_of, translated
 from beeflow.errors import InputError
 
+_OVERRIDES = "http://commonwl.org/cwltool#overrides"
+_REQUIREMENTS = "https://w3id.org/cwl/cwl#requirements"
 _CONTENT_TYPES = ["text/plain", "application/json", "text/vnd.yaml", "text/yaml", "text/x-yaml", "application/x-yaml"]
 _CONTENT_TYPES += ["application/octet-stream", CWL_IANA]
 
@@ -54,7 +58,9 @@ def load(document: Document, arguments: Sequence[str], overrides: list[Any]) -> 
         runtime = RuntimeContext({"basedir": str(base), "toplevel": True, "use_container": False})
         with_folders = _placeholders(runtime)
         builder = document.process._init_job(order, with_folders)
-    checked: dict[str, Any] = json.loads(json.dumps(builder.job, default=str))
+    # A listing is made anew by whoever needs one, as deep as it needs it.
+    adjustDirObjs(builder.job, trim_listing)
+    checked: dict[str, Any] = plain(builder.job)
     _check_files(checked, what)
     return checked
 
@@ -108,11 +114,20 @@ def _read_job_file(document: Document, job_file: str, overrides: list[Any]) -> t
             order = None
     if not isinstance(order, MutableMapping):
         raise InputError(f"{path}: an input object is a mapping of input names to values; write {{}} for none")
-    key = "http://commonwl.org/cwltool#overrides"
-    if key in order:
-        overrides.extend(cwltool.load_tool.resolve_overrides(order, locations.to_uri(path), document.uri))
-        del order[key]
+    _take_overrides(document, order, path, overrides)
     return order, path.parent
+
+
+def _take_overrides(document: Document, order: Any, path: Path, overrides: list[Any]) -> None:
+    """Move what a job file says about requirements from the inputs to the overrides (CWL v1.1: cwl:requirements)."""
+    if _OVERRIDES in order:
+        overrides.extend(cwltool.load_tool.resolve_overrides(order, locations.to_uri(path), document.uri))
+        del order[_OVERRIDES]
+    if _REQUIREMENTS in order:
+        if document.process.metadata.get(ORIGINAL_CWLVERSION) == "v1.0":
+            raise InputError(f"{path}: cwl:requirements in an input object is of CWL v1.1; use cwltool:overrides")
+        target = document.process.tool["id"]
+        overrides.append({"overrideTarget": target, "requirements": order.pop(_REQUIREMENTS)})
 
 
 def _check_files(order: Any, what: str) -> None:

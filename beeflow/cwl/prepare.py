@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 from cwltool.context import RuntimeContext
 from cwltool.pathmapper import PathMapper
 
-from beeflow import locations
+from beeflow import locations, staging
 from beeflow.command import COPY, CREATE, LINK, MKDIR, Command, ContainerSpec, Folders, Stage
 from beeflow.cwl import tools
 from beeflow.cwl.compiler import plain, resources_of
@@ -55,8 +56,27 @@ class Prepared:
                 entry.pop("path", None)
                 if not str(entry.get("location", "_:")).startswith("_:"):
                     entry.pop("contents", None)
+                    self.own(entry)
         made: dict[str, Any] = locations.relative(plain(outputs), self.root)
         return made
+
+    def own(self, entry: locations.Entry) -> None:
+        """Replace a symbolic link among the outputs by the file: a link may dangle once it is archived.
+
+        Raises TaskError for one that leads out of the working directory to what is no input (CWL v1.2
+        CommandLineTool, Output binding).
+        """
+        path = locations.to_path(entry["location"])
+        if path is None or not path.is_symlink() or not path.is_relative_to(self.folders.out):
+            return
+        real = Path(os.path.realpath(path))
+        given = {os.path.realpath(each.resolved) for _, each in self.job.pathmapper.items()}
+        if not real.is_relative_to(os.path.realpath(self.folders.out)) and not any(
+            real == Path(each) or real.is_relative_to(each) for each in given
+        ):
+            raise TaskError(f"output {path.name} is a symbolic link to {real}, which is neither an output nor an input")
+        path.unlink()
+        staging.place_tree(real, path, self.root)
 
 
 def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders, granted: Granted) -> Prepared:
@@ -133,9 +153,9 @@ def _runtime(folders: Folders, granted: Granted, *, in_container: bool) -> Runti
     def select(request: dict[str, Any], _: RuntimeContext) -> dict[str, Any]:
         return {
             "cores": granted.cores or request["coresMin"],
-            "ram": granted.ram_mib or request["ramMin"],
-            "tmpdirSize": request["tmpdirMin"],
-            "outdirSize": request["outdirMin"],
+            "ram": granted.ram_mib or math.ceil(request["ramMin"]),
+            "tmpdirSize": math.ceil(request["tmpdirMin"]),
+            "outdirSize": math.ceil(request["outdirMin"]),
         }
 
     runtime = RuntimeContext({"basedir": folders.root, "use_container": in_container})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,14 @@ class PreparedTool(CommandLineTool):
 
 def construct(tool: Tool, root: Path) -> Process:
     """Build a CommandLineTool or ExpressionTool. ``root``: the workflow directory its relative locations are in."""
-    document = locations.absolute(tool.document, root)
+    document = _decimal(locations.absolute(tool.document, root))
     context = LoadingContext()
     context.requirements = document.pop("requirements")
     context.hints = document.pop("hints")
     context.metadata = dict(tool.metadata)
     context.disable_js_validation = True
+    # Spaces and the like in file names are fine: no shell comes between.
+    context.relax_path_checks = True
     context.do_validate = False
     kind = PreparedTool if tool.kind == COMMAND_LINE_TOOL else ExpressionTool
     process = kind(cmap(document), context)
@@ -59,7 +62,23 @@ def construct(tool: Tool, root: Path) -> Process:
     return process
 
 
+class DecimalFloat(float):
+    """A float that is written without an exponent (CWL v1.2 CommandLineTool, Input binding: decimals only)."""
+
+    def __str__(self) -> str:
+        """Write all digits."""
+        return format(Decimal(repr(float(self))), "f")
+
+
 def own_inputs(tool: Tool, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the tool itself takes: a step may have more inputs, for its expressions only."""
     names = {short_name(each["id"]) for each in tool.document["inputs"]}
-    return {name: value for name, value in values.items() if name in names}
+    return {name: _decimal(value) for name, value in values.items() if name in names}
+
+
+def _decimal(value: Any) -> Any:
+    if isinstance(value, float):
+        return DecimalFloat(value)
+    if isinstance(value, dict):
+        return {key: _decimal(inner) for key, inner in value.items()}
+    return [_decimal(inner) for inner in value] if isinstance(value, list) else value

@@ -30,19 +30,23 @@ class Address:
 
 
 def choose() -> Address:
-    """Choose the address; with NoInAddrAny Slurm takes the one that this host's name resolves to."""
+    """Choose the address; with NoInAddrAny Slurm takes the one that this host's name resolves to.
+
+    127.0.1.1, which Debian gives to the host's name, won't do: srun listens there, but what it sends comes from
+    127.0.0.1, and slurmd answers to that (seen on Slurm 22.05.8: srun hangs).
+    """
     name = socket.gethostname()
     own = resolve(name)
-    if own is not None and own.startswith("127."):
+    if own == LOOPBACK:
         return Address(own)
     prefix = (sys.executable, "-I", str(RENAME))
-    if (resolve("localhost") or "").startswith("127.") and _can_rename(prefix):
-        return Address(resolve("localhost") or LOOPBACK, prefix=prefix)
-    hint = f"add the line '{LOOPBACK} {name}' to /etc/hosts to keep them on loopback"
-    if own is not None and is_local(own):
-        log.warning("Slurm's daemons listen on %s, for that is what %s resolves to; %s", own, name, hint)
+    if resolve("localhost") == LOOPBACK and _can_rename(prefix):
+        return Address(LOOPBACK, prefix=prefix)
+    hint = f"with the line '{LOOPBACK} {name}' in /etc/hosts they would keep to loopback"
+    if own is not None and not own.startswith("127.") and is_local(own):
+        log.warning("Slurm's daemons listen on %s, this host's own address; %s", own, hint)
         return Address(own)
-    log.warning("Slurm's daemons listen on all addresses of this host, for %s does not resolve to one; %s", name, hint)
+    log.warning("Slurm's daemons listen on all of this host's addresses; %s", hint)
     return Address(LOOPBACK, everywhere=True)
 
 
