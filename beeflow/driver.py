@@ -28,7 +28,7 @@ from beeflow.models import (
     now,
 )
 from beeflow.plan import ONLY, Evaluator, Group, Plan, walk
-from beeflow.reduction import latest_attempt, tail
+from beeflow.reduction import latest_attempt
 from beeflow.results import Results
 from beeflow.scheduler import Dependency, JobRecord, JobRequest, Scheduler
 from beeflow.scheduler.options import task_options, time_limit_s
@@ -365,7 +365,7 @@ class Driver:
 
     def was_dropped(self, job: JobRecord | None) -> bool:
         """True when Slurm itself cancelled a pending job because of what it waited for."""
-        return job is not None and job.state is JobState.CANCELLED and "Dependency" in job.reason
+        return job is not None and job.state is JobState.CANCELLED and job.reason == "DependencyNeverSatisfied"
 
     def dropped(self, group: Group) -> set[int]:
         """List the elements whose newest job Slurm dropped."""
@@ -387,12 +387,11 @@ class Driver:
         index = number - intent.offset
         log_path = self.layout.group_log(group.key) / f"{intent.key.rpartition('.')[2]}.{index}.log"
         state = job.state.task_state if job else TaskState.FAILED
-        said = " ".join(tail(log_path, 3))
         began = "" if attempt else "before it started; "
         word = job.state.value if job else "no longer known"
         result = TaskResult(
             state=state,
-            reason=f"the job ended without a result: {began}Slurm: {word}" + (f"; {said}" if said else ""),
+            reason=f"the job ended without a result: {began}Slurm: {word}",
             job_id=f"{job_id}_{index}" if intent.array else job_id,
             node=attempt.node if attempt else (job.node if job else None),
             host=attempt.host if attempt else None,
@@ -428,7 +427,13 @@ class Driver:
         while sum(len(job_id) + 1 for job_id in ids) > MAX_DEPENDENCY_CHARS:
             # The pass after finds the rest unfinished and waits for it in turn.
             ids = ids[len(ids) // 2 :]
-        self.scheduler.relink(successor, Dependency({"afterany": tuple(ids)}, singleton=True))
+        dependency = Dependency({"afterany": tuple(ids)}, singleton=True)
+        try:
+            self.scheduler.relink(successor, dependency)
+        except SlurmError as error:
+            # Somebody cancelled the pending pass: there must be another.
+            log.warning("pass %s cannot be relinked: %s", successor, error)
+            self.submitter.submit_pass(self.submitter.last_pass() + 1, dependency)
 
     def derive(self, look: _Look) -> Derived:
         """Say what became of the tasks that no job ran."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from beeflow import archive, codec, inputs, locations, staging, store
 from beeflow.driver import Ended
-from beeflow.errors import BeeError
+from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
 from beeflow.layout import SIDECAR_SUFFIX, Layout
 from beeflow.models import Sidecar, StateRecord, TaskRecord, WorkflowRecord, now
@@ -36,7 +36,17 @@ class Epilog:
     graph: Graph
 
     def run(self, ended: Ended) -> StateRecord:
-        """Write the final state, then archive; returns the last state. Safe to run again at any point."""
+        """Write the final state, then archive; returns the last state. Safe to run again at any point.
+
+        Raises SystemFileError when the disk does not let it.
+        """
+        try:
+            return self.end(ended)
+        except OSError as error:
+            raise SystemFileError(f"{error.filename or self.layout.root}: {error.strerror or error}") from error
+
+    def end(self, ended: Ended) -> StateRecord:
+        """Settle, gather, archive."""
         tasks = Reduction(self.layout, self.record, self.graph, derived=ended.derived).tasks()
         problems = self.gather(ended.plan.outputs)
         state = self.judge(tasks, problems, cancelled=ended.cancelled)
@@ -72,7 +82,13 @@ class Epilog:
                 if isinstance(value, Broken) or broken is None:
                     problems.append(f"output {name}: {broken.reason if broken else 'was not made'}")
         delivery = Delivery(self.layout.outputs, self.layout.root)
-        placed = {name: delivery.place(value) for name, value in made.items()}
+        placed = {}
+        for name, value in made.items():
+            try:
+                placed[name] = delivery.place(value)
+            except TaskError as error:
+                placed[name] = None
+                problems.append(f"output {name}: {error}")
         store.write_json(self.layout.output_object, locations.relative(placed, self.layout.root))
         if self.record.outdir:
             problems += self.deliver(Path(self.record.outdir), placed)
@@ -174,8 +190,10 @@ class Delivery:
         """Put one file: a hard link to what is ours, else a copy."""
         if os.path.lexists(target):
             target.unlink()
+        if source is None and "contents" not in entry:
+            raise TaskError(f"output {target.name}: a File at {entry.get('location')!r}, which is no place we can read")
         if source is None:
-            target.write_text(str(entry.get("contents", "")), encoding="utf-8")
+            target.write_text(str(entry["contents"]), encoding="utf-8")
         elif source.is_relative_to(self.root) and not self.replace:
             staging.link_or_copy(str(source), str(target))
         else:

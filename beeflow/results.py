@@ -67,7 +67,7 @@ class Results:
         if result is None:
             return output
         if not result.state.good:
-            return Broken(f"{task_name(group, output.label)} {result.state.value}: {result.reason}")
+            return Broken(f"{task_name(group, output.label)} {result.state.value}")
         return Known(result.outputs.get(output.port) if result.state is TaskState.COMPLETED else None)
 
     def _lookup_virtual(self, group: GroupRecord, output: Output) -> Value:

@@ -35,6 +35,13 @@ def pass_number(key: str) -> int:
     return int(key.rpartition(".")[2])
 
 
+def claim(layout: Layout, key: str, job_id: str) -> bool:
+    """Link the job's own id, the job's first act; False when another submission of the same job was first."""
+    if store.publish(layout.job_id(key), job_id + "\n"):
+        return True
+    return (store.read_text(layout.job_id(key)) or "").strip() == job_id
+
+
 @dataclass
 class Submitter:
     """Submits the jobs of one workflow."""

@@ -112,7 +112,7 @@ def launch(
     """Submit the first jobs of a workflow that is on disk; take it away again when Slurm refuses them."""
     if start:
         try:
-            workflow.drive(Submitter(made.layout, record, scheduler))
+            workflow.go(Submitter(made.layout, record, scheduler))
         except SubmissionError:
             workflows.discard(made)
             raise

@@ -27,6 +27,7 @@ from beeflow.layout import Layout, cache_dir
 from beeflow.models import Attempt, ElementResult, ElementTask, GroupRecord, TaskResult, WorkflowRecord, now
 from beeflow.results import Results, read_graph, step_at
 from beeflow.states import TaskState
+from beeflow.submission import claim
 from beeflow.values import broken_of, from_json, known, outputs_of, simplify
 
 EXIT_FAILED = 1
@@ -268,13 +269,6 @@ def _exit_reason(code: int) -> str:
         return f"the command ended with exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
     return f"the command was killed by {name}"
-
-
-def claim(layout: Layout, key: str, job_id: str) -> bool:
-    """Link the job's own id, the job's first act; False when another submission of the same job was first."""
-    if store.publish(layout.job_id(key), job_id + "\n"):
-        return True
-    return (store.read_text(layout.job_id(key)) or "").strip() == job_id
 
 
 def finished(layout: Layout, group: GroupRecord, number: int, job: JobContext) -> int | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
+from beeflow.errors import SystemFileError
 from beeflow.models import TaskRecord, WorkflowRecord
 from beeflow.reduction import Reduction
 from beeflow.results import read_graph
+from beeflow.states import TaskState
 from beeflow.store import WorkflowDir
-from beeflow.workflow import Queues, Summary, summarize
+from beeflow.workflow import Queues, Summary, archived_summary, summarize
 
 POLL_S = 0.5
 QUIET_S = 60.0
@@ -22,12 +25,18 @@ def follow(
     record = workflow.record()
     graph = read_graph(workflow.layout)
     last: object = None
+    tasks: list[TaskRecord] = []
     quiet_since = time.monotonic()
     while True:
         asked = time.monotonic() - quiet_since > QUIET_S
-        summary = summarize(workflow, Queues(env) if asked else NoQueues(env))
-        state = workflow.state()
-        tasks = list(state.tasks) if state and state.tasks else Reduction(workflow.layout, record, graph).tasks()
+        try:
+            summary = summarize(workflow, Queues(env) if asked else NoQueues(env))
+            state = workflow.state()
+            tasks = list(state.tasks) if state and state.tasks else Reduction(workflow.layout, record, graph).tasks()
+        except SystemFileError:
+            # delete_completed_workflow_dirs: the archive is what is left.
+            summary = archived_summary(record)
+            tasks = [replace(task, state=TaskState.COMPLETED) for task in tasks]
         seen = (summary.state, [(task.name, task.state) for task in tasks])
         if seen != last:
             last, quiet_since = seen, time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from beeflow import archive, store
 from beeflow.config import Config
-from beeflow.errors import BeeError, TransitionError
+from beeflow.errors import BeeError, NotFoundError, SystemFileError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX
 from beeflow.models import Sidecar, StateRecord, TaskRecord, WorkflowRecord, now
 from beeflow.reduction import Reduction, tail, workflow_state
@@ -109,7 +109,13 @@ def list_all(config: Config, env: Mapping[str, str]) -> list[Summary]:
     workflows = Store(config.workflows_dir)
     queues = Queues(env)
     ids = workflows.ids()
-    found = [summarize(workflows.get(each), queues) for each in ids]
+    found = []
+    for each in ids:
+        try:
+            found.append(summarize(workflows.get(each), queues))
+        except SystemFileError as error:
+            if workflows.get(each).layout.root.exists():
+                log.warning("left out: %s", error)
     found += [_of_archive(path, each) for each, path in _archives_without(config, set(ids))]
     return sorted(found, key=lambda each: (each.created, each.id))
 
@@ -122,6 +128,15 @@ def _archives_without(config: Config, ids: set[str]) -> list[tuple[Sidecar, Path
             if sidecar:
                 found.append((sidecar, path))
     return found
+
+
+def archived_summary(record: WorkflowRecord) -> Summary:
+    """Describe a workflow whose directory is gone by its archive; raises NotFoundError when that is gone too."""
+    path = Path(record.archive_dir) / f"{record.id}{SIDECAR_SUFFIX}"
+    sidecar = store.read_record(Sidecar, path)
+    if sidecar is None:
+        raise NotFoundError(f"workflow {record.id} is gone, and {path} is not there")
+    return _of_archive(path, sidecar)
 
 
 def _of_archive(path: Path, sidecar: Sidecar) -> Summary:
@@ -146,8 +161,19 @@ def start(workflow: WorkflowDir, scheduler: Scheduler) -> None:
     elif passes:
         raise TransitionError(f"workflow {record.id} is already under way; see: bee-query {record.id}")
     else:
-        drive(submitter)
+        go(submitter)
     workflow.layout.held.unlink(missing_ok=True)
+
+
+def go(submitter: Submitter) -> None:
+    """Drive a workflow from where bee.conf said passes run."""
+    if submitter.record.drive == "here":
+        # A pass needs cwltool, which no other command of this module does.
+        from beeflow.passes import drive_here
+
+        drive_here(submitter)
+    else:
+        drive(submitter)
 
 
 def drive(submitter: Submitter) -> None:
@@ -181,7 +207,7 @@ def cancel(workflow: WorkflowDir, scheduler: Scheduler) -> None:
     for name, job_ids in by_name.items():
         scheduler.cancel(name, sorted(set(job_ids)))
     if not any(job.name == pass_name for job in jobs):
-        drive(submitter)
+        go(submitter)
     workflow.layout.held.unlink(missing_ok=True)
 
 

@@ -1,11 +1,13 @@
 #!/bin/bash
-# A job of one workflow step: one array element, or the only one. Rendered by beeflow; $1 is the number of the
-# element that array index 0 runs.
+# A job of one workflow step: one array element, or the only one. Rendered by beeflow; $1 is the submission's key and
+# the number of the element that array index 0 runs.
 trap : TERM # the runner settles a scancel or a time limit; this shell only waits for it
 export PYTHONPATH=@{pythonpath}
 @{python} -m beeflow.task @{workflow_dir} @{group} "$1"
 code=$?
-if [ "$code" -gt 1 ]; then
-  echo "beeflow: the task runner ended with code $code" >&2
+if [ "$code" -gt 128 ]; then
+  echo "beeflow: the task runner was killed by signal $((code - 128))" >&2
+elif [ "$code" -gt 1 ]; then
+  echo "beeflow: the task runner ended with exit code $code" >&2
 fi
 exit "$code"

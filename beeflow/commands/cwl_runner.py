@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,7 +35,9 @@ def main(argv: Sequence[str]) -> int:
 
     request = submit.Request(arguments.document, arguments.inputs, outdir=arguments.outdir)
     try:
-        workflow = submit.submit(request, cli.load_config(), os.environ)
+        # The output object is read from the workflow directory.
+        settings = replace(cli.load_config(), delete_completed_workflow_dirs=False)
+        workflow = submit.submit(request, settings, os.environ)
     except UnsupportedError:
         raise
     except BeeError as error:

@@ -200,8 +200,9 @@ class Demo:
         self.screen.say("All of it happens in one folder, with its own configuration and its own Slurm:\n")
         self.screen.command(["cd", str(self.top)])
         self.screen.command(["export", f"BEE_CONFIG={self.env['BEE_CONFIG']}"])
-        if (self.top / "bin").is_dir():
-            self.screen.say(self.screen.paint(BOLD, f"$ export PATH={self.screen.path(self.top / 'bin')}:$PATH"))
+        # Python's folder too: the tasks of the example run the python3 that is first on PATH.
+        folders = ":".join(self.screen.path(folder) for folder in own_folders())
+        self.screen.say(self.screen.paint(BOLD, f"$ export PATH={folders}:$PATH"))
 
     def act(self) -> None:
         """Do the steps."""
@@ -333,9 +334,14 @@ def make_env(env: Mapping[str, str], conf: Path) -> dict[str, str]:
     """Make the commands' environment: our bee.conf, our commands and our Python first, no other Slurm's variables."""
     made = {key: value for key, value in env.items() if not key.startswith(("SLURM", "SBATCH", "SQUEUE", "SCANCEL"))}
     made["BEE_CONFIG"] = str(conf)
-    own = [resources.find("etc").parent / "bin", Path(sys.executable).parent]
-    made["PATH"] = os.pathsep.join([*map(str, own), env.get("PATH", os.defpath)])
+    made["PATH"] = os.pathsep.join([*map(str, own_folders()), env.get("PATH", os.defpath)])
     return made
+
+
+def own_folders() -> list[Path]:
+    """Where our commands and our Python are."""
+    folders = (resources.find("etc").parent / "bin", Path(sys.executable).parent)
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def is_slurms(found: procs.Process) -> bool:

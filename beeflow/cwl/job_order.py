@@ -92,6 +92,9 @@ def _parse_options(document: Document, arguments: Sequence[str]) -> tuple[str | 
     )
     for action in parser._actions:
         action.default = argparse.SUPPRESS
+        for option in [each for each in action.option_strings if len(each) == 2]:
+            # cwltool makes -x of an input named x; users write --x as for any other.
+            parser._option_string_actions.setdefault(f"-{option}", action)
     values = vars(parser.parse_args(list(arguments)))
     job_file = values.pop("job_order", None)
     for record in records:

@@ -54,6 +54,9 @@ class Prepared:
         for value in outputs.values():
             for entry in locations.entries(value):
                 entry.pop("path", None)
+                if str(entry.get("location", "")).startswith("/"):
+                    # cwltool names an input that is passed on by its bare path.
+                    entry["location"] = locations.to_uri(Path(entry["location"]))
                 if not str(entry.get("location", "_:")).startswith("_:"):
                     entry.pop("contents", None)
                     self.own(entry)

@@ -209,10 +209,11 @@ def _start_afresh(paths: Paths, programs: Mapping[str, Path], asked: shapes.Aske
     daemons.check_key(paths.key)
     preferred = known.ports if known else ()
     where = address.choose()
+    version = process.run([str(programs["slurmd"]), "-V"], timeout_s=ANSWER_S, env=daemons.make_env(paths.conf)).stdout
     for attempt in range(1, PORT_ATTEMPTS + 1):
         chosen = ports.choose(1 + shape.nodes, where.ip, preferred)
         new = Record(paths.runtime, asked, shape, chosen, where.prefix)
-        shapes.write(shape, paths, where, chosen)
+        shapes.write(shape, paths, where, chosen, version)
         record.write(paths.root, new)
         try:
             _start_all(paths, programs, new)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,17 +102,32 @@ def user_name() -> str:
         return str(os.getuid())
 
 
-def write(shape: Shape, paths: Paths, address: Address, ports: Sequence[int]) -> None:
-    """Write slurm.conf, and daemons.conf for daemons that see this host under another name.
+def write(shape: Shape, paths: Paths, address: Address, ports: Sequence[int], version: str) -> None:
+    """Write cgroup.conf, slurm.conf, and daemons.conf for daemons that see this host under another name.
 
     A srun under its real name could not be reached on the address of that, so it listens on all, as srun does anywhere.
     """
+    paths.cgroup_conf.write_text(render_cgroup(version), encoding="utf-8")
     own_name = not address.everywhere and not address.prefix
     text = render(shape, paths, address, ports, listen=LISTEN if own_name else "")
     paths.conf.write_text(text, encoding="utf-8")
     if address.prefix:
         text = render(shape, paths, address, ports, listen=LISTEN)
         paths.renamed_conf.write_text(text, encoding="utf-8")
+
+
+def render_cgroup(version: str) -> str:
+    """Render cgroup.conf for what ``slurmd -V`` says: no cgroups.
+
+    slurmd loads a cgroup plugin though nothing asks for cgroups. cgroup/v2 does not start without root, and without a
+    cgroup mount the default finds none to load; cgroup/v1 does nothing until it is used (seen on Slurm 22.05.8). Slurm
+    24.05 and later can do without, Slurm before 21.08 does.
+    """
+    match = re.search(r"(\d+)\.(\d+)", version)
+    numbers = (int(match.group(1)), int(match.group(2))) if match else (0, 0)
+    if numbers < (21, 8):
+        return ""
+    return f"CgroupPlugin={'disabled' if numbers >= (24, 5) else 'cgroup/v1'}\n"
 
 
 def render(shape: Shape, paths: Paths, address: Address, ports: Sequence[int], *, listen: str) -> str:

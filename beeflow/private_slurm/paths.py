@@ -38,6 +38,11 @@ class Paths:
         return self.root / "daemons.conf"
 
     @property
+    def cgroup_conf(self) -> Path:
+        """The cgroup.conf of the daemons; Slurm looks for it beside slurm.conf."""
+        return self.root / "cgroup.conf"
+
+    @property
     def confs(self) -> tuple[Path, ...]:
         """All values of SLURM_CONF that mean this Slurm."""
         return (self.conf, self.renamed_conf)

@@ -1,0 +1,144 @@
+"""One pass as a whole: its successor first, then the work, then the last word to Slurm.
+
+First a pass submits its own successor, so that no job of ours is the last one; last it relinks the successor behind
+what must end next, or cancels it when the workflow has ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import filelock
+
+from beeflow import staging, store
+from beeflow.cwl import schema_cache
+from beeflow.cwl.evaluator import CwlEvaluator
+from beeflow.driver import Driver
+from beeflow.epilog import Epilog
+from beeflow.errors import BeeError, SlurmError, SystemFileError
+from beeflow.layout import Layout, cache_dir
+from beeflow.models import StateRecord, WorkflowRecord
+from beeflow.results import read_graph
+from beeflow.scheduler import Dependency, Scheduler
+from beeflow.states import WorkflowState
+from beeflow.submission import Submitter, pass_key, pass_number
+from beeflow.workflow import FAILURES, is_over
+
+log = logging.getLogger(__name__)
+
+LOCK_TIMEOUT_S = 60.0
+SUBMIT_TRIES_S = (5.0, 15.0, 45.0)
+# A pass that fails is followed by its successor; after so many failures in a row the workflow is left to the user.
+MAX_FAILURES = 3
+
+
+class Pass:
+    """One pass, as a job or inside a command."""
+
+    def __init__(self, layout: Layout, record: WorkflowRecord, scheduler: Scheduler) -> None:
+        self.layout = layout
+        self.record = record
+        self.submitter = Submitter(layout, record, scheduler)
+
+    def run(self, key: str, job_id: str | None) -> int:
+        """Run the pass; returns 1 when the workflow ended and did not complete. ``job_id``: None outside a job."""
+        state = store.read_record(StateRecord, self.layout.state)
+        if state is not None and is_over(self.record, state):
+            self.end(key)
+            return 0
+        successor = self.submit_successor(key, job_id) if self.may_submit(job_id) else None
+        self.check_failures(key)
+        lock = filelock.FileLock(self.layout.lock, timeout=LOCK_TIMEOUT_S)
+        with lock:
+            final = self.advance(successor)
+        self.clear_failures()
+        if final is None:
+            if successor and job_id is None:
+                self.submitter.scheduler.release(successor)
+            if successor is None:
+                raise BeeError(f"more jobs are to be submitted, and none may be from here: bee-start {self.record.id}")
+            return 0
+        self.mail(final, job_id)
+        self.end(key)
+        if self.record.delete_completed and final.state is WorkflowState.ARCHIVED:
+            staging.remove_tree(self.layout.root)
+        return 0 if final.state.outcome is WorkflowState.COMPLETED else 1
+
+    def may_submit(self, job_id: str | None) -> bool:
+        """True where sbatch works: everywhere, unless this site refuses it on compute nodes ([slurm] drive = here)."""
+        return job_id is None or self.record.drive != "here"
+
+    def advance(self, successor: str | None) -> StateRecord | None:
+        """Drive; when nothing is outstanding, end the workflow."""
+        schema_cache.install(cache_dir(self.layout))
+        graph = read_graph(self.layout)
+        evaluator = CwlEvaluator(graph, self.layout.root)
+        driver = Driver(self.layout, self.record, graph, store.read_json(self.layout.job), evaluator, self.submitter)
+        ended = driver.run(successor)
+        return Epilog(self.layout, self.record, graph).run(ended) if ended else None
+
+    def submit_successor(self, key: str, job_id: str | None) -> str:
+        """Submit the next pass; Slurm being away for a moment is no reason to be the last one."""
+        after: dict[str, tuple[str, ...]] = {"afterany": (job_id,)} if job_id else {}
+        for pause in (*SUBMIT_TRIES_S, None):
+            try:
+                # Outside a job nothing keeps the next pass from starting at once, so it is held until it is relinked.
+                number, dependency = pass_number(key) + 1, Dependency(after, singleton=True)
+                return self.submitter.submit_pass(number, dependency, hold=job_id is None)
+            except SlurmError as error:
+                if pause is None or not is_transient(error):
+                    raise
+                log.warning("%s; trying again in %g s", error, pause)
+                time.sleep(pause)
+        raise SlurmError("unreachable")  # pragma: no cover
+
+    def end(self, key: str) -> None:
+        """Cancel the passes that are pending: the archive is published, or nothing is left to do."""
+        numbers = range(pass_number(key) + 1, self.submitter.last_pass() + 1)
+        pending = [self.submitter.known_id(pass_key(number)) for number in numbers]
+        if any(pending):
+            self.submitter.scheduler.cancel(self.record.job_name(key), [each for each in pending if each])
+
+    def mail(self, final: StateRecord, job_id: str | None) -> None:
+        """Ask Slurm for the mail about the end: this job's end is the workflow's."""
+        wanted = set(self.record.options.mail_type.upper().split(","))
+        failed = final.state.outcome is not WorkflowState.COMPLETED
+        if job_id and ({"END", "ALL"} & wanted or (failed and "FAIL" in wanted)):
+            self.submitter.scheduler.set_mail(job_id, "END,FAIL", self.record.options.mail_user)
+
+    # A pass that fails again and again (a full disk) must not resubmit itself for ever.
+
+    def check_failures(self, key: str) -> None:
+        """Count this pass as failed until it ends well; raises BeeError, successor cancelled, after too many."""
+        path = self.layout.control / FAILURES
+        try:
+            count = int(store.read_text(path) or 0)
+            if count < MAX_FAILURES:
+                store.write_text(path, str(count + 1))
+                return
+        except (SystemFileError, ValueError) as error:
+            self.end(key)
+            raise SystemFileError(f"{error}; make room, then: bee-start {self.record.id}") from error
+        self.clear_failures()
+        self.end(key)
+        raise BeeError(f"{MAX_FAILURES} passes failed in a row, see above; then: bee-start {self.record.id}")
+
+    def clear_failures(self) -> None:
+        """Forget failures: this pass went well."""
+        (self.layout.control / FAILURES).unlink(missing_ok=True)
+
+
+def drive_here(submitter: Submitter) -> None:
+    """Run the next pass in this process, the pass after it as a job that waits for what it submits.
+
+    For sites that refuse sbatch on compute nodes: the job may end the workflow, but not go on with it.
+    """
+    layout, record = submitter.layout, submitter.record
+    (layout.control / FAILURES).unlink(missing_ok=True)
+    Pass(layout, record, submitter.scheduler).run(pass_key(submitter.last_pass() + 1), None)
+
+
+def is_transient(error: SlurmError) -> bool:
+    """True when asking Slurm again may help."""
+    return error.exit_code == SlurmError.exit_code
