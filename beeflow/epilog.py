@@ -143,8 +143,8 @@ class Epilog:
         return final
 
 
-# What another process may be writing while the archive is packed.
-_LIVE_FILES = frozenset({"control/lock", "log/passes.log"})
+# What only this run of the passes needs.
+_LIVE_FILES = frozenset({"control/lock", "control/failures"})
 
 
 class Delivery:

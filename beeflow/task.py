@@ -6,6 +6,7 @@ that a dependency failed: a pass does. Exit code 0 when any task of the element 
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -108,8 +109,7 @@ class ElementRunner:
     def start(self) -> Path:
         """Make this attempt's folder and say on record that it began."""
         job = self.job
-        folder = self.layout.element(self.group.key, self.number) / f"{job.element_id}.{job.restart_count}"
-        folder.mkdir(parents=True)
+        folder = self.free_folder()
         attempt = Attempt(
             job_id=job.id,
             array_task_id=job.array_task_id,
@@ -121,6 +121,19 @@ class ElementRunner:
         )
         store.write_record(folder / "started.json", attempt)
         return folder
+
+    def free_folder(self) -> Path:
+        """Make the attempt's folder. A dying slurmctld may start a job twice with one restart count (seen on 22.05.8)."""
+        element = self.layout.element(self.group.key, self.number)
+        element.mkdir(parents=True, exist_ok=True)
+        for again in itertools.count():
+            folder = element / f"{self.job.element_id}.{self.job.restart_count}{f'.{again}' if again else ''}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+        raise AssertionError
 
     def resolve(self, task: ElementTask, settle_s: float) -> dict[str, object]:
         """Fill the holes of a task's inputs. A shared file system may show a result late: wait for it."""

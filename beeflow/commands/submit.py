@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from beeflow import cli, config, tables, watch
 from beeflow.errors import InputError, UsageError
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
+from beeflow.workflow import Summary
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,17 +77,32 @@ def main(argv: Sequence[str]) -> int:
 
 def wait(workflow: WorkflowDir) -> int:
     """Show progress until the workflow has ended; returns the exit code."""
-    summary = None
-    is_terminal = sys.stdout.isatty()
+    try:
+        summary = show_progress(workflow)
+    except KeyboardInterrupt:
+        print(f"\nnot waiting any longer; the workflow goes on: bee-query {workflow.id}", file=sys.stderr)
+        return cli.EXIT_INTERRUPT
+    if summary.state.outcome is WorkflowState.COMPLETED:
+        return 0
+    print(f"{summary.reason}\nsee: bee-query {workflow.id}", file=sys.stderr)
+    return 1
+
+
+def show_progress(workflow: WorkflowDir) -> Summary:
+    """Print what changes: on a terminal one line that is written over, else a line each."""
+    begin, end = ("\r\x1b[K", "") if sys.stdout.isatty() else ("", "\n")
     for summary, tasks in watch.follow(workflow, os.environ):
         line = f"{summary.state.value}: {tables.render_counts(tasks)}"
-        print(f"\r\x1b[K{line}" if is_terminal else line, end="" if is_terminal else "\n", flush=True)
-    if is_terminal:
+        print(f"{begin}{_fitting(line) if begin else line}", end=end, flush=True)
+    if begin:
         print()
-    if summary is None or summary.state.outcome is not WorkflowState.COMPLETED:
-        print(f"{summary.reason if summary else ''}\nsee: bee-query {workflow.id}", file=sys.stderr)
-        return 1
-    return 0
+    return summary
+
+
+def _fitting(line: str) -> str:
+    """Cut a line to the terminal's width: one that wraps cannot be written over."""
+    width = shutil.get_terminal_size().columns - 1
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def run() -> NoReturn:

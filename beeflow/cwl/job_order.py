@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import json
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,11 +13,13 @@ import cwltool.argparser
 import cwltool.load_tool
 import cwltool.main
 from cwltool.context import RuntimeContext
+from cwltool.errors import WorkflowException
 from cwltool.process import CWL_IANA
 from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import adjustDirObjs, trim_listing
+from schema_salad.exceptions import ValidationException
 from schema_salad.ref_resolver import Loader
-from schema_salad.sourceline import SourceLine
+from schema_salad.sourceline import SourceLine, cmap
 
 from beeflow import locations
 from beeflow.cwl.compiler import plain
@@ -24,6 +28,7 @@ from beeflow.errors import InputError
 
 _OVERRIDES = "http://commonwl.org/cwltool#overrides"
 _REQUIREMENTS = "https://w3id.org/cwl/cwl#requirements"
+_LARGE = 1 << 18  # bytes
 _CONTENT_TYPES = ["text/plain", "application/json", "text/vnd.yaml", "text/yaml", "text/x-yaml", "application/x-yaml"]
 _CONTENT_TYPES += ["application/octet-stream", CWL_IANA]
 
@@ -55,20 +60,25 @@ def load(document: Document, arguments: Sequence[str], overrides: list[Any]) -> 
             input_basedir=str(base),
         )
         _check_files(order, what)
-        runtime = RuntimeContext({"basedir": str(base), "toplevel": True, "use_container": False})
-        with_folders = _placeholders(runtime)
-        builder = document.process._init_job(order, with_folders)
-    # A listing is made anew by whoever needs one, as deep as it needs it.
-    adjustDirObjs(builder.job, trim_listing)
-    checked: dict[str, Any] = plain(builder.job)
+        checked = _checked(document, order, base)
     _check_files(checked, what)
     return checked
 
 
-def has_required(document: Document) -> bool:
-    """Tell whether any input must be given. cwltool has added "null" to the type of one that has a default."""
-    types = (field["type"] for field in document.process.inputs_record_schema["fields"])
-    return any("null" not in (type_ if isinstance(type_, list) else [type_]) for type_ in types)
+def _checked(document: Document, order: Any, base: Path) -> dict[str, Any]:
+    """Have cwltool check types and find secondaryFiles; returns plain values."""
+    runtime = RuntimeContext({"basedir": str(base), "toplevel": True, "use_container": False})
+    init = functools.partial(document.process._init_job, runtime_context=_placeholders(runtime))
+    try:
+        # Plain values: copying those that know their line takes time that grows with the square of their number.
+        builder = init(plain(order))
+    except (ValidationException, WorkflowException):
+        # Once more, for a message with the line.
+        builder = init(order)
+    # A listing is made anew by whoever needs one, as deep as it needs it.
+    adjustDirObjs(builder.job, trim_listing)
+    made: dict[str, Any] = plain(builder.job)
+    return made
 
 
 def _placeholders(runtime: RuntimeContext) -> RuntimeContext:
@@ -80,7 +90,7 @@ def _placeholders(runtime: RuntimeContext) -> RuntimeContext:
 def _parse_options(document: Document, arguments: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
     names: dict[str, str] = {}
     records: list[str] = []
-    parser = _InputParser(prog=document.path.name, argument_default=argparse.SUPPRESS, allow_abbrev=False)
+    parser = _InputParser(prog=document.path.name, allow_abbrev=False)
     cwltool.argparser.generate_parser(
         parser,
         document.process,
@@ -91,11 +101,12 @@ def _parse_options(document: Document, arguments: Sequence[str]) -> tuple[str | 
         base_uri=locations.to_uri(Path.cwd()) + "/",
     )
     for action in parser._actions:
-        action.default = argparse.SUPPRESS
+        action.default = None
         for option in [each for each in action.option_strings if len(each) == 2]:
             # cwltool makes -x of an input named x; users write --x as for any other.
             parser._option_string_actions.setdefault(f"-{option}", action)
-    values = vars(parser.parse_args(list(arguments)))
+    given = vars(parser.parse_args(list(arguments)))
+    values = {key: value for key, value in given.items() if value is not None}
     job_file = values.pop("job_order", None)
     for record in records:
         fields = {key: value for key, value in values.items() if key.startswith(f"{record}.")}
@@ -112,13 +123,24 @@ def _read_job_file(document: Document, job_file: str, overrides: list[Any]) -> t
     loader = Loader(cwltool.load_tool.jobloaderctx.copy())
     with translated(InputError, f"{path}: "):
         try:
-            order, _ = loader.resolve_ref(str(path), checklinks=False, content_types=_CONTENT_TYPES)
+            if path.stat().st_size > _LARGE and path.suffix == ".json":
+                order, _ = loader.resolve_all(cmap(_read_json(path)), locations.to_uri(path), checklinks=False)
+            else:
+                order, _ = loader.resolve_ref(str(path), checklinks=False, content_types=_CONTENT_TYPES)
         except StopIteration:
             order = None
     if not isinstance(order, MutableMapping):
         raise InputError(f"{path}: an input object is a mapping of input names to values; write {{}} for none")
     _take_overrides(document, order, path, overrides)
     return order, path.parent
+
+
+def _read_json(path: Path) -> Any:
+    """Read a large input object: the YAML parser that keeps line numbers takes 2 s a MB."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON: {error}") from error
 
 
 def _take_overrides(document: Document, order: Any, path: Path, overrides: list[Any]) -> None:

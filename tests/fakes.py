@@ -1,0 +1,219 @@
+"""Stand-ins for Slurm and cwltool: a scheduler in memory, an evaluator of Python functions, small graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from beeflow.errors import SubmissionError
+from beeflow.graph import COMMAND_LINE_TOOL, EXPRESSION_TOOL, Graph, Link, Resources, Step, Tool, Workflow
+from beeflow.scheduler import Dependency, JobRecord, JobRequest, Limits, SlurmUnreachableError, SubmissionDoubtError
+from beeflow.states import JobState
+
+# What may happen to one sbatch instead of an answer.
+LOST_ANSWER = "the job was accepted, and the answer lost"
+NO_ANSWER = "no answer, and no job"
+UNREACHABLE = "no controller"
+REFUSED = "refused"
+KILLED = "the submitter was killed before sbatch"
+
+
+class KilledError(BaseException):
+    """Stands for the death of the process: nothing of ours may catch it."""
+
+
+@dataclass
+class FakeJob:
+    """One job in the fake's memory; ``states``: array index (None: not an array) -> state and Slurm's reason."""
+
+    id: str
+    request: JobRequest
+    dependency: Dependency
+    held: bool
+    states: dict[int | None, tuple[JobState, str]]
+
+
+@dataclass
+class FakeScheduler:
+    """A Scheduler in memory. ``faults``: what happens to the next submissions, "" for a normal answer."""
+
+    faults: list[str] = field(default_factory=list)
+    jobs: dict[str, FakeJob] = field(default_factory=dict)
+    queries: int = 0
+    relinked: list[tuple[str, Dependency]] = field(default_factory=list)
+    cancelled: list[tuple[str, str]] = field(default_factory=list)
+    mails: list[tuple[str, str, str]] = field(default_factory=list)
+    on_accept: Callable[[str, JobRequest], None] | None = None
+    next_id: int = 100
+
+    def submit(self, request: JobRequest) -> str:
+        """Accept a job, unless a fault is due."""
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == KILLED:
+            raise KilledError
+        if fault == REFUSED:
+            raise SubmissionError("Slurm says: Invalid account or account/partition combination specified")
+        if fault == UNREACHABLE:
+            raise SlurmUnreachableError("Slurm says: Unable to contact slurm controller (connect failure)")
+        if fault == NO_ANSWER:
+            raise SubmissionDoubtError("sbatch: no answer within 150 s")
+        self.next_id += 1
+        job_id = str(self.next_id)
+        indices: Sequence[int | None] = [None] if request.array is None else list(request.array)
+        pending = (JobState.PENDING, "Dependency" if request.dependency.render() else "Priority")
+        self.jobs[job_id] = FakeJob(job_id, request, request.dependency, request.hold, dict.fromkeys(indices, pending))
+        if self.on_accept:
+            self.on_accept(job_id, request)
+        if fault == LOST_ANSWER:
+            raise SubmissionDoubtError("Slurm says: Socket timed out on send/recv operation")
+        return job_id
+
+    def check(self, request: JobRequest) -> None:
+        """Take everything."""
+
+    def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
+        """Return one record a job or element."""
+        self.queries += 1
+        return [
+            JobRecord(job.id, job.request.name, state, reason, index)
+            for job in self.jobs.values()
+            if names is None or job.request.name in names
+            for index, (state, reason) in job.states.items()
+        ]
+
+    def release(self, job_id: str) -> None:
+        """Let a held job go."""
+        self.jobs[job_id].held = False
+
+    def hold(self, job_id: str) -> None:
+        """Hold a job."""
+        self.jobs[job_id].held = True
+
+    def relink(self, job_id: str, dependency: Dependency) -> None:
+        """Replace a dependency."""
+        self.jobs[job_id].dependency = dependency
+        self.relinked.append((job_id, dependency))
+
+    def cancel(self, name: str, job_ids: Sequence[str]) -> None:
+        """Cancel jobs or elements (12_3) that have this name."""
+        for shown in job_ids:
+            job_id, _, index = shown.partition("_")
+            self.cancelled.append((name, shown))
+            job = self.jobs.get(job_id)
+            if job is not None and job.request.name == name:
+                self.end(job_id, JobState.CANCELLED, "", [int(index)] if index else None)
+
+    def set_mail(self, job_id: str, mail_type: str, mail_user: str) -> None:
+        """Remember the wish."""
+        self.mails.append((job_id, mail_type, mail_user))
+
+    def limits(self) -> Limits:
+        """Return Slurm's defaults."""
+        return Limits("fake", "22.05.8", 1001, 10000)
+
+    # -- what a test does to the jobs -----------------------------------------------------------------------------
+
+    def end(self, job_id: str, state: JobState, reason: str = "", indices: Iterable[int | None] | None = None) -> None:
+        """Give a job, or some of its elements, a state."""
+        job = self.jobs[job_id]
+        for index in job.states if indices is None else indices:
+            if not job.states[index][0].ended:
+                job.states[index] = (state, reason)
+
+    def forget(self, job_id: str) -> None:
+        """Lose a job, as Slurm does after MinJobAge."""
+        del self.jobs[job_id]
+
+    def named(self, ending: str) -> list[FakeJob]:
+        """Return the jobs whose name ends so, in the order of their ids."""
+        return [job for job in self.jobs.values() if job.request.name.endswith(ending)]
+
+
+Function = Callable[[Mapping[str, Any]], Any]
+
+
+@dataclass
+class FakeEvaluator:
+    """An Evaluator of Python functions: expression text or tool id -> function of the inputs."""
+
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    def step_inputs(self, step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Apply valueFrom."""
+        self.calls.append(f"inputs of {step.name}")
+        return {
+            name: self.functions[link.value_from](values) if link.value_from else values.get(name)
+            for name, link in step.inputs.items()
+        }
+
+    def condition(self, step: Step, values: Mapping[str, Any]) -> bool:
+        """Evaluate ``when``."""
+        return bool(self.functions[step.when or ""](values))
+
+    def expression_tool(self, tool_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Run an ExpressionTool."""
+        made = self.functions[tool_id](values)
+        assert isinstance(made, dict)
+        return made
+
+    def resources(self, tool_id: str, inputs: Mapping[str, Any]) -> Resources:
+        """Evaluate a tool's resources: as many CPUs as the function says."""
+        return Resources(cpus_per_task=self.functions[tool_id](inputs))
+
+
+def link(source: str | Link) -> Link:
+    """Make a link to one source, unless it is a link already."""
+    return source if isinstance(source, Link) else Link((source,))
+
+
+def step(
+    name: str,
+    inputs: Mapping[str, str | Link] | None = None,
+    *,
+    outputs: Sequence[str] = ("out",),
+    scatter: Sequence[str] = (),
+    method: str | None = None,
+    when: str | None = None,
+    workflow: Workflow | None = None,
+) -> Step:
+    """Make a step that runs a tool of its own name, or a workflow."""
+    return Step(
+        name=name,
+        inputs={port: link(source) for port, source in (inputs or {}).items()},
+        outputs=tuple(outputs),
+        scatter=tuple(scatter),
+        scatter_method=method or ("dotproduct" if len(scatter) > 1 else None),
+        when=when,
+        tool=None if workflow else name,
+        workflow=workflow,
+    )
+
+
+def flow(
+    inputs: Sequence[str],
+    steps: Sequence[Step],
+    outputs: Mapping[str, str | Link] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> Workflow:
+    """Make a workflow."""
+    made = {name: link(source) for name, source in (outputs or {}).items()}
+    return Workflow(tuple(inputs), tuple(steps), made, dict(defaults or {}))
+
+
+def graph(workflow: Workflow, *, expressions: Sequence[str] = (), dynamic: Sequence[str] = ()) -> Graph:
+    """Make a graph with a tool for each step. ``expressions``: which are ExpressionTools; ``dynamic``: resources."""
+    tools: dict[str, Tool] = {}
+
+    def add(inner: Workflow) -> None:
+        for each in inner.steps:
+            if each.workflow:
+                add(each.workflow)
+            else:
+                kind = EXPRESSION_TOOL if each.name in expressions else COMMAND_LINE_TOOL
+                tool = Tool(kind, {}, {}, each.outputs, Resources())
+                tools[each.name] = replace(tool, resources=None) if each.name in dynamic else tool
+
+    add(workflow)
+    return Graph(tools, workflow, "v1.2")

@@ -1,0 +1,365 @@
+"""Command lines and captured text. What is marked so was printed by Slurm 22.05.8."""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from beeflow.errors import SlurmError
+from beeflow.scheduler import Dependency, JobOptions, JobRecord, JobRequest
+from beeflow.scheduler import command_lines as lines
+from beeflow.states import JobState
+
+TASK = JobRequest(
+    name="bee-3fc631bb0d92-002.0",
+    script=Path("/w/tasks/002-b/job.sh"),
+    chdir=Path("/w"),
+    output=Path("/w/tasks/002-b/slurm/0.%a.log"),
+    options=JobOptions(timedelta(minutes=90), cpus_per_task=4, mem_mib=2048),
+    script_args=("002-b.0:0",),
+)
+
+
+# -- sbatch -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_pass() -> None:
+    request = JobRequest(
+        name="bee-3fc631bb0d92-pass",
+        script=Path("/w/log/pass.sh"),
+        chdir=Path("/w"),
+        output=Path("/w/log/passes.log"),
+        options=JobOptions(timedelta(minutes=30), account="acc", partition="short", extra=("--comment=a b",)),
+        dependency=Dependency({"afterany": ("12",)}, singleton=True),
+        hold=True,
+        script_args=("pass.2",),
+    )
+    assert lines.sbatch_argv(request) == [
+        "sbatch",
+        "--parsable",
+        "--export=ALL",
+        "--job-name=bee-3fc631bb0d92-pass",
+        "--chdir=/w",
+        "--output=/w/log/passes.log",
+        "--requeue",
+        "--time=0-00:30:00",
+        "--cpus-per-task=1",
+        "--account=acc",
+        "--partition=short",
+        "--comment=a b",
+        "--open-mode=append",
+        "--hold",
+        "--dependency=singleton,afterany:12",
+        "--kill-on-invalid-dep=yes",
+        "/w/log/pass.sh",
+        "pass.2",
+    ]
+
+
+def test_an_array_behind_another() -> None:
+    argv = lines.sbatch_argv(
+        replace(TASK, array=(0, 1, 2, 5), dependency=Dependency({"aftercorr": ("7",), "afterok": ("8", "9")}))
+    )
+    assert "--array=0-2,5" in argv
+    assert "--dependency=aftercorr:7,afterok:8:9" in argv
+    assert "--kill-on-invalid-dep=yes" in argv
+    assert {"--cpus-per-task=4", "--mem=2048M", "--time=0-01:30:00"} <= set(argv)
+    assert argv[-2:] == ["/w/tasks/002-b/job.sh", "002-b.0:0"]
+
+
+def test_a_single_task_is_no_array_and_waits_for_nothing() -> None:
+    argv = lines.sbatch_argv(TASK)
+    assert not any(word.startswith(("--array", "--dependency", "--kill-on", "--hold", "--account")) for word in argv)
+
+
+def test_what_is_not_wished_is_left_out() -> None:
+    argv = lines.sbatch_argv(replace(TASK, requeue=False, open_mode_append=False))
+    assert "--no-requeue" in argv
+    assert "--requeue" not in argv
+    assert not any(word.startswith("--open-mode") for word in argv)
+
+
+def test_asking_only() -> None:
+    argv = lines.sbatch_argv(replace(TASK, script=None), test_only=True)
+    assert argv[-2:] == ["--test-only", "--wrap=true"]
+
+
+def test_all_options() -> None:
+    options = JobOptions(
+        time_limit=timedelta(days=2, hours=3, minutes=4, seconds=5),
+        account="a",
+        partition="p",
+        qos="q",
+        reservation="r",
+        cpus_per_task=2,
+        ntasks=1,
+        mem_mib=0,
+        tmp_mib=10,
+        gres="gpu:1",
+        mail_type="END",
+        mail_user="me@x",
+        extra=("--exclusive", "--constraint=a&b"),
+    )
+    assert " ".join(lines.options_argv(options)) == (
+        "--time=2-03:04:05 --cpus-per-task=2 --account=a --partition=p --qos=q --reservation=r --ntasks=1 --mem=0M "
+        "--tmp=10M --gres=gpu:1 --mail-type=END --mail-user=me@x --exclusive --constraint=a&b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "escaped"),
+    [
+        ("/w/log/passes.log", "/w/log/passes.log"),
+        ("/w/slurm/0.%a.log", "/w/slurm/0.%a.log"),
+        ("/w 100%/x.log", "/w 100%%/x.log"),
+        ("/50%x/0.%a.log", "/50%%x/0.%a.log"),
+        # A folder of the user's is never Slurm's to fill in.
+        ("/50%jobs/0.%a.log", "/50%%jobs/0.%a.log"),
+        ("/100%all/%A/passes.log", "/100%%all/%%A/passes.log"),
+    ],
+)
+def test_percent_signs_of_folders_are_escaped(path: str, escaped: str) -> None:
+    assert f"--output={escaped}" in lines.sbatch_argv(replace(TASK, output=Path(path)))
+
+
+@pytest.mark.parametrize(
+    ("stdout", "job_id"),
+    [
+        ("123\n", "123"),
+        ("123;beeflow\n", "123"),
+        ("sbatch: lua: no account given\n123\n", "123"),
+        ("42 jobs are ahead of you\n123;a-b.c\n\n", "123"),
+    ],
+)
+def test_parse_submitted(stdout: str, job_id: str) -> None:
+    assert lines.parse_submitted(stdout) == job_id
+
+
+@pytest.mark.parametrize("stdout", ["", "\n", "Submitted batch job 123", "123 ;x y", "-5"])
+def test_parse_submitted_without_an_id(stdout: str) -> None:
+    with pytest.raises(SlurmError, match="printed no job id"):
+        lines.parse_submitted(stdout)
+
+
+# Seen on Slurm 22.05.8: option that provokes it -> what sbatch prints on stderr.
+REFUSED = {
+    "--partition=nope": (
+        "sbatch: error: invalid partition specified: nope\n"
+        "sbatch: error: Batch job submission failed: Invalid partition name specified\n"
+    ),
+    "--reservation=nope": "sbatch: error: Batch job submission failed: Requested reservation is invalid\n",
+    "-c 999": "sbatch: error: Batch job submission failed: More processors requested than permitted\n",
+    "--mem=99999999M": (
+        "sbatch: error: Memory specification can not be satisfied\n"
+        "sbatch: error: Batch job submission failed: Requested node configuration is not available\n"
+    ),
+    "--array=0-99999999": "sbatch: error: Batch job submission failed: Invalid job array specification\n",
+    "--gres=gpu:5": "sbatch: error: Invalid generic resource (gres) specification\n",
+    "--dependency=afterok:abc": "sbatch: error: Batch job submission failed: Job dependency problem\n",
+    "--constraint=zz": "sbatch: error: Batch job submission failed: Invalid feature specification\n",
+    "--time=bogus": "sbatch: error: Invalid --time specification\n",
+    "--nosuch": "sbatch: unrecognized option '--nosuch'\nTry \"sbatch --help\" for more information\n",
+    # src/common/slurm_errno.c of 22.05; needs accounting to provoke.
+    "--account=nope": (
+        "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified\n"
+    ),
+    "QOS": (
+        "sbatch: error: QOSMaxSubmitJobPerUserLimit\n"
+        "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy "
+        "(job submit limit, user's size and/or time limits)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("stderr", REFUSED.values(), ids=REFUSED)
+def test_a_refusal(stderr: str) -> None:
+    assert lines.refusal_kind(stderr) == "refused"
+    assert not lines.refusal_words(stderr).startswith("sbatch")
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        # Seen on Slurm 22.05.8 with slurmctld down.
+        "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)\n",
+        "sbatch: error: Batch job submission failed: Connection refused\n",
+    ],
+)
+def test_no_controller(stderr: str) -> None:
+    assert lines.refusal_kind(stderr) == "unreachable"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        # slurmctld may have the job: these come after the request was sent (src/common/slurm_errno.c).
+        "Socket timed out on send/recv operation",
+        "Message receive failure",
+        "Unable to contact slurm controller (receive failure)",
+        "Zero Bytes were transmitted or received",
+    ],
+)
+def test_perhaps(words: str) -> None:
+    assert lines.refusal_kind(f"sbatch: error: Batch job submission failed: {words}\n") == "doubt"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        (
+            REFUSED["--partition=nope"],
+            "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified",
+        ),
+        ("scontrol: error: Job 5 gone\nscontrol: error: Job 5 gone\n", "Job 5 gone"),
+        ("", "no reason given"),
+        ("\n \n", "no reason given"),
+    ],
+)
+def test_refusal_words(stderr: str, words: str) -> None:
+    assert lines.refusal_words(stderr) == words
+
+
+# -- squeue -----------------------------------------------------------------------------------------------------------
+
+# Seen on Slurm 22.05.8: squeue --noheader --states=all --format='%F|%K|%T|%N|%r|%j' with SLURM_BITSTR_LEN=0.
+SQUEUE = """\
+358|N/A|FAILED|bee2|NonZeroExitCode|bee-ended
+356|N/A|PENDING||Dependency|bee-dep
+355|0,5,10,15,20|PENDING||JobHeldUser|bee-stride
+353|3-5,9%2|PENDING||JobHeldUser|bee-fake-a.0
+357|0|RUNNING|bee1|None|bee-run
+379|N/A|CANCELLED||DependencyNeverSatisfied|bee-nosat
+380|0-3|CANCELLED||DependencyNeverSatisfied|bee-nosat
+"""
+
+
+def test_parse_squeue() -> None:
+    records = lines.parse_squeue(SQUEUE)
+    assert records[0] == JobRecord("358", "bee-ended", JobState.FAILED, "NonZeroExitCode", None, "bee2")
+    assert records[1] == JobRecord("356", "bee-dep", JobState.PENDING, "Dependency", None, "")
+    assert JobRecord("357", "bee-run", JobState.RUNNING, "None", 0, "bee1") in records
+    indices = {wanted: [each.array_task_id for each in records if each.job_id == wanted] for wanted in ("355", "353")}
+    assert indices == {"355": [0, 5, 10, 15, 20], "353": [3, 4, 5, 9]}
+    assert len(records) == 17
+
+
+def test_an_empty_queue() -> None:
+    assert lines.parse_squeue("") == lines.parse_squeue("\n") == []
+
+
+def test_a_reason_of_several_words() -> None:
+    (record,) = lines.parse_squeue("5|N/A|PENDING||ReqNodeNotAvail, UnavailableNodes:a[1-2]|bee-x\n")
+    assert (record.reason, record.name) == ("ReqNodeNotAvail, UnavailableNodes:a[1-2]", "bee-x")
+
+
+def test_an_unknown_state_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        (record,) = lines.parse_squeue("5|N/A|LAUNCH_FAILED||None|bee-x\n")
+    assert record.state is JobState.UNKNOWN
+    assert "LAUNCH_FAILED" in caplog.text
+
+
+@pytest.mark.parametrize("foreign", ["a|b", "nl\nname", "\n", "", "x\n|", "a||||||b", "\u2028", "cr\rname"])
+def test_odd_names_of_the_users_other_jobs_do_not_hide_ours(foreign: str) -> None:
+    # Seen on Slurm 22.05.8: job names may hold "|" and line breaks, and bee-list asks for all jobs of the user.
+    ours = "5|N/A|RUNNING|bee1|None|bee-3fc631bb0d92-pass"
+    records = lines.parse_squeue(f"{ours}\n1366|N/A|PENDING||JobHeldUser|{foreign}\n{ours}\n")
+    assert [each.job_id for each in records] == ["5", "1366", "5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "indices"),
+    [
+        ("N/A", [None]),
+        ("", [None]),
+        ("0", [0]),
+        ("4", [4]),
+        ("1-3", [1, 2, 3]),
+        ("3-5,9%2", [3, 4, 5, 9]),
+        ("0-20:5", [0, 5, 10, 15, 20]),
+        ("1-6:2,8", [1, 3, 5, 8]),
+        ("0-3:2%1", [0, 2]),
+    ],
+)
+def test_parse_array(text: str, indices: list[int | None]) -> None:
+    assert lines.parse_array(text) == indices
+
+
+@pytest.mark.parametrize(
+    ("indices", "text"),
+    [([0], "0"), ([0, 1], "0-1"), ([0, 2], "0,2"), ([0, 1, 2, 7, 9, 10], "0-2,7,9-10"), (range(1000), "0-999")],
+)
+def test_render_array(indices: list[int], text: str) -> None:
+    assert lines.render_array(indices) == text
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rendered_arrays_come_back(seed: int) -> None:
+    indices = sorted(random.Random(seed).sample(range(60), 1 + seed))
+    assert lines.parse_array(lines.render_array(indices)) == indices
+
+
+def test_squeue_argv() -> None:
+    argv = lines.squeue_argv("me", ["b", "a"])
+    assert argv[0] == "squeue"
+    assert {"--noheader", "--states=all", "--user=me", "--name=b,a"} <= set(argv)
+    assert not any(word.startswith("--name") for word in lines.squeue_argv("me", None))
+
+
+# -- the rest ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dependency", "text"),
+    [
+        (Dependency(), ""),
+        (Dependency(singleton=True), "singleton"),
+        (Dependency({"afterok": ()}), ""),
+        (Dependency({"afterany": ("1", "2")}, singleton=True), "singleton,afterany:1:2"),
+        (Dependency({"afterok": ("1",), "aftercorr": ("2",)}), "afterok:1,aftercorr:2"),
+        (Dependency(any_of=("1", "2")), "afterany:1?afterany:2"),
+    ],
+)
+def test_dependencies(dependency: Dependency, text: str) -> None:
+    assert dependency.render() == text
+    assert lines.relink_argv("9", dependency) == ["scontrol", "update", "JobId=9", f"Dependency={text}"]
+
+
+def test_scancel_takes_only_jobs_of_the_name() -> None:
+    assert lines.scancel_argv("bee-x", ["1", "2_3"]) == ["scancel", "--quiet", "--name=bee-x", "1", "2_3"]
+
+
+def test_mail() -> None:
+    assert lines.mail_argv("1", "END", "") == ["scontrol", "update", "JobId=1", "MailType=END"]
+    assert lines.mail_argv("1", "END", "me@x")[-1] == "MailUser=me@x"
+
+
+# Seen on Slurm 22.05.8, shortened.
+CONFIG = """\
+Configuration data as of 1795383897
+AccountingStorageBackupHost = (null)
+ClusterName             = beeflow
+MaxArraySize            = 10001
+MaxDBDMsgs              = 20000
+MaxJobCount             = 50000
+MaxJobId                = 67043328
+SLURM_CONF              = /tmp/dev/bw/slurm/slurm.conf
+SLURM_VERSION           = 22.05.8
+"""
+
+
+def test_parse_limits() -> None:
+    limits = lines.parse_limits(CONFIG)
+    assert (limits.cluster_name, limits.slurm_version) == ("beeflow", "22.05.8")
+    assert (limits.max_array_size, limits.max_job_count) == (10001, 50000)
+
+
+@pytest.mark.parametrize("text", ["", CONFIG.replace("MaxJobCount", "Other"), CONFIG.replace("10001", "many")])
+def test_a_configuration_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(SlurmError, match="scontrol show config: cannot read"):
+        lines.parse_limits(text)

@@ -1,0 +1,449 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import random
+import subprocess
+import tarfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from beeflow import archive, models, store
+from beeflow.archive import Source
+from beeflow.errors import ArchiveError, SystemFileError
+from beeflow.layout import MANIFEST
+from beeflow.models import StateRecord
+from beeflow.states import WorkflowState
+
+TOP = "3fc631bb-0d92-4d07-94cb-3a3d86f5f6ea"
+NAMES = [
+    b"plain.txt",
+    b"a b",
+    b"line\nbreak",
+    b"carriage\rreturn",
+    b"back\\slash",
+    b"back\\nslash",
+    b"ends with \\",
+    b"\\begins",
+    b"\xff\xfe not utf-8 \\\n",
+    "ä 日本".encode(),
+    b"-n",
+    b"*",
+    b" ",
+    b"n" * 255,
+    b"deep/" * 60 + b"file",
+]
+
+
+def write(path: Path, data: bytes = b"x", mode: int = 0o644) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    path.chmod(mode)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A tree with odd names, modes and contents."""
+    root = tmp_path / "tree"
+    for number, name in enumerate(NAMES):
+        write(root / "outputs" / os.fsdecode(name), name * number)
+    write(root / "program", b"#!/bin/sh\n", 0o755)
+    write(root / "big", random.Random(1).randbytes(1 << 19))
+    (root / "empty").mkdir()
+    (root / "log").mkdir(mode=0o700)
+    return root
+
+
+def contents(root: Path) -> dict[bytes, tuple[bytes, bool] | None]:
+    """Describe a tree: name -> contents and whether it is executable; None for a folder."""
+    found: dict[bytes, tuple[bytes, bool] | None] = {}
+    for path in root.rglob("*"):
+        name = os.fsencode(path.relative_to(root))
+        found[name] = None if path.is_dir() else (path.read_bytes(), bool(path.stat().st_mode & 0o100))
+    return found
+
+
+def packed(root: Path, into: Path) -> Path:
+    sources, omitted = archive.tree(root)
+    assert omitted == {}
+    return archive.pack(TOP, sources, into).path
+
+
+# -- there and back ---------------------------------------------------------------------------------------------------
+
+
+def test_a_tree_comes_back(root: Path, tmp_path: Path) -> None:
+    made = packed(root, tmp_path / "archives")
+    assert os.listdir(made.parent) == [f"{TOP}.tgz"]
+    archive.unpack(made, tmp_path / "back")
+    back = contents(tmp_path / "back")
+    manifest = back.pop(MANIFEST.encode())
+    assert manifest is not None
+    assert back == contents(root)
+
+
+def test_what_pack_says_is_true(root: Path, tmp_path: Path) -> None:
+    sources, _ = archive.tree(root)
+    made = archive.pack(TOP, sources, tmp_path / "archives")
+    data = made.path.read_bytes()
+    assert (made.size, made.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert archive.verify(made.path) == archive.verify(made.path, TOP) == made
+    assert archive.top_of(made.path) == TOP
+
+
+def test_sha256sum_reads_the_manifest(root: Path, tmp_path: Path) -> None:
+    archive.unpack(packed(root, tmp_path / "archives"), tmp_path / "back")
+    argv = ["sha256sum", "--check", "--strict", "--quiet", MANIFEST]
+    done = subprocess.run(argv, cwd=tmp_path / "back", capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    (tmp_path / "back" / "outputs" / "line\nbreak").write_bytes(b"changed")
+    assert subprocess.run(argv, cwd=tmp_path / "back", capture_output=True, check=False).returncode == 1
+
+
+def test_gnu_tar_reads_it(root: Path, tmp_path: Path) -> None:
+    made = packed(root, tmp_path / "archives")
+    subprocess.run(["tar", "-xzf", made, "-C", tmp_path], check=True)
+    (tmp_path / TOP / MANIFEST).unlink()
+    assert contents(tmp_path / TOP) == contents(root)
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(name) for name in NAMES])
+def test_a_manifest_line_comes_back(name: str) -> None:
+    digest = "0" * 64
+    line = archive.manifest_line(digest, name)
+    assert line.count("\n") == 1
+    assert archive.parse_manifest(line) == {name: digest}
+
+
+@pytest.mark.parametrize("line", ["x", "0" * 64 + " name", "0" * 63 + "  name", "0" * 64 + "  ", "A" * 64 + "  name"])
+def test_a_bad_manifest_line_is_refused(line: str) -> None:
+    with pytest.raises(ArchiveError, match="cannot read the line"):
+        archive.parse_manifest(line)
+
+
+def test_the_same_tree_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
+    first = packed(root, tmp_path / "one").read_bytes()
+    again = tmp_path / "again"
+    subprocess.run(["cp", "-a", root, again], check=True)
+    os.utime(again, (1, 1))
+    assert packed(again, tmp_path / "two").read_bytes() == first
+
+
+def test_the_order_of_the_sources_does_not_matter(root: Path, tmp_path: Path) -> None:
+    sources, _ = archive.tree(root)
+    first = archive.pack(TOP, sources, tmp_path / "one")
+    second = archive.pack(TOP, sources[::-1], tmp_path / "two")
+    assert first.sha256 == second.sha256
+
+
+def test_nobody_is_named_and_only_files_and_folders_are_in_it(root: Path, tmp_path: Path) -> None:
+    with tarfile.open(packed(root, tmp_path / "archives")) as tar:
+        for info in tar:
+            assert (info.uid, info.gid, info.uname, info.gname) == (0, 0, "", "")
+            assert info.mode in (0o644, 0o755)
+            assert info.isreg() or info.isdir()
+            last = info.name
+    assert last == f"{TOP}/{MANIFEST}"
+
+
+def test_an_empty_tree(tmp_path: Path) -> None:
+    made = archive.pack(TOP, [], tmp_path).path
+    archive.unpack(made, tmp_path / "back")
+    assert os.listdir(tmp_path / "back") == [MANIFEST]
+
+
+def test_a_record_is_read_without_unpacking(tmp_path: Path) -> None:
+    state = StateRecord(WorkflowState.ARCHIVED, models.now())
+    store.write_record(tmp_path / "state.json", state)
+    made = archive.pack(TOP, [Source("state.json", tmp_path / "state.json")], tmp_path / "archives").path
+    assert archive.read_record(StateRecord, made, "state.json") == state
+    with pytest.raises(ArchiveError, match=r"no workflow\.json in it"):
+        archive.read_record(StateRecord, made, "workflow.json")
+
+
+# -- never overwriting, nothing left behind ---------------------------------------------------------------------------
+
+
+def test_an_archive_that_is_there_and_whole_is_taken_for_the_one(root: Path, tmp_path: Path) -> None:
+    made = packed(root, tmp_path / "archives")
+    before = made.read_bytes()
+    write(root / "new")
+    again = archive.pack(TOP, archive.tree(root)[0], made.parent)
+    assert again.path == made
+    assert again.sha256 == hashlib.sha256(before).hexdigest()
+    assert made.read_bytes() == before
+
+
+def test_a_damaged_archive_that_is_there_is_not_overwritten(root: Path, tmp_path: Path) -> None:
+    made = write(tmp_path / "archives" / f"{TOP}.tgz", b"precious")
+    with pytest.raises(ArchiveError, match=TOP):
+        packed(root, made.parent)
+    assert made.read_bytes() == b"precious"
+    assert os.listdir(made.parent) == [made.name]
+
+
+def test_what_a_killed_pack_left_is_replaced(root: Path, tmp_path: Path) -> None:
+    write(tmp_path / f".{TOP}.tgz.part", b"half")
+    made = packed(root, tmp_path)
+    archive.verify(made, TOP)
+    assert not (tmp_path / f".{TOP}.tgz.part").exists()
+
+
+def test_a_file_that_is_gone_leaves_no_archive(tmp_path: Path) -> None:
+    with pytest.raises(SystemFileError, match="the archive was not written: No such file"):
+        archive.pack(TOP, [Source("x", tmp_path / "gone")], tmp_path / "archives")
+    assert os.listdir(tmp_path / "archives") == []
+
+
+def test_unpack_needs_a_new_folder(root: Path, tmp_path: Path) -> None:
+    made = packed(root, tmp_path / "archives")
+    kept = write(tmp_path / "back" / "mine")
+    with pytest.raises(FileExistsError):
+        archive.unpack(made, tmp_path / "back")
+    assert kept.read_bytes() == b"x"
+
+
+# -- damage -----------------------------------------------------------------------------------------------------------
+
+
+def test_no_archive(tmp_path: Path) -> None:
+    for call in (archive.verify, archive.top_of):
+        with pytest.raises(ArchiveError, match="no such archive"):
+            call(tmp_path / "none.tgz")
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 2000, b"text", gzip.compress(b""), gzip.compress(b"text" * 1000)])
+def test_what_is_no_archive(tmp_path: Path, data: bytes) -> None:
+    path = write(tmp_path / "x.tgz", data)
+    with pytest.raises(ArchiveError, match=r"x\.tgz"):
+        archive.verify(path)
+
+
+@pytest.mark.parametrize("kept", [0.001, 0.2, 0.5, 0.9, 0.999])
+def test_a_truncated_archive_is_found(root: Path, tmp_path: Path, kept: float) -> None:
+    made = packed(root, tmp_path / "archives")
+    data = made.read_bytes()
+    cut = write(tmp_path / "cut.tgz", data[: int(len(data) * kept)])
+    with pytest.raises(ArchiveError, match=r"cut\.tgz"):
+        archive.verify(cut)
+
+
+@pytest.mark.parametrize("missing", [1, 4, 8, 9])
+def test_an_archive_without_its_last_bytes_is_found(root: Path, tmp_path: Path, missing: int) -> None:
+    # They are gzip's own checksum and size: no file of ours is hurt, but gzip -t and tar would complain.
+    made = packed(root, tmp_path / "archives")
+    cut = write(tmp_path / "cut.tgz", made.read_bytes()[:-missing])
+    with pytest.raises(ArchiveError, match=r"cut\.tgz"):
+        archive.verify(cut)
+
+
+def decompressed(data: bytes) -> bytes | None:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
+def test_a_flipped_byte_is_found_wherever_it_is(root: Path, tmp_path: Path) -> None:
+    data = packed(root, tmp_path / "archives").read_bytes()
+    whole, tried = decompressed(data), 0
+    for position in (*range(0, len(data), len(data) // 40), *range(len(data) - 40, len(data))):
+        damaged = bytearray(data)
+        damaged[position] ^= 0x10
+        # gzip's time stamp, or another way to write the same zeros, says nothing about the contents.
+        if decompressed(bytes(damaged)) != whole:
+            tried += 1
+            path = write(tmp_path / "flipped.tgz", bytes(damaged))
+            with pytest.raises(ArchiveError, match=r"flipped\.tgz"):
+                archive.verify(path)
+    assert tried > 40
+
+
+Member = tuple[str, bytes, bytes]  # name, type, data or link target
+
+
+def tar_of(path: Path, members: Sequence[Member], manifest: dict[str, bytes] | None = None) -> Path:
+    """Write a .tgz by hand. ``manifest``: name -> contents it vouches for; None: for what is in it."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, kind, data in members:
+            info = tarfile.TarInfo(name)
+            info.type = kind
+            if kind == tarfile.REGTYPE:
+                info.size = len(data)
+            else:
+                info.linkname = data.decode()
+            tar.addfile(info, io.BytesIO(data))
+        vouched = manifest
+        if vouched is None:
+            vouched = {name.partition("/")[2]: data for name, kind, data in members if kind == tarfile.REGTYPE}
+        text = "".join(archive.manifest_line(hashlib.sha256(data).hexdigest(), name) for name, data in vouched.items())
+        info = tarfile.TarInfo(f"{TOP}/{MANIFEST}")
+        info.size = len(text)
+        tar.addfile(info, io.BytesIO(text.encode()))
+    return path
+
+
+GOOD: Member = (f"{TOP}/good", tarfile.REGTYPE, b"good")
+
+
+def test_an_archive_by_hand_is_fine(tmp_path: Path) -> None:
+    archive.verify(tar_of(tmp_path / "x.tgz", [(TOP, tarfile.DIRTYPE, b""), GOOD]), TOP)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        ("/etc/passwd", tarfile.REGTYPE, b"x"),
+        (f"/{TOP}/x", tarfile.REGTYPE, b"x"),
+        (f"{TOP}/../x", tarfile.REGTYPE, b"x"),
+        (f"{TOP}/a/../../x", tarfile.REGTYPE, b"x"),
+        ("..", tarfile.DIRTYPE, b""),
+        (f"{TOP}/..", tarfile.DIRTYPE, b""),
+        (f"{TOP}/./x", tarfile.REGTYPE, b"x"),
+        (f"{TOP}//x", tarfile.REGTYPE, b"x"),
+        ("other/x", tarfile.REGTYPE, b"x"),
+        (f"{TOP}.evil/x", tarfile.REGTYPE, b"x"),
+        (f"{TOP}/link", tarfile.SYMTYPE, b"/etc"),
+        (f"{TOP}/link", tarfile.SYMTYPE, b"good"),
+        (f"{TOP}/link", tarfile.LNKTYPE, b"/etc/passwd"),
+        (f"{TOP}/link", tarfile.LNKTYPE, f"{TOP}/good".encode()),
+        (f"{TOP}/pipe", tarfile.FIFOTYPE, b""),
+        (f"{TOP}/device", tarfile.CHRTYPE, b""),
+        (f"{TOP}/device", tarfile.BLKTYPE, b""),
+    ],
+)
+def test_hostile_members_are_refused_by_verify_and_by_unpack(tmp_path: Path, member: Member) -> None:
+    path = tar_of(tmp_path / "hostile.tgz", [GOOD, member])
+    with pytest.raises(ArchiveError, match="unsafe"):
+        archive.verify(path, TOP)
+    with pytest.raises(ArchiveError, match="unsafe"):
+        archive.verify(path)
+    into = tmp_path / "a" / "b" / "into"
+    into.parent.mkdir(parents=True)
+    if not member[0].startswith(("other", f"{TOP}.evil")):  # unpack drops the top, whatever it is
+        with pytest.raises(ArchiveError, match="unsafe"):
+            archive.unpack(path, into)
+    else:
+        archive.unpack(path, into)
+    assert sorted(each.name for each in tmp_path.rglob("*") if not each.is_dir()) in (
+        ["good", "hostile.tgz"],
+        ["good", "hostile.tgz", MANIFEST, "x"],
+    )
+
+
+def test_another_top_than_expected_is_refused(tmp_path: Path) -> None:
+    path = tar_of(tmp_path / "x.tgz", [GOOD])
+    with pytest.raises(ArchiveError, match="outside the top directory"):
+        archive.verify(path, "ffffffff-0d92-4d07-94cb-3a3d86f5f6ea")
+
+
+def test_a_member_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    # The last one would be what verify compares, the first one what a reader of one record takes.
+    path = tar_of(tmp_path / "x.tgz", [(f"{TOP}/good", tarfile.REGTYPE, b"evil"), GOOD], {"good": b"good"})
+    with pytest.raises(ArchiveError, match="good"):
+        archive.verify(path, TOP)
+
+
+def test_a_file_where_a_folder_should_be_is_refused(tmp_path: Path) -> None:
+    path = tar_of(tmp_path / "x.tgz", [GOOD, (f"{TOP}/good/x", tarfile.REGTYPE, b"x")])
+    with pytest.raises((ArchiveError, SystemFileError), match=r"x\.tgz"):
+        archive.unpack(path, tmp_path / "into")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "complaint"),
+    [
+        ({"good": b"bad"}, "damaged: good does not have the sha256"),
+        ({"good": b"good", "more": b""}, "incomplete: more is in the manifest"),
+        ({}, "good is not in the manifest"),
+    ],
+)
+def test_the_manifest_decides(tmp_path: Path, manifest: dict[str, bytes], complaint: str) -> None:
+    path = tar_of(tmp_path / "x.tgz", [GOOD], manifest)
+    with pytest.raises(ArchiveError, match=complaint):
+        archive.verify(path)
+
+
+def test_an_archive_without_a_manifest(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tgz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(f"{TOP}/x"))
+    with pytest.raises(ArchiveError, match="incomplete: no manifest"):
+        archive.verify(tmp_path / "x.tgz")
+
+
+# -- what of a tree is packed -----------------------------------------------------------------------------------------
+
+
+def names(sources: Sequence[Source]) -> list[str]:
+    return sorted(source.name for source in sources)
+
+
+def test_links_out_of_the_tree_and_special_files_are_listed_not_packed(tmp_path: Path) -> None:
+    write(tmp_path / "outside")
+    root = tmp_path / "root"
+    write(root / "real")
+    (root / "out").symlink_to(tmp_path / "outside")
+    (root / "gone").symlink_to("nowhere")
+    (root / "loop").symlink_to("loop")
+    (root / "folder").symlink_to(tmp_path)
+    os.mkfifo(root / "pipe")
+    sources, omitted = archive.tree(root)
+    assert names(sources) == ["real"]
+    assert omitted == {
+        "out": f"a symbolic link to {tmp_path}/outside",
+        "gone": "a symbolic link to nowhere",
+        "loop": "a symbolic link to loop",
+        "folder": f"a symbolic link to {tmp_path}",
+        "pipe": "not a regular file",
+    }
+
+
+def test_a_link_to_a_file_inside_becomes_that_file(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write(root / "outputs" / "real", b"data")
+    (root / "tasks").mkdir()
+    (root / "tasks" / "link").symlink_to("../outputs/real")
+    sources, omitted = archive.tree(root)
+    archive.unpack(archive.pack(TOP, sources, tmp_path).path, tmp_path / "back")
+    assert (tmp_path / "back" / "outputs" / "real").read_bytes() == b"data"
+    assert list(omitted) == ["tasks/link"]
+
+
+def test_a_file_with_two_names_is_packed_once_as_the_output(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    made = write(root / "tasks" / "001-a" / "000" / "out" / "x")
+    (root / "outputs").mkdir()
+    os.link(made, root / "outputs" / "x")
+    sources, omitted = archive.tree(root)
+    assert "outputs/x" in names(sources)
+    assert omitted == {"tasks/001-a/000/out/x": "the same file as outputs/x"}
+
+
+@pytest.mark.parametrize("needed", ["cwl/files/0000/reference.fa", "inputs/0000/reference.fa"])
+def test_what_a_rerun_starts_from_is_packed_although_an_output_is_the_same_file(tmp_path: Path, needed: str) -> None:
+    # A document's default file is read-only and ours, so passing it on as an output makes a hard link; a re-run keeps
+    # cwl/ and inputs/ only.
+    root = tmp_path / "root"
+    given = write(root / needed, mode=0o444)
+    (root / "outputs").mkdir()
+    os.link(given, root / "outputs" / "reference.fa")
+    sources, _ = archive.tree(root)
+    assert {needed, "outputs/reference.fa"} <= set(names(sources))
+
+
+def test_folders_to_skip_are_skipped_below_tasks_only(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for name in ("tasks/001-a/0/tmp/x", "tasks/001-a/0/stage/y", "outputs/tmp/z", "tasks/001-a/0/out/tmpx"):
+        write(root / name)
+    sources, omitted = archive.tree(root, frozenset({"tmp", "stage"}))
+    assert [name for name in names(sources) if "." not in name and name[-1] in "xyz"] == [
+        "outputs/tmp/z",
+        "tasks/001-a/0/out/tmpx",
+    ]
+    assert omitted == {}

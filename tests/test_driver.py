@@ -1,0 +1,677 @@
+"""Passes over small workflows on a scheduler in memory; what tasks would write is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beeflow import models, store
+from beeflow.driver import MAX_SUBMISSIONS, Driver, Ended
+from beeflow.errors import TaskError
+from beeflow.graph import Graph, Link
+from beeflow.layout import Layout, folders
+from beeflow.models import (
+    Attempt,
+    ElementResult,
+    GroupRecord,
+    SlurmRecord,
+    StateRecord,
+    SubmitOptions,
+    TaskResult,
+    WorkflowRecord,
+)
+from beeflow.plan import group_keys
+from beeflow.reduction import Reduction
+from beeflow.scheduler import Dependency
+from beeflow.states import JobState, TaskState, WorkflowState
+from beeflow.submission import Submitter
+from tests import fakes
+from tests.fakes import FakeEvaluator, FakeScheduler, Function, KilledError, flow, graph, step
+
+RECORD = WorkflowRecord(
+    id="3fc631bb-0d92-4d07-94cb-3a3d86f5f6ea",
+    name="n",
+    user="u",
+    host="h",
+    created=models.now(),
+    document="/d.cwl",
+    beeflow_version="0",
+    python="/usr/bin/python3",
+    slurm=SlurmRecord("", "", "c", "22.05.8", 1001, 10000),
+    options=SubmitOptions(3600, 1800),
+)
+
+
+@dataclass
+class World:
+    """One workflow, its Slurm, and what happens in it."""
+
+    layout: Layout
+    graph: Graph
+    inputs: Mapping[str, Any]
+    functions: Mapping[str, Function]
+    record: WorkflowRecord = RECORD
+    scheduler: FakeScheduler = field(default_factory=FakeScheduler)
+    passes: int = 0
+    successor: str = ""
+
+    def run(self) -> Ended | None:
+        """Run one pass, as a new process would; its successor is submitted first."""
+        self.passes += 1
+        submitter = Submitter(self.layout, self.record, self.scheduler)
+        self.successor = submitter.submit_pass(self.passes + 1, Dependency(singleton=True))
+        tools = FakeEvaluator(self.functions)
+        return Driver(self.layout, self.record, self.graph, self.inputs, tools, submitter, 0.0).run(self.successor)
+
+    def go_on(self, most: int = 6) -> Ended:
+        """Run passes until the workflow has ended."""
+        for _ in range(most):
+            ended = self.run()
+            if ended:
+                return ended
+        raise AssertionError(f"not ended after {most} passes")
+
+    def key(self, path: str) -> str:
+        return group_keys(self.graph.workflow)[path]
+
+    def jobs(self, path: str) -> list[fakes.FakeJob]:
+        """List the jobs of a step, in order."""
+        number = self.key(path).partition("-")[0]
+        return [job for job in self.scheduler.jobs.values() if job.request.name.startswith(f"{RECORD.nonce}-{number}.")]
+
+    def job(self, path: str) -> fakes.FakeJob:
+        (job,) = self.jobs(path)
+        return job
+
+    def finish(self, path: str, *outs: Any, state: TaskState = TaskState.COMPLETED, first: int = 0) -> None:
+        """Write the results of a step's tasks from the first on, and end their jobs. ``outs``: their port "out"."""
+        key = self.key(path)
+        group = store.read_record(GroupRecord, self.layout.group_record(key))
+        assert group is not None
+        for number, out in enumerate(outs or (None,), first):
+            result = TaskResult(state, "" if state.good else "exit code 3", outputs={"out": out})
+            place = self.layout.element_result(key, number)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            store.publish_record(place, ElementResult({group.labels[number]: result}))
+            ended = JobState.COMPLETED if state.good else JobState.FAILED
+            for job in self.jobs(path):
+                self.scheduler.end(job.id, ended, "None", {number - offset_of(job), None} & set(job.states))
+
+    def result(self, path: str, number: int = 0) -> TaskResult:
+        found = store.read_record(ElementResult, self.layout.element_result(self.key(path), number))
+        assert found is not None
+        return next(iter(found.tasks.values()))
+
+    def begin(self, path: str, number: int = 0) -> None:
+        """Write what an attempt that began leaves."""
+        folder = self.layout.element(self.key(path), number) / "1.0"
+        folder.mkdir(parents=True)
+        attempt = Attempt(self.job(path).id, None, 0, "node7", "host7", 1, models.now())
+        store.write_record(folder / "started.json", attempt)
+
+    def final_tasks(self, ended: Ended) -> dict[str, tuple[str, str]]:
+        """Reduce as the epilog does: task name -> state and reason."""
+        tasks = Reduction(self.layout, self.record, self.graph, derived=ended.derived).tasks()
+        return {task.name: (task.state.value, task.reason) for task in tasks}
+
+
+def offset_of(job: fakes.FakeJob) -> int:
+    """Read which element array index 0 of a job runs."""
+    return int(job.request.script_args[0].rpartition(":")[2])
+
+
+def elements_of(job: fakes.FakeJob) -> list[int]:
+    """List the elements that a job runs."""
+    return [offset_of(job) + index for index in job.request.array or (0,)]
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    made = Layout(tmp_path / RECORD.id)
+    made.root.mkdir()
+    for folder in folders(made):
+        folder.mkdir()
+    return made
+
+
+def chain(layout: Layout) -> World:
+    """Two steps, one after the other."""
+    given = graph(flow(["x"], [step("a", {"x": "x"}), step("b", {"x": "a/out"})], {"end": "b/out"}))
+    return World(layout, given, {"x": 1}, {})
+
+
+def wide(layout: Layout, width: int = 3) -> World:
+    """A scatter, a scatter over that, and a gather."""
+    steps = [
+        step("s", {"x": "xs"}, scatter=["x"]),
+        step("t", {"x": "s/out"}, scatter=["x"]),
+        step("g", {"x": "t/out"}),
+    ]
+    return World(layout, graph(flow(["xs"], steps, {"end": "g/out"})), {"xs": list(range(width))}, {})
+
+
+def unknown(layout: Layout, **functions: Function) -> World:
+    """A scatter over what a step makes, beside a slow step that has nothing to do with it."""
+    steps = [step("a"), step("slow"), step("s", {"x": "a/out"}, scatter=["x"]), step("g", {"x": "s/out"})]
+    return World(layout, graph(flow([], steps, {"end": "g/out"})), {}, functions)
+
+
+# -- submitting -------------------------------------------------------------------------------------------------------
+
+
+def test_one_pass_submits_a_known_graph_whole(layout: Layout) -> None:
+    world = wide(layout)
+    assert world.run() is None
+    s, t, g = world.job("s"), world.job("t"), world.job("g")
+    assert [list(job.request.array or "") for job in (s, t, g)] == [[0, 1, 2], [0, 1, 2], []]
+    assert g.request.array is None
+    assert s.dependency == Dependency()
+    assert t.dependency == Dependency({"aftercorr": (s.id,)})
+    assert g.dependency == Dependency({"afterok": (t.id,)})
+    assert world.scheduler.queries == 0
+
+
+def test_each_job_runs_its_own_part(layout: Layout) -> None:
+    world = wide(layout)
+    world.run()
+    for path in "stg":
+        key = world.key(path)
+        job = world.job(path)
+        assert job.request.script_args == (f"{key}.0:0",)
+        assert job.request.script == layout.group_script(key)
+        assert layout.group_script(key).exists()
+        assert job.request.output.parent.is_dir()
+        assert layout.job_id(f"{key}.0").read_text().strip() == job.id
+
+
+def test_the_successor_waits_for_all_that_is_outstanding(layout: Layout) -> None:
+    world = wide(layout)
+    world.run()
+    ids = tuple(world.job(path).id for path in "stg")
+    assert world.scheduler.relinked == [(world.successor, Dependency({"afterany": ids}, singleton=True))]
+
+
+def test_where_a_width_is_unknown_the_successor_waits_for_what_decides_it(layout: Layout) -> None:
+    world = unknown(layout)
+    world.run()
+    assert world.jobs("s") == world.jobs("g") == []
+    assert world.job("slow").dependency == Dependency()
+    assert world.scheduler.relinked == [
+        (world.successor, Dependency({"afterany": (world.job("a").id,)}, singleton=True))
+    ]
+    world.finish("a", [5, 6])
+    assert world.run() is None
+    assert list(world.job("s").states) == [0, 1]
+    assert world.job("s").dependency == Dependency()
+    assert world.job("g").dependency == Dependency({"afterok": (world.job("s").id,)})
+
+
+def test_a_pass_run_again_submits_nothing_twice(layout: Layout) -> None:
+    world = wide(layout)
+    for _ in range(3):
+        assert world.run() is None
+    assert [len(world.jobs(path)) for path in "stg"] == [1, 1, 1]
+    # Every pass relinks its own successor.
+    assert len({job_id for job_id, _ in world.scheduler.relinked}) == 3
+
+
+def test_a_workflow_that_completes(layout: Layout) -> None:
+    world = wide(layout)
+    world.run()
+    world.finish("s", 1, 2, 3)
+    world.finish("t", 4, 5, 6)
+    world.finish("g", 7)
+    ended = world.run()
+    assert ended is not None
+    assert (ended.derived, ended.cancelled) == ({}, False)
+    assert str(ended.plan.outputs["end"]) == "Known(value=7)"
+    assert {state for state, _ in world.final_tasks(ended).values()} == {"COMPLETED"}
+
+
+def test_the_state_says_running_from_the_first_pass_on(layout: Layout) -> None:
+    world = chain(layout)
+    world.run()
+    state = store.read_record(StateRecord, layout.state)
+    assert state is not None
+    assert state.state is WorkflowState.RUNNING
+
+
+def test_arrays_fit_max_array_size(layout: Layout) -> None:
+    world = wide(layout, 25)
+    world.record = replace(RECORD, slurm=replace(RECORD.slurm, max_array_size=10))
+    world.run()
+    for path in "st":
+        assert [max(job.request.array or ()) for job in world.jobs(path)] == [9, 9, 4]
+        assert [offset_of(job) for job in world.jobs(path)] == [0, 10, 20]
+    assert [job.dependency for job in world.jobs("t")] == [
+        Dependency({"aftercorr": (job.id,)}) for job in world.jobs("s")
+    ]
+    assert world.job("g").dependency == Dependency({"afterok": tuple(job.id for job in world.jobs("t"))})
+
+
+def test_resources_that_depend_on_inputs_are_worked_out_by_the_pass(layout: Layout) -> None:
+    steps = [step("a"), step("b", {"x": "a/out"})]
+    world = World(layout, graph(flow([], steps), dynamic=["b"]), {}, {"b": lambda inputs: inputs["x"] * 2})
+    world.run()
+    assert world.jobs("b") == []
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (world.job("a").id,)}, singleton=True)
+    world.finish("a", 4)
+    world.run()
+    assert world.job("b").request.options.cpus_per_task == 8
+
+
+def test_an_empty_scatter_takes_no_job(layout: Layout) -> None:
+    world = wide(layout, 0)
+    world.run()
+    assert world.jobs("s") == world.jobs("t") == []
+    assert world.job("g").dependency == Dependency()
+    world.finish("g", 0)
+    ended = world.go_on()
+    # There is nothing that waits in a workflow that has ended.
+    assert {state for state, _ in world.final_tasks(ended).values()} <= {"COMPLETED", "SKIPPED"}
+
+
+def test_a_condition_that_is_false_takes_no_job(layout: Layout) -> None:
+    given = graph(
+        flow(["xs"], [step("s", {"x": "xs"}, scatter=["x"], when="big"), step("t", {"x": "s/out"}, scatter=["x"])])
+    )
+    world = World(layout, given, {"xs": [1, 9, 2]}, {"big": lambda values: values["x"] > 5})
+    world.run()
+    assert elements_of(world.job("s")) == [1]
+    # Not aftercorr: elements 0 and 2 have no partner, and would wait for all of it.
+    assert elements_of(world.job("t")) == [0, 1, 2]
+    assert world.job("t").dependency == Dependency({"afterok": (world.job("s").id,)})
+    world.finish("s", "nine", first=1)
+    world.finish("t", 1, 2, 3)
+    ended = world.go_on()
+    assert [state for state, _ in world.final_tasks(ended).values()] == ["SKIPPED", "COMPLETED", "SKIPPED"] + [
+        "COMPLETED"
+    ] * 3
+
+
+# -- killed in between ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [fakes.KILLED, fakes.NO_ANSWER, fakes.LOST_ANSWER, fakes.UNREACHABLE])
+@pytest.mark.parametrize("before", [1, 2, 3])
+def test_a_pass_that_did_not_hear_of_an_sbatch_is_made_good_by_the_next(
+    layout: Layout, fault: str, before: int
+) -> None:
+    world = wide(layout)
+    world.scheduler.faults = [""] * before + [fault]
+    try:
+        assert world.run() is None
+    except KilledError:
+        assert fault == fakes.KILLED
+    for _ in range(3):
+        world.run()
+    assert [len(world.jobs(path)) for path in "stg"] == [1, 1, 1]
+    s, t, g = (world.job(path) for path in "stg")
+    assert t.dependency == Dependency({"aftercorr": (s.id,)})
+    assert g.dependency == Dependency({"afterok": (t.id,)})
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (s.id, t.id, g.id)}, singleton=True)
+
+
+def test_a_pass_killed_before_its_first_record_starts_over(layout: Layout) -> None:
+    world = chain(layout)
+    (layout.tasks / world.key("a") / "slurm").mkdir(parents=True)
+    (layout.tasks / world.key("a") / "elements.jsonl").write_text("half a li")
+    world.run()
+    assert len(world.jobs("a")) == 1
+    assert layout.elements_index(world.key("a")).exists()
+
+
+def test_in_doubt_nothing_is_taken_for_ended(layout: Layout) -> None:
+    world = chain(layout)
+    world.scheduler.faults = ["", fakes.NO_ANSWER]
+    assert world.run() is None
+    assert not layout.element_result(world.key("a"), 0).exists()
+
+
+# -- failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_depends_on_a_failed_task_is_dep_fail(layout: Layout) -> None:
+    world = wide(layout)
+    world.run()
+    world.finish("s", 1, first=0)
+    world.finish("s", None, first=1, state=TaskState.FAILED)
+    world.finish("s", 3, first=2)
+    world.finish("t", 4, first=0)
+    world.finish("t", 6, first=2)
+    for path, index in (("t", 1), ("g", None)):
+        world.scheduler.end(world.job(path).id, JobState.CANCELLED, "DependencyNeverSatisfied", [index])
+    ended = world.go_on()
+    tasks = world.final_tasks(ended)
+    assert {name: state for name, (state, _) in tasks.items()} == {
+        "s[0]": "COMPLETED",
+        "s[1]": "FAILED",
+        "s[2]": "COMPLETED",
+        "t[0]": "COMPLETED",
+        "t[1]": "DEP_FAIL",
+        "t[2]": "COMPLETED",
+        "g": "DEP_FAIL",
+    }
+    assert all("s[1] FAILED" in tasks[name][1] for name in ("t[1]", "g"))
+    # A pass derives it: no task or pass writes it.
+    assert not layout.element_result(world.key("g"), 0).exists()
+    assert [len(world.jobs(path)) for path in "stg"] == [1, 1, 1]
+
+
+def test_a_failure_does_not_stop_what_does_not_depend_on_it(layout: Layout) -> None:
+    world = unknown(layout)
+    world.run()
+    world.finish("a", state=TaskState.FAILED)
+    assert world.run() is None
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (world.job("slow").id,)}, singleton=True)
+    world.finish("slow", 1)
+    tasks = world.final_tasks(world.go_on())
+    assert {name: state for name, (state, _) in tasks.items()} == {
+        "a": "FAILED",
+        "slow": "COMPLETED",
+        "s[0]": "DEP_FAIL",
+        "g": "DEP_FAIL",
+    }
+
+
+def ragged(layout: Layout) -> World:
+    """A scattered subworkflow: p makes an array, q scatters over it, r gathers."""
+    inner = flow(
+        ["x"],
+        [step("p", {"x": "x"}), step("q", {"x": "p/out"}, scatter=["x"]), step("r", {"x": "q/out"})],
+        {"out": "r/out"},
+    )
+    given = graph(flow(["xs"], [step("sub", {"x": "xs"}, workflow=inner, scatter=["x"])], {"end": "sub/out"}))
+    return World(layout, given, {"xs": [0, 1]}, {})
+
+
+def test_one_failed_instance_of_a_subworkflow_does_not_stop_the_others(layout: Layout) -> None:
+    world = ragged(layout)
+    world.run()
+    world.finish("sub/p", None, state=TaskState.FAILED)
+    world.finish("sub/p", [7, 8], first=1)
+    world.run()
+    assert list(world.job("sub/q").states) == [0, 1]
+    world.finish("sub/q", 17, 18)
+    world.run()
+    world.finish("sub/r", "done", first=1)
+    tasks = world.final_tasks(world.go_on())
+    states = ["FAILED", "COMPLETED", "COMPLETED", "COMPLETED", "DEP_FAIL", "COMPLETED"]
+    assert [state for state, _ in tasks.values()] == states
+
+
+def test_the_instances_of_a_subworkflow_are_named_alike(layout: Layout) -> None:
+    world = ragged(layout)
+    world.run()
+    tasks = Reduction(layout, RECORD, world.graph).tasks()
+    assert [task.name for task in tasks if task.step == "sub/p"] == ["sub/p[0]", "sub/p[1]"]
+
+
+def test_nothing_waits_inside_a_subworkflow_that_could_never_begin(layout: Layout) -> None:
+    inner = flow(["x"], [step("p", {"x": "x"})], {"out": "p/out"})
+    steps = [step("a"), step("sub", {"x": "a/out"}, workflow=inner, scatter=["x"])]
+    world = World(layout, graph(flow([], steps, {"end": "sub/out"})), {}, {})
+    world.run()
+    world.finish("a", state=TaskState.FAILED)
+    states = {state for state, _ in world.final_tasks(world.go_on()).values()}
+    assert states == {"FAILED", "DEP_FAIL"}
+
+
+@pytest.mark.parametrize("out", [None, 3, "text"])
+def test_a_scatter_over_what_turns_out_to_be_no_array_fails_the_step_not_the_pass(layout: Layout, out: Any) -> None:
+    world = unknown(layout)
+    world.run()
+    world.finish("slow", 1)
+    world.finish("a", out)
+    tasks = world.final_tasks(world.go_on())
+    assert tasks["s[0]"][0] in ("FAILED", "DEP_FAIL")
+    assert "array" in tasks["s[0]"][1]
+    assert tasks["g"][0] == "DEP_FAIL"
+
+
+def test_arrays_that_turn_out_to_differ_in_length_fail_the_step_not_the_pass(layout: Layout) -> None:
+    steps = [step("a"), step("b"), step("s", {"x": "a/out", "y": "b/out"}, scatter=["x", "y"])]
+    world = World(layout, graph(flow([], steps)), {}, {})
+    world.run()
+    world.finish("a", [1, 2])
+    world.finish("b", [1])
+    tasks = world.final_tasks(world.go_on())
+    assert tasks["s[0]"][0] in ("FAILED", "DEP_FAIL")
+    assert "dotproduct" in tasks["s[0]"][1]
+
+
+def test_a_condition_that_fails_for_one_task_leaves_the_others(layout: Layout) -> None:
+    def odd(values: Mapping[str, Any]) -> bool:
+        if values["x"] == 1:
+            raise TaskError("ReferenceError: y is not defined")
+        return True
+
+    given = graph(flow(["xs"], [step("s", {"x": "xs"}, scatter=["x"], when="odd")]))
+    world = World(layout, given, {"xs": [0, 1, 2]}, {"odd": odd})
+    world.run()
+    assert list(world.job("s").states) == [0, 2]
+    world.finish("s", "zero")
+    world.finish("s", "two", first=2)
+    tasks = world.final_tasks(world.go_on())
+    assert [tasks[f"s[{number}]"][0] for number in range(3)] == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert "ReferenceError" in tasks["s[1]"][1]
+
+
+def test_an_expression_that_fails_is_told(layout: Layout) -> None:
+    def fail(_: Mapping[str, Any]) -> Any:
+        raise TaskError("ReferenceError: y is not defined")
+
+    steps = [step("a"), step("e", {"x": "a/out"}), step("b", {"x": "e/out"})]
+    world = World(layout, graph(flow([], steps), expressions=["e"]), {}, {"e": fail})
+    world.run()
+    world.finish("a", 1)
+    world.scheduler.end(world.job("b").id, JobState.CANCELLED, "DependencyNeverSatisfied")
+    tasks = world.final_tasks(world.go_on())
+    assert tasks["a"][0] == "COMPLETED"
+    assert tasks["e"] == ("FAILED", "ReferenceError: y is not defined")
+    assert tasks["b"][0] == "DEP_FAIL"
+
+
+# -- refused ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_while_jobs_of_ours_live_is_waited_out(layout: Layout) -> None:
+    world = unknown(layout)
+    world.scheduler.faults = ["", "", fakes.REFUSED]
+    assert world.run() is None
+    assert [len(world.jobs(path)) for path in ("a", "slow")] == [1, 0]
+    assert world.scheduler.relinked == [
+        (world.successor, Dependency({"afterany": (world.job("a").id,)}, singleton=True))
+    ]
+    assert not layout.element_result(world.key("slow"), 0).exists()
+    world.finish("a", [])
+    world.run()
+    assert len(world.jobs("slow")) == 1
+
+
+def test_a_refusal_with_nothing_to_wait_for_is_final_and_in_slurms_words(layout: Layout) -> None:
+    world = chain(layout)
+    world.scheduler.faults = ["", fakes.REFUSED, fakes.REFUSED, fakes.REFUSED]
+    ended = world.run()
+    assert ended is not None
+    tasks = world.final_tasks(ended)
+    assert tasks["a"][0] == "FAILED"
+    assert "Invalid account or account/partition combination specified" in tasks["a"][1]
+    assert tasks["b"][0] == "DEP_FAIL"
+    assert world.jobs("a") == world.jobs("b") == []
+
+
+# -- lost -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("slurm", "state", "word"),
+    [
+        (None, TaskState.FAILED, "no longer known"),
+        (JobState.FAILED, TaskState.FAILED, "FAILED"),
+        (JobState.COMPLETED, TaskState.FAILED, "COMPLETED"),
+        (JobState.TIMEOUT, TaskState.TIMEOUT, "TIMEOUT"),
+        (JobState.OUT_OF_MEMORY, TaskState.OUT_OF_MEMORY, "OUT_OF_MEMORY"),
+        (JobState.NODE_FAIL, TaskState.NODE_FAIL, "NODE_FAIL"),
+        (JobState.CANCELLED, TaskState.CANCELLED, "CANCELLED"),
+    ],
+)
+def test_a_job_that_ended_without_a_result_gets_one(
+    layout: Layout, slurm: JobState | None, state: TaskState, word: str
+) -> None:
+    world = chain(layout)
+    world.run()
+    job = world.job("a")
+    world.begin("a")
+    (layout.group_log(world.key("a")) / "0.0.log").write_text("first\nslurmstepd: error: Detected 1 oom_kill event\n")
+    if slurm:
+        world.scheduler.end(job.id, slurm)
+    else:
+        world.scheduler.forget(job.id)
+    world.scheduler.end(world.job("b").id, JobState.CANCELLED, "DependencyNeverSatisfied")
+    tasks = world.final_tasks(world.go_on())
+    result = world.result("a")
+    assert (result.state, result.job_id, result.node) == (state, job.id, "node7")
+    assert word in result.reason
+    # Slurm's own last words are in the job's log, which the result names.
+    assert result.stderr is not None
+    assert "oom_kill" in result.reason + (layout.root / result.stderr).read_text()
+    assert tasks["b"][0] == "DEP_FAIL"
+    assert f"a {state.value}" in tasks["b"][1]
+    assert world.jobs("a") == ([job] if slurm else [])
+
+
+def test_one_lost_element_does_not_hurt_its_neighbours(layout: Layout) -> None:
+    world = wide(layout)
+    world.run()
+    world.scheduler.end(world.job("s").id, JobState.NODE_FAIL, "", [1])
+    assert world.run() is None
+    assert world.result("s", 1).job_id == f"{world.job('s').id}_1"
+    assert not layout.element_result(world.key("s"), 0).exists()
+    assert len(world.jobs("s")) == 1
+
+
+def test_a_job_that_slurm_requeued_is_waited_for(layout: Layout) -> None:
+    world = chain(layout)
+    world.run()
+    world.begin("a")
+    world.scheduler.jobs[world.job("a").id].states = {None: (JobState.REQUEUED, "")}
+    assert world.run() is None
+    assert not layout.element_result(world.key("a"), 0).exists()
+
+
+def test_what_slurm_dropped_though_its_inputs_are_good_is_submitted_again(layout: Layout) -> None:
+    world = chain(layout)
+    world.run()
+    world.finish("a", 5)
+    world.scheduler.end(world.job("b").id, JobState.CANCELLED, "DependencyNeverSatisfied")
+    assert world.run() is None
+    first, second = world.jobs("b")
+    assert second.dependency == Dependency()
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (second.id,)}, singleton=True)
+    world.finish("b", 6)
+    assert world.final_tasks(world.go_on())["b"] == ("COMPLETED", "")
+    assert first.id != second.id
+
+
+def test_dropped_elements_only_are_submitted_again(layout: Layout) -> None:
+    world = wide(layout, 5)
+    world.run()
+    world.finish("s", *range(5))
+    world.finish("t", 0, 1)
+    world.scheduler.end(world.job("t").id, JobState.CANCELLED, "DependencyNeverSatisfied", [2, 4])
+    world.run()
+    old, new = world.jobs("t")
+    assert elements_of(new) == [2, 4]
+    assert old.states[3][0] is JobState.PENDING
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_slurm_drops_again_and_again_is_given_up(layout: Layout, asked: bool) -> None:
+    world = chain(layout)
+    world.run()
+    world.finish("a", 5)
+    for _ in range(MAX_SUBMISSIONS + 2):
+        world.scheduler.end(world.jobs("b")[-1].id, JobState.CANCELLED, "DependencyNeverSatisfied")
+        if asked:
+            # The successor's submission is in doubt: the queue is known before the plan is.
+            intent = layout.intent(f"pass.{world.passes + 2}")
+            intent.write_text(layout.intent("pass.2").read_text().replace("pass.2", f"pass.{world.passes + 2}"))
+        ended = world.run()
+        if ended:
+            break
+    assert len(world.jobs("b")) == MAX_SUBMISSIONS
+    assert world.result("b").state is TaskState.CANCELLED
+
+
+# -- cancel -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_workflow_submits_nothing_and_ends(layout: Layout) -> None:
+    world = wide(layout)
+    layout.cancel.write_text("")
+    ended = world.run()
+    assert ended is not None
+    assert ended.cancelled
+    assert world.jobs("s") == []
+    assert {state for state, _ in world.final_tasks(ended).values()} == {"CANCELLED"}
+
+
+def test_cancel_takes_what_waits_and_waits_for_what_runs(layout: Layout) -> None:
+    world = wide(layout)
+    world.run()
+    world.finish("s", 1)
+    world.scheduler.jobs[world.job("s").id].states[1] = (JobState.RUNNING, "")
+    world.begin("s", 1)
+    layout.cancel.write_text("")
+    assert world.run() is None
+    s = world.job("s")
+    assert world.scheduler.relinked[-1] == (world.successor, Dependency({"afterany": (s.id,)}, singleton=True))
+    shown = {job_id for _, job_id in world.scheduler.cancelled}
+    assert {f"{s.id}_1", f"{s.id}_2", world.job("g").id} <= shown
+    assert f"{s.id}_0" not in shown
+    world.finish("s", None, first=1, state=TaskState.CANCELLED)
+    tasks = world.final_tasks(world.go_on())
+    assert [tasks[name][0] for name in ("s[0]", "s[1]", "s[2]", "t[0]", "g")] == [
+        "COMPLETED",
+        "CANCELLED",
+        "CANCELLED",
+        "CANCELLED",
+        "CANCELLED",
+    ]
+
+
+def test_cancel_ends_although_a_submission_is_in_doubt(layout: Layout) -> None:
+    world = chain(layout)
+    world.scheduler.faults = ["", fakes.NO_ANSWER]
+    world.run()
+    layout.cancel.write_text("")
+    assert world.go_on().cancelled
+
+
+# -- any order --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [("s", "slow"), ("slow", "s")])
+def test_passes_may_come_at_any_time(layout: Layout, order: tuple[str, ...]) -> None:
+    world = unknown(layout)
+    world.run()
+    world.finish("a", [1, 2])
+    for path in order:
+        world.run()
+        world.finish(path, *range(2 if path == "s" else 1))
+    world.run()
+    world.finish("g", "end")
+    assert {state for state, _ in world.final_tasks(world.go_on()).values()} == {"COMPLETED"}
+    assert [len(world.jobs(path)) for path in ("a", "slow", "s", "g")] == [1, 1, 1, 1]
+
+
+def test_a_link_with_a_default_does_not_delay_a_scatter(layout: Layout) -> None:
+    steps = [step("s", {"x": "xs"}, scatter=["x"]), step("t", {"x": Link(("s/out",), default=[])}, scatter=["x"])]
+    world = World(layout, graph(flow(["xs"], steps)), {"xs": [1, 2]}, {})
+    world.run()
+    assert world.job("t").dependency == Dependency({"aftercorr": (world.job("s").id,)})
