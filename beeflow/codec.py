@@ -93,7 +93,7 @@ def _decode(kind: Any, data: Any, where: str) -> Any:
             return kind(data)
         except (ValueError, TypeError) as error:
             raise DecodeError(f"{where}: {error}") from error
-    if kind is float and isinstance(data, int):
+    if kind is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
     return _expect(kind, data, where)
 

@@ -108,11 +108,15 @@ class Driver:
         """Do one pass; returns what ended when nothing is outstanding, else None with the successor relinked."""
         if store.read_record(StateRecord, self.layout.state) is None:
             store.write_record(self.layout.state, StateRecord(WorkflowState.RUNNING, now()))
+        again = False
         while True:
             look = self.look()
             if look.doubt:
                 time.sleep(self.pause_s)
                 return None
+            if look.changed and not again:
+                again = True
+                continue
             if look.outstanding:
                 if successor:
                     self.relink(successor, look)
@@ -125,7 +129,7 @@ class Driver:
         results = Results(self.layout, self.graph, self.tools)
         look = _Look(walk(self.graph, self.inputs, results.lookup, self.tools), results)
         for group in look.plan.groups.values():
-            if group.unknown:
+            if group.unknown or look.plan.is_open_ended(group):
                 look.waiting.append(group)
             elif group.tasks:
                 self.keep(group)
@@ -147,6 +151,7 @@ class Driver:
             labels=tuple(task.label for task in group.tasks),
             skipped=tuple(group.skipped),
             broken=group.broken,
+            scattered=group.scattered,
             time_limit_s=0 if group.virtual else self.time_limit_s(group),
         )
         known = store.read_record(GroupRecord, self.layout.group_record(group.key))
@@ -189,15 +194,16 @@ class Driver:
 
     def to_submit(self, look: _Look, group: Group) -> list[int]:
         """List the elements without a result and without a job that can still give one."""
-        submitted = {number for intent in self.intents(group.key) for number in _numbers(intent)}
-        again = self.dropped(group) if submitted else set()
+        settled = [each for each in self.intents(group.key) if self.submitter.known_id(each.key)]
+        submitted = {number for intent in settled for number in _numbers(intent)}
+        again = self.dropped(group) if submitted and len(self.intents(group.key)) < MAX_SUBMISSIONS else set()
         return [
             number
             for number, task in enumerate(group.tasks)
             if (number not in submitted or number in again)
             and not task.broken
             and task.label not in group.skipped
-            and group.broken is None
+            and task.label not in group.failed
             and look.results.task(group.key, task.label) is None
         ]
 
@@ -233,13 +239,19 @@ class Driver:
     def is_open(self, look: _Look, group: Group, number: int) -> bool:
         """True when an element may still give a result."""
         task = group.tasks[number]
-        if task.broken or task.label in group.skipped:
+        if task.broken or task.label in group.skipped or task.label in group.failed:
             return False
         return look.results.task(group.key, task.label) is None
 
     def parts(self, group: Group, numbers: list[int]) -> Iterator[tuple[int, list[int]]]:
         """Cut elements into arrays that fit MaxArraySize (the greatest index is one less)."""
-        first = len(self.intents(group.key))
+        known = self.intents(group.key)
+        for intent in known:
+            # An sbatch we know no answer of: again the same, so that its job is found if there is one.
+            if self.submitter.known_id(intent.key) is None and set(_numbers(intent)) & set(numbers):
+                yield int(intent.key.rpartition(".")[2]), _numbers(intent)
+                numbers = [number for number in numbers if number not in _numbers(intent)]
+        first = len(known)
         size = max(1, self.record.slurm.max_array_size)
         for part, start in enumerate(range(0, len(numbers), size)):
             yield first + part, numbers[start : start + size]
@@ -327,8 +339,8 @@ class Driver:
                 continue
             job_id = self.submitter.known_id(intent.key)
             if job_id is None:
-                look.doubt = look.doubt or not self.cancelled
-            elif intent.key in self.fresh and not self.cancelled:
+                continue
+            if intent.key in self.fresh and not self.cancelled:
                 look.wait_for(group.key, job_id)
             else:
                 self.settle_element(look, group, number, intent, job_id)
@@ -386,7 +398,9 @@ class Driver:
         attempt = latest_attempt(self.layout, group.key, number)
         index = number - intent.offset
         log_path = self.layout.group_log(group.key) / f"{intent.key.rpartition('.')[2]}.{index}.log"
-        state = job.state.task_state if job else TaskState.FAILED
+        # An element that was cancelled alone, before it began, is not even shown as such (seen on Slurm 22.05.8).
+        unknown = TaskState.FAILED if attempt else TaskState.CANCELLED
+        state = job.state.task_state if job else unknown
         began = "" if attempt else "before it started; "
         word = job.state.value if job else "no longer known"
         result = TaskResult(
@@ -441,19 +455,28 @@ class Driver:
         for group in look.plan.groups.values():
             for task in group.tasks:
                 if look.results.task(group.key, task.label) is None and task.label not in group.skipped:
-                    derived[group.key, task.label] = self.derive_task(group, task.broken)
-            if not group.tasks and group.broken:
-                derived[group.key, ONLY] = TaskResult(TaskState.DEP_FAIL, reason=group.broken)
+                    derived[group.key, task.label] = self.derive_task(group, task.label, task.broken)
+            if not group.tasks:
+                derived[group.key, ONLY] = self.derive_empty(look.plan, group)
         return derived
 
-    def derive_task(self, group: Group, broken: values.Broken | None) -> TaskResult:
+    def derive_empty(self, plan: Plan, group: Group) -> TaskResult:
+        """Say what became of a step without tasks: nothing to do, or what it is in could never begin."""
+        for other in plan.groups.values():
+            if other.broken and (other is group or group.path.startswith(f"{other.path}/")):
+                return TaskResult(TaskState.DEP_FAIL, reason=other.broken)
+        if self.cancelled and (group.unknown or plan.is_open_ended(group)):
+            return TaskResult(TaskState.CANCELLED, reason="the workflow was cancelled")
+        return TaskResult(TaskState.SKIPPED, reason="there is nothing to run it on")
+
+    def derive_task(self, group: Group, label: str, broken: values.Broken | None) -> TaskResult:
         """Say what became of one task that no job ran."""
         if self.cancelled and not group.virtual:
             return TaskResult(TaskState.CANCELLED, reason="the workflow was cancelled")
         if broken:
             return TaskResult(TaskState.DEP_FAIL, reason=broken.reason)
-        if group.broken:
-            return TaskResult(TaskState.FAILED, reason=group.broken)
+        if label in group.failed:
+            return TaskResult(TaskState.FAILED, reason=group.failed[label])
         if self.cancelled:
             return TaskResult(TaskState.CANCELLED, reason="the workflow was cancelled")
         return TaskResult(TaskState.COMPLETED)

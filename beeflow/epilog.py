@@ -195,7 +195,7 @@ class Delivery:
         if source is None:
             target.write_text(str(entry["contents"]), encoding="utf-8")
         elif source.is_relative_to(self.root) and not self.replace:
-            staging.link_or_copy(str(source), str(target))
+            staging.link_or_copy(str(source), str(target), self.root)
         else:
             staging.copy_writable(str(source), str(target))
 

@@ -67,6 +67,11 @@ class Layout:
         return self.control / "lock"
 
     @property
+    def failures(self) -> Path:
+        """How many passes failed in a row."""
+        return self.control / "failures"
+
+    @property
     def cancel(self) -> Path:
         """There once the user cancelled."""
         return self.control / "cancel"

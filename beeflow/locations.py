@@ -6,6 +6,7 @@ can be unpacked anywhere. "_:" begins the location of a literal, which is nowher
 
 from __future__ import annotations
 
+import os
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,14 +29,19 @@ def entries(value: Any) -> Iterator[Entry]:
 
 def to_uri(path: Path) -> str:
     """Write an absolute path as a file URI."""
-    return f"file://{urllib.parse.quote(str(path))}"
+    return f"file://{urllib.parse.quote(os.fsencode(path))}"
 
 
 def to_path(location: str) -> Path | None:
     """Read the path of a file URI; None for anything else."""
     if not location.startswith("file://"):
         return None
-    return Path(urllib.parse.unquote(location[len("file://") :].partition("#")[0]))
+    return Path(_unquote(location[len("file://") :].partition("#")[0]))
+
+
+def _unquote(text: str) -> str:
+    """Undo percent signs; names need not be UTF-8."""
+    return os.fsdecode(urllib.parse.unquote_to_bytes(text))
 
 
 def is_relative(location: str) -> bool:
@@ -63,7 +69,7 @@ def rewritten(value: Any, rewrite: Callable[[str], str]) -> Any:
 
 def absolute(value: Any, root: Path) -> Any:
     """Copy a value, locations inside the workflow directory made file URIs."""
-    return rewritten(value, lambda each: to_uri(root / urllib.parse.unquote(each)) if is_relative(each) else each)
+    return rewritten(value, lambda each: to_uri(root / _unquote(each)) if is_relative(each) else each)
 
 
 def relative(value: Any, root: Path) -> Any:

@@ -114,6 +114,7 @@ class GroupRecord:
     tasks_per_element: int = 1
     broken: str | None = None
     time_limit_s: int = 0
+    scattered: bool = False
 
     @property
     def elements(self) -> int:
@@ -207,6 +208,19 @@ class TaskRecord:
     cpu_s: float | None = None
     folder: str | None = None
     stderr_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A workflow as bee-list shows it."""
+
+    id: str
+    name: str
+    state: WorkflowState
+    created: str
+    parent: str | None
+    reason: str = ""
+    archive: str | None = None
 
 
 @dataclass(frozen=True)

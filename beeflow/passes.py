@@ -19,11 +19,11 @@ from beeflow.epilog import Epilog
 from beeflow.errors import BeeError, SlurmError, SystemFileError
 from beeflow.layout import Layout, cache_dir
 from beeflow.models import StateRecord, WorkflowRecord
+from beeflow.reduction import is_over
 from beeflow.results import read_graph
 from beeflow.scheduler import Dependency, Scheduler
 from beeflow.states import WorkflowState
 from beeflow.submission import Submitter, pass_key, pass_number
-from beeflow.workflow import FAILURES, is_over
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Pass:
 
     def check_failures(self, key: str) -> None:
         """Count this pass as failed until it ends well; raises BeeError, successor cancelled, after too many."""
-        path = self.layout.control / FAILURES
+        path = self.layout.failures
         try:
             count = int(store.read_text(path) or 0)
             if count < MAX_FAILURES:
@@ -126,7 +126,7 @@ class Pass:
 
     def clear_failures(self) -> None:
         """Forget failures: this pass went well."""
-        (self.layout.control / FAILURES).unlink(missing_ok=True)
+        self.layout.failures.unlink(missing_ok=True)
 
 
 def drive_here(submitter: Submitter) -> None:
@@ -135,7 +135,7 @@ def drive_here(submitter: Submitter) -> None:
     For sites that refuse sbatch on compute nodes: the job may end the workflow, but not go on with it.
     """
     layout, record = submitter.layout, submitter.record
-    (layout.control / FAILURES).unlink(missing_ok=True)
+    layout.failures.unlink(missing_ok=True)
     Pass(layout, record, submitter.scheduler).run(pass_key(submitter.last_pass() + 1), None)
 
 

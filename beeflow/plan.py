@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from beeflow.errors import InputError, TaskError
+from beeflow.errors import DocumentError, InputError, TaskError
 from beeflow.graph import EXPRESSION_TOOL, Graph, Link, Step, Workflow
 from beeflow.values import (
     Broken,
@@ -31,6 +31,7 @@ from beeflow.values import (
 )
 
 ONLY = "0"  # the label of the task of a step that is not scattered
+UNKNOWN = "*"  # stands for all tasks of a step while their number is not known
 
 
 class Evaluator(Protocol):
@@ -72,7 +73,8 @@ class Group:
     """All tasks of one step. ``virtual``: evaluated by whoever needs it, never a Slurm job.
 
     ``unknown``: what must be made before the number of tasks is known; None when it is known.
-    ``skipped``: labels of tasks whose condition is known to be false.
+    ``skipped``: labels of tasks whose condition is known to be false. ``failed``: label -> why its expression failed.
+    ``broken``: why some instances can never be known. ``scattered``: the step, or a workflow around it, is.
     """
 
     key: str
@@ -83,6 +85,8 @@ class Group:
     unknown: list[Output] | None = None
     broken: str | None = None
     skipped: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    scattered: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,15 @@ class Plan:
             producer = self.groups[key]
             found |= self.producers(producer) if producer.virtual else {key}
         return found
+
+    def is_open_ended(self, group: Group) -> bool:
+        """True while a task of the group takes from a step whose own tasks are not known yet."""
+        for hole in itertools.chain(*(task.holes() for task in group.tasks)):
+            if hole.label == UNKNOWN or (
+                self.groups[hole.group].virtual and self.is_open_ended(self.groups[hole.group])
+            ):
+                return True
+        return False
 
     def is_element_wise(self, group: Group, producer: str) -> bool:
         """True when task i of the group takes from task i of the producer and from no other of it (aftercorr)."""
@@ -182,6 +195,7 @@ class _Walker:
                 group.unknown = [*(group.unknown or []), *expansion.pending]
             group.broken = group.broken or expansion.broken
         instances = [instance for expansion in expansions for instance in expansion.instances]
+        group.scattered = any(instance.label for instance in instances)
         made = iter(self.sub_workflow(step, group, instances, path) if step.workflow else self.leaf(group, instances))
         return [self.fold(step, group, expansion, made) for expansion in expansions]
 
@@ -189,8 +203,7 @@ class _Walker:
         if expansion.broken is not None:
             return {port: Broken(expansion.broken) for port in step.outputs}
         if expansion.pending is not None:
-            # Stands for the whole array until its width is known; nobody can take it apart meanwhile.
-            return {port: Output(group.key, "*", port) for port in step.outputs}
+            return _unknown(group)
         mine = list(itertools.islice(made, len(expansion.instances)))
         if expansion.lengths is None:
             return mine[0]
@@ -226,15 +239,40 @@ class _Walker:
                 return None
             made = self.evaluator.expression_tool(step.tool or "", values)
         except TaskError as error:
-            group.broken = group.broken or str(error)
+            group.failed[task.label] = str(error)
             return {port: Broken(f"{group.path}: {error}") for port in step.outputs}
         return {port: Known(made.get(port)) for port in step.outputs}
 
     def sub_workflow(self, step: Step, group: Group, instances: list[_Scope], path: str) -> list[Inputs]:
         """Walk the instances of a step that runs a workflow: the group itself only passes its inputs on."""
         assert step.workflow is not None  # noqa: S101 - the caller looked
-        inner = [_Scope(each.label, self.sub_inputs(step, group, each, step.workflow)) for each in instances]
-        return self.workflow(step.workflow, inner, f"{path}/")
+        settled = [self.undecided(step, group, each) for each in instances]
+        inner = [
+            _Scope(each.label, self.sub_inputs(step, group, each, step.workflow))
+            for each, outputs in zip(instances, settled, strict=True)
+            if outputs is None
+        ]
+        walked = iter(self.workflow(step.workflow, inner, f"{path}/"))
+        return [next(walked) if outputs is None else outputs for outputs in settled]
+
+    def undecided(self, step: Step, group: Group, instance: _Scope) -> Inputs | None:
+        """Decide whether an instance of a subworkflow runs. None: it does; else its outputs without running."""
+        if not step.when:
+            return None
+        broken = next((found for value in instance.values.values() if (found := broken_of(value))), None)
+        if broken:
+            return dict.fromkeys(step.outputs, broken)
+        if not all(isinstance(value, Known) for value in instance.values.values()):
+            holes = [hole for value in instance.values.values() for hole in outputs_of(value)]
+            group.unknown = [*(group.unknown or []), *holes]
+            return _unknown(group)
+        try:
+            values = self.evaluator.step_inputs(step, {name: _value(each) for name, each in instance.values.items()})
+            runs = self.evaluator.condition(step, values)
+        except TaskError as error:
+            group.failed[label_text(instance.label)] = str(error)
+            return {port: Broken(f"{group.path}: {error}") for port in step.outputs}
+        return None if runs else {port: Known(None) for port in step.outputs}
 
     def sub_inputs(self, step: Step, group: Group, instance: _Scope, workflow: Workflow) -> Inputs:
         task = Task(label_text(instance.label), instance.values)
@@ -280,16 +318,27 @@ class _Walker:
             broken = broken_of(inputs[name]) if not isinstance(inputs[name], Items) else None
             if broken:
                 return _Expansion([], None, broken=broken.reason)
-            column = elements(inputs[name], f"step {path}, input {name}")
+            try:
+                column = elements(inputs[name], f"step {path}, input {name}")
+            except DocumentError as error:
+                return _Expansion([], None, broken=str(error))
             if column is None:
                 return _Expansion([], None, pending=list(outputs_of(inputs[name])))
             columns.append(column)
-        rows, lengths = _rows(step, path, columns)
+        try:
+            rows, lengths = _rows(step, path, columns)
+        except InputError as error:
+            return _Expansion([], None, broken=str(error))
         instances = [
             _Scope((*scope.label, index), {**inputs, **dict(zip(step.scatter, row, strict=True))})
             for index, row in enumerate(rows)
         ]
         return _Expansion(instances, lengths)
+
+
+def _unknown(group: Group) -> Inputs:
+    """Stand for outputs until the group's tasks are known; nobody can take them apart meanwhile."""
+    return {port: Output(group.key, UNKNOWN, port) for port in group.step.outputs}
 
 
 def _rows(step: Step, path: str, columns: list[tuple[Value, ...]]) -> tuple[list[tuple[Value, ...]], tuple[int, ...]]:

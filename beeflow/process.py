@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import shutil
 import signal
@@ -73,6 +74,8 @@ def run(
         )
     except FileNotFoundError as error:
         raise ProgramMissingError(f"{argv[0]}: program not found; install it or put it on PATH") from error
+    except PermissionError as error:
+        raise ProgramMissingError(f"{argv[0]}: may not be run: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise ProgramTimeoutError(f"{argv[0]}: no answer within {timeout_s:g} s") from error
     return Completed(
@@ -126,11 +129,12 @@ def find(program: str, env: Mapping[str, str] | None = None) -> Path | None:
 class Measured:
     """What a program that was watched did. ``returncode``: negative when a signal killed it.
 
-    ``max_rss_kib`` and ``cpu_s`` include the children it waited for. ``timed_out``: it was killed at its limit.
+    ``cpu_s`` includes the children it waited for; ``max_rss_kib``, the largest of them, is None where the program was
+    too small and too short to be told from this process. ``timed_out``: it was killed at its limit.
     """
 
     returncode: int
-    max_rss_kib: int
+    max_rss_kib: int | None
     cpu_s: float
     timed_out: bool
 
@@ -142,6 +146,46 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 def _die_with_parent() -> None:
     """Have the kernel kill the command when the runner is killed: nothing may run that nobody watches (prctl(2))."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class _PeakRss:
+    """The peak memory of a program that a larger process started.
+
+    Linux keeps the peak over fork and exec, so what wait4 tells is at least this process's own size (seen on Linux 5
+    and 6). A larger value is the program's; for a smaller program its VmHWM (proc(5)) is looked at now and then.
+    """
+
+    _DELAYS_S = (0.002, 0.01, 0.05, 0.2)
+
+    def __init__(self, pid: int) -> None:
+        self._status = f"/proc/{pid}/status"
+        self._own = _read_kib("/proc/self/status", "VmHWM") or 0
+        self._seen: int | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        for delay in itertools.chain(self._DELAYS_S, itertools.repeat(1.0)):
+            value = _read_kib(self._status, "VmHWM")
+            if value is not None:
+                self._seen = max(value, self._seen or 0)
+            if self._ended.wait(delay):
+                return
+
+    def end(self, waited_kib: int) -> int | None:
+        """Return the peak in KiB, given what wait4 told."""
+        self._ended.set()
+        self._thread.join()
+        return waited_kib if waited_kib > self._own else self._seen
+
+
+def _read_kib(path: str, name: str) -> int | None:
+    try:
+        with open(path, encoding="ascii", errors="replace") as lines:
+            return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), None)
+    except OSError:
+        return None
 
 
 def run_measured(
@@ -180,6 +224,7 @@ def run_measured(
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, number)
 
+    peak = _PeakRss(child.pid)
     expired = threading.Event()
 
     def expire() -> None:
@@ -198,7 +243,7 @@ def run_measured(
     if timer:
         timer.cancel()
     signal_group(signal.SIGKILL)
-    return Measured(child.returncode, usage.ru_maxrss, usage.ru_utime + usage.ru_stime, expired.is_set())
+    return Measured(child.returncode, peak.end(usage.ru_maxrss), usage.ru_utime + usage.ru_stime, expired.is_set())
 
 
 class Stream:

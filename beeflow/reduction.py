@@ -41,21 +41,22 @@ class Leaf:
     key: str
     step: Step
     virtual: bool
+    scattered: bool
 
 
 def leaves(graph: Graph) -> list[Leaf]:
     """List the steps that run tools, in order."""
     keys = group_keys(graph.workflow)
 
-    def walk(workflow: Workflow, prefix: str) -> Iterator[Leaf]:
+    def walk(workflow: Workflow, prefix: str, *, scattered: bool) -> Iterator[Leaf]:
         for step in workflow.steps:
-            path = f"{prefix}{step.name}"
+            path, here = f"{prefix}{step.name}", scattered or bool(step.scatter)
             if step.workflow:
-                yield from walk(step.workflow, f"{path}/")
+                yield from walk(step.workflow, f"{path}/", scattered=here)
             else:
-                yield Leaf(path, keys[path], step, graph.tools[step.tool or ""].kind == EXPRESSION_TOOL)
+                yield Leaf(path, keys[path], step, graph.tools[step.tool or ""].kind == EXPRESSION_TOOL, here)
 
-    return list(walk(graph.workflow, ""))
+    return list(walk(graph.workflow, "", scattered=False))
 
 
 def tail(path: Path, lines: int = STDERR_LINES) -> tuple[str, ...]:
@@ -96,7 +97,7 @@ class Reduction:
     def _leaf(self, leaf: Leaf) -> Iterator[TaskRecord]:
         group = store.read_record(GroupRecord, self.layout.group_record(leaf.key))
         if group is None or (not group.labels and group.broken):
-            yield self._describe(leaf, ONLY, self.derived.get((leaf.key, ONLY)) or TaskResult(TaskState.WAITING))
+            yield self._describe(leaf, None, self.derived.get((leaf.key, ONLY)) or TaskResult(TaskState.WAITING))
             return
         skipped = set(group.skipped)
         results: dict[int, ElementResult | None] = {}
@@ -140,13 +141,14 @@ class Reduction:
                 return (text.strip() if text else None), index if intent.array else None
         return None, None
 
-    def _describe(self, leaf: Leaf, label: str, result: TaskResult) -> TaskRecord:
+    def _describe(self, leaf: Leaf, label: str | None, result: TaskResult) -> TaskRecord:
+        """Describe a task, or a step whose tasks are not known (label None)."""
         stderr = self.layout.root / result.stderr if result.stderr else None
         bad = result.state.final and not result.state.good
         return TaskRecord(
             workflow_id=self.record.id,
-            task_id=models.task_id(self.record.id, leaf.key, label),
-            name=f"{leaf.path}[{label}]" if leaf.step.scatter or label != ONLY else leaf.path,
+            task_id=models.task_id(self.record.id, leaf.key, label or ONLY),
+            name=leaf.path if label is None or not leaf.scattered else f"{leaf.path}[{label}]",
             step=leaf.path,
             state=result.state,
             inputs=tuple(dict.fromkeys(source for link in leaf.step.inputs.values() for source in link.sources)),
@@ -184,3 +186,8 @@ def workflow_state(layout: Layout, state: StateRecord | None, live: bool | None)
     if live is False:
         return WorkflowState.STALLED
     return state.state if state is not None else WorkflowState.PENDING
+
+
+def is_over(record: WorkflowRecord, state: StateRecord) -> bool:
+    """True when nothing of a workflow is left to do, archiving included."""
+    return state.state.final and (state.state is not state.state.outcome or not record.use_archive)

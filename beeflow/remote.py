@@ -11,7 +11,7 @@ from typing import IO
 
 from beeflow import codec, copying, process
 from beeflow.errors import RemoteError, UsageError
-from beeflow.workflow import Summary
+from beeflow.models import Summary
 
 LIST_TIMEOUT_S = 120.0
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*")

@@ -100,6 +100,7 @@ def fill(layout: Layout, path: Path, config: Config, record: WorkflowRecord, sch
     store.write_record(layout.graph, graph)
     job = locations.absolute(store.read_json(layout.job), layout.root)
     plan = walk(graph, job, lambda output: output, CwlEvaluator(graph, layout.root))
+    submit.refuse_broken(plan)
     submit.ask(scheduler, record, graph, plan)
 
 

@@ -7,7 +7,7 @@ from beeflow.errors import TaskError
 from beeflow.graph import Graph, Step, Workflow
 from beeflow.layout import Layout
 from beeflow.models import ElementResult, GroupRecord, TaskResult
-from beeflow.plan import ONLY, Evaluator
+from beeflow.plan import UNKNOWN, Evaluator
 from beeflow.states import TaskState
 from beeflow.values import Broken, Inputs, Known, Output, Value, broken_of, from_json, known, simplify
 
@@ -59,7 +59,7 @@ class Results:
     def lookup(self, output: Output) -> Value:
         """Fill one hole: Known, Broken when it will never be made, the hole itself when it is not made yet."""
         group = self.group(output.group)
-        if group is None or output.label == "*":
+        if group is None or output.label == UNKNOWN:
             return output
         if group.virtual:
             return self._lookup_virtual(group, output)
@@ -107,7 +107,7 @@ class Results:
 
 def task_name(group: GroupRecord, label: str) -> str:
     """Name a task as users see it: the step, and which of its tasks when it has several."""
-    return group.path if label == ONLY and len(group.labels) == 1 else f"{group.path}[{label}]"
+    return f"{group.path}[{label}]" if group.scattered else group.path
 
 
 def step_at(workflow: Workflow, path: str) -> Step:

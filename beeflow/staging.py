@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import shutil
 import stat
@@ -43,7 +44,7 @@ def _mkdir(_: Stage, target: Path, __: Path) -> None:
 
 
 def _link(stage: Stage, target: Path, own: Path) -> None:
-    _tree(Path(stage.source), target, link_or_copy if _is_own(stage.source, own) else copy)
+    _tree(Path(stage.source), target, functools.partial(link_or_copy, own=own))
 
 
 def _copy(stage: Stage, target: Path, _: Path) -> None:
@@ -69,7 +70,7 @@ def _tree(source: Path, target: Path, place: object) -> None:
 
 def place_tree(source: Path, target: Path, own: Path | None) -> None:
     """Put a file or folder somewhere else: hard links to what is below ``own``, else copies that may be changed."""
-    _tree(source, target, link_or_copy if own is not None and _is_own(str(source), own) else copy_writable)
+    _tree(source, target, copy_writable if own is None else functools.partial(link_or_copy, own=own))
 
 
 def remove_tree(folder: Path) -> None:
@@ -82,10 +83,10 @@ def remove_tree(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def link_or_copy(source: str, target: str) -> None:
-    """Hard-link a file; copy it where the file system refuses, or when others may write it."""
+def link_or_copy(source: str, target: str, own: Path) -> None:
+    """Hard-link a read-only file below ``own``; copy any other, and where the file system refuses."""
     real = os.path.realpath(source)
-    if os.stat(real).st_mode & 0o222:
+    if os.stat(real).st_mode & 0o222 or not _is_own(real, own):
         copy(real, target)
         return
     try:
@@ -112,12 +113,21 @@ def copy_writable(source: str, target: str) -> None:
     os.chmod(target, os.stat(target).st_mode | stat.S_IWUSR | stat.S_IRUSR)
 
 
+def _own_inode(path: str, status: os.stat_result) -> None:
+    """Give a file that a command hard-linked to a writable one, a user's input perhaps, an inode of its own."""
+    if status.st_nlink > 1 and status.st_mode & 0o222:
+        made = f"{path}.{os.getpid()}"
+        copy(path, made)
+        os.replace(made, path)
+
+
 def make_read_only(folder: Path) -> None:
     """Take the write permission from the files of a folder: others will be given hard links to them."""
     for parent, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(parent, name)
             with contextlib.suppress(FileNotFoundError):
-                mode = os.lstat(path).st_mode
-                if stat.S_ISREG(mode):
-                    os.chmod(path, mode & ~0o222)
+                status = os.lstat(path)
+                if stat.S_ISREG(status.st_mode):
+                    _own_inode(path, status)
+                    os.chmod(path, status.st_mode & ~0o222)

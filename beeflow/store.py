@@ -58,7 +58,11 @@ def write_text(path: Path, text: str) -> None:
     """Replace a file whole: temporary beside it, fsync, rename."""
     with _explained(path):
         temporary = _write_temporary(path, text)
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink()
+            raise
         sync_folder(path.parent)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from beeflow import scripts, store
-from beeflow.errors import SlurmError
+from beeflow.errors import SlurmError, SubmissionError
 from beeflow.layout import Layout
 from beeflow.models import Intent, WorkflowRecord, now
 from beeflow.scheduler import Dependency, JobRecord, JobRequest, Scheduler
@@ -78,7 +78,19 @@ class Submitter:
             found = self._in_doubt(intent)
             if found:
                 return self._settle(intent, found)
-        return self._settle(intent, self.scheduler.submit(request))
+        return self._settle(intent, self._sbatch(intent, request))
+
+    def _sbatch(self, intent: Intent, request: JobRequest) -> str:
+        try:
+            return self.scheduler.submit(request)
+        except SubmissionError:
+            # A clear no: nothing is in doubt.
+            self.layout.intent(intent.key).unlink(missing_ok=True)
+            raise
+        except SlurmError:
+            # Whoever looks next must ask Slurm again.
+            self.asked = None
+            raise
 
     def _in_doubt(self, intent: Intent) -> str | None:
         """Find a job that an sbatch we know no answer of may have made."""

@@ -21,7 +21,7 @@ from beeflow.config import Config
 from beeflow.container import images
 from beeflow.cwl import compiler, documents, job_order
 from beeflow.cwl.evaluator import CwlEvaluator
-from beeflow.errors import BeeError, SubmissionError, SystemFileError
+from beeflow.errors import BeeError, InputError, SubmissionError, SystemFileError
 from beeflow.graph import Graph
 from beeflow.layout import Layout
 from beeflow.models import SlurmRecord, SubmitOptions, WorkflowRecord, now
@@ -95,6 +95,7 @@ def submit(request: Request, config: Config, env: Mapping[str, str]) -> Workflow
         outdir=str(request.outdir.absolute()) if request.outdir else None,
     )
     plan = walk(prepared.graph, prepared.job, lambda output: output, CwlEvaluator(prepared.graph, Path("/")))
+    refuse_broken(plan)
     ask(scheduler, record, prepared.graph, plan)
     workflows = Store(config.workflows_dir)
     staged = workflows.create(record)
@@ -160,6 +161,15 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
         delete_completed=config.delete_completed_workflow_dirs,
         input_copy_limit_mib=config.input_copy_limit_mib,
     )
+
+
+def refuse_broken(plan: Plan) -> None:
+    """Raise InputError for what can be seen to fail before anything is submitted."""
+    for group in plan.groups.values():
+        why = [group.broken, *group.failed.values(), *(task.broken.reason for task in group.tasks if task.broken)]
+        reasons = [each for each in why if each]
+        if reasons:
+            raise InputError(f"step {group.path}: {reasons[0].removeprefix(f'step {group.path}: ')}")
 
 
 def ask(scheduler: Scheduler, record: WorkflowRecord, graph: Graph, plan: Plan) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from beeflow.models import TaskRecord
+from beeflow.models import Summary, TaskRecord
 from beeflow.states import TaskState
-from beeflow.workflow import Summary
 
 NAME_WIDTH = 60
 

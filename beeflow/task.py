@@ -123,7 +123,7 @@ class ElementRunner:
         return folder
 
     def free_folder(self) -> Path:
-        """Make the attempt's folder. A dying slurmctld may start a job twice with one restart count (seen on 22.05.8)."""
+        """Make the attempt's folder. A dying slurmctld may start a job twice as the same attempt (seen on 22.05.8)."""
         element = self.layout.element(self.group.key, self.number)
         element.mkdir(parents=True, exist_ok=True)
         for again in itertools.count():

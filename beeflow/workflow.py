@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from beeflow import archive, store
 from beeflow.config import Config
 from beeflow.errors import BeeError, NotFoundError, SystemFileError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX
-from beeflow.models import Sidecar, StateRecord, TaskRecord, WorkflowRecord, now
-from beeflow.reduction import Reduction, tail, workflow_state
+from beeflow.models import Sidecar, StateRecord, Summary, TaskRecord, WorkflowRecord, now
+from beeflow.reduction import Reduction, is_over, tail, workflow_state
 from beeflow.results import read_graph
 from beeflow.scheduler import Dependency, JobRecord, Scheduler
 from beeflow.scheduler.cli import CliScheduler
@@ -22,21 +22,6 @@ from beeflow.store import Store, WorkflowDir
 from beeflow.submission import Submitter, pass_key
 
 log = logging.getLogger(__name__)
-
-FAILURES = "failures"  # below control/: passes that failed in a row
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A workflow as bee-list shows it."""
-
-    id: str
-    name: str
-    state: WorkflowState
-    created: str
-    parent: str | None
-    reason: str = ""
-    archive: str | None = None
 
 
 def scheduler_of(record: WorkflowRecord, env: Mapping[str, str]) -> Scheduler:
@@ -86,11 +71,6 @@ def stalled_reason(workflow_id: str, said: Sequence[str]) -> str:
     """Say why nothing goes on, and how it would. ``said``: the end of the passes' log."""
     last = f"; the last pass said: {said[-1]}" if said and said[-1].startswith("error: ") else ""
     return f"no job of it is left in Slurm{last}; continue it with: bee-start {workflow_id}"
-
-
-def is_over(record: WorkflowRecord, state: StateRecord) -> bool:
-    """True when nothing of a workflow is left to do, archiving included."""
-    return state.state.final and (state.state is not state.state.outcome or not record.use_archive)
 
 
 def over_or_held(workflow: WorkflowDir, record: WorkflowRecord, state: StateRecord | None) -> bool:
@@ -181,7 +161,7 @@ def drive(submitter: Submitter) -> None:
     number = submitter.last_pass()
     if number == 0 or submitter.known_id(pass_key(number)):
         number += 1
-    (submitter.layout.control / FAILURES).unlink(missing_ok=True)
+    submitter.layout.failures.unlink(missing_ok=True)
     job_id = submitter.submit_pass(number, Dependency(singleton=True), hold=True)
     submitter.submit_pass(number + 1, Dependency({"afterany": (job_id,)}, singleton=True))
     submitter.scheduler.release(job_id)

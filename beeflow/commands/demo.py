@@ -31,11 +31,11 @@ from beeflow import cli, config, private_slurm, process, resources, store, table
 from beeflow.config import Config
 from beeflow.errors import BeeError, UsageError
 from beeflow.layout import ARCHIVE_SUFFIX
+from beeflow.models import Summary
 from beeflow.private_slurm import cluster, procs
 from beeflow.private_slurm.paths import root_of
 from beeflow.states import WorkflowState
 from beeflow.store import Store
-from beeflow.workflow import Summary
 
 MARK = "# Written by bee-demo, for itself."
 WORKFLOW = "etc/examples/movie/movie.cwl"

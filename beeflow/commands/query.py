@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from beeflow import cli, codec, tables, workflow
-from beeflow.models import TaskRecord
-from beeflow.workflow import Summary
+from beeflow.models import Summary, TaskRecord
 
 
 def main(argv: Sequence[str]) -> int:

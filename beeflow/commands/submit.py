@@ -25,9 +25,9 @@ from typing import NoReturn
 
 from beeflow import cli, config, tables, watch
 from beeflow.errors import InputError, UsageError
+from beeflow.models import Summary
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
-from beeflow.workflow import Summary
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,29 +7,57 @@ import hashlib
 import os
 from pathlib import Path
 
-from beeflow import process
+from beeflow import process, staging
 from beeflow.archive import sha256_of
 from beeflow.command import Command
 from beeflow.config import Config
-from beeflow.errors import InputError, TaskError, UnsupportedError
+from beeflow.errors import InputError, SystemFileError, TaskError, UnsupportedError
 from beeflow.graph import Container
 
 RUNTIME = "Charliecloud"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CONVERT_TIMEOUT_S = 1800.0
+_PROBE_TIMEOUT_S = 60.0
 
 
 def wrap(command: Command) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Build the ch-run command line. The command sees the image's environment and its own, nothing of the node's."""
+    """Build the ch-run command line. The command sees the image's environment and its own, nothing of the node's.
+
+    Raises TaskError for a folder that ch-run cannot bind.
+    """
     spec = command.container
     if spec is None:
         raise TaskError("no container to run in")
-    argv = ["ch-run", "--private-tmp", f"--cd={spec.workdir}", "--unset-env=*", f"--set-env=PATH={_PATH}", "--set-env"]
-    argv += [f"--set-env={name}={value}" for name, value in command.env.items() if name != "PATH"]
+    odd = next((host for host in spec.binds if ":" in host), None)
+    if odd is not None:
+        raise TaskError(f"{odd}: ch-run cannot bind a folder with a colon in its name; move the input elsewhere")
+    env = _own_env()
+    argv = ["ch-run", "--private-tmp", f"--cd={spec.workdir}", "--unset-env=*", "--env-no-expand"]
+    argv += [f"--set-env=PATH={_PATH}"]
+    argv += ["--set-env"] if _has_environment(spec.image, env) else []
+    # ch-run takes one pair of single quotes off a value: these, not the value's own.
+    argv += [f"--set-env={name}='{value}'" for name, value in command.env.items()]
     argv += [f"--bind={host}:{inside}" for host, inside in spec.binds.items()]
-    env = {name: os.environ[name] for name in ("PATH", "HOME", "USER", "LOGNAME", "LANG") if name in os.environ}
-    env.setdefault("USER", "nobody")  # ch-run aborts when it is unset
     return (*argv, spec.image, "--", *command.argv), env
+
+
+def _own_env() -> dict[str, str]:
+    """Construct the environment of Charliecloud's programs; they abort when USER is unset."""
+    env = {name: os.environ[name] for name in ("PATH", "HOME", "USER", "LOGNAME", "LANG") if name in os.environ}
+    env.setdefault("USER", "nobody")
+    return env
+
+
+def _has_environment(image: str, env: dict[str, str]) -> bool:
+    """Tell whether an image has a /ch/environment: ch-run refuses to read one that is not there.
+
+    A packed image says so only when it is run.
+    """
+    if os.path.isdir(image):
+        return os.path.isfile(f"{image}/ch/environment")
+    # A folder is no program: this mounts, reads, and ends.
+    done = process.run(["ch-run", "--set-env", image, "--", "/"], timeout_s=_PROBE_TIMEOUT_S, env=env)
+    return "/ch/environment" not in done.stderr
 
 
 def find(wanted: str, config: Config, *, given: bool) -> Container | None:
@@ -41,7 +69,8 @@ def find(wanted: str, config: Config, *, given: bool) -> Container | None:
         path = Path(os.path.expandvars(wanted)).expanduser()
         if not path.is_absolute() or not path.exists():
             raise InputError(
-                f"image {wanted!r}: {path} is not there; give an absolute path of a folder, .sqfs or .tar.gz"
+                f"image {wanted!r}: {path} is not there; give an absolute path of a folder, .sqfs or .tar.gz "
+                "(a DockerRequirement that is a hint is ignored with [container] runtime = none)"
             )
         if process.find("ch-run") is None:
             raise UnsupportedError(f"image {wanted!r}: Charliecloud is not installed (ch-run is not on PATH)")
@@ -54,6 +83,8 @@ def find(wanted: str, config: Config, *, given: bool) -> Container | None:
 
 def missing(wanted: str) -> str:
     """Say what to do about an image that is not there."""
+    if process.find("ch-run") is None:
+        return "Charliecloud is not installed (ch-run is not on PATH)"
     return (
         f"not in Charliecloud's storage ({storage()}), and nothing is pulled on a compute node; on a login node: "
         f"ch-image pull {wanted}, or name a folder, .sqfs or .tar.gz with beeflow:useContainer"
@@ -86,27 +117,41 @@ def _from_path(path: Path, config: Config) -> Container:
 
 def _convert(path: Path, unpacked: Path) -> None:
     """Unpack a packed image once; every task reads the folder."""
-    staging = unpacked.with_name(f".{unpacked.name}.{os.getpid()}")
-    staging.parent.mkdir(parents=True, exist_ok=True)
-    argv = ["ch-convert", "-i", "tar", "-o", "dir", str(path), str(staging)]
-    done = process.run(argv, timeout_s=_CONVERT_TIMEOUT_S)
-    if done.returncode != 0:
-        raise InputError(f"image {path}: ch-convert cannot unpack it: {done.message}")
-    staging.rename(unpacked)
+    made = unpacked.with_name(f".{unpacked.name}.{os.getpid()}")
+    argv = ["ch-convert", "-i", "tar", "-o", "dir", str(path), str(made)]
+    try:
+        made.parent.mkdir(parents=True, exist_ok=True)
+        done = process.run(argv, timeout_s=_CONVERT_TIMEOUT_S, env=_own_env())
+        if done.returncode != 0:
+            raise InputError(f"image {path}: ch-convert cannot unpack it: {done.message}")
+        made.rename(unpacked)
+    except OSError as error:
+        if unpacked.is_dir():
+            return  # another submit was faster
+        raise SystemFileError(f"image {path}: cannot be unpacked to {unpacked}: {error.strerror or error}") from error
+    finally:
+        if made.exists():
+            staging.remove_tree(made)
 
 
 def tree_hash(root: Path) -> str:
-    """Hash an image that is a folder: names, modes, links and the contents of files, sorted."""
+    """Hash an image that is a folder: names, modes, links and the contents of files we may read, sorted."""
     digest = hashlib.sha256()
     for parent, folders, names in os.walk(root):
         folders.sort()
-        for name in sorted([*names, *(each for each in folders if os.path.islink(os.path.join(parent, each)))]):
+        for name in sorted([*names, *folders]):
             path = Path(parent, name)
-            mode = path.lstat().st_mode
-            contents = "special"
-            if path.is_symlink():
-                contents = os.readlink(path)
-            elif path.is_file():
-                contents = sha256_of(path)
-            digest.update(f"{path.relative_to(root)}\0{mode:o}\0{contents}\n".encode(errors="surrogateescape"))
+            line = f"{path.relative_to(root)}\0{path.lstat().st_mode:o}\0{_contents(path)}\n"
+            digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _contents(path: Path) -> str:
+    if path.is_symlink():
+        return os.readlink(path)
+    if not path.is_file():
+        return "special"
+    try:
+        return sha256_of(path)
+    except PermissionError:
+        return "unreadable"

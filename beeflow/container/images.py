@@ -32,7 +32,8 @@ def _with_image(name: str, tool: Tool, config: Config, found: dict[str, Containe
     if config.container.runtime == "none":
         if is_required:
             raise UnsupportedError(f"step {name}: requires the image {wanted!r}, and [container] runtime is none")
-        return tool
+        # An archive's graph has the image of the old run.
+        return replace(tool, container=None)
     if wanted not in found:
         found[wanted] = charliecloud.find(wanted, config, given=_named_image(requirement) is not None)
     container = found[wanted]

@@ -65,6 +65,15 @@ def load(document: Document, arguments: Sequence[str], overrides: list[Any]) -> 
     return checked
 
 
+def has_required(document: Document) -> bool:
+    """Tell whether a document has an input that must be given: no default, and not optional."""
+    return any("default" not in each and not _is_optional(each["type"]) for each in document.process.tool["inputs"])
+
+
+def _is_optional(kind: Any) -> bool:
+    return kind in ("null", "Any") or (isinstance(kind, list) and "null" in kind)
+
+
 def _checked(document: Document, order: Any, base: Path) -> dict[str, Any]:
     """Have cwltool check types and find secondaryFiles; returns plain values."""
     runtime = RuntimeContext({"basedir": str(base), "toplevel": True, "use_container": False})

@@ -48,6 +48,8 @@ class Prepared:
 
         Locations inside the workflow directory come back relative to it.
         """
+        if self.command.container:
+            _relink(Path(self.folders.out), self.command.container.binds)
         forget_below(self.job.pathmapper, self.job.builder.outdir)
         with translated(TaskError):
             outputs = self.job.collect_outputs(self.folders.out, exit_code)
@@ -96,13 +98,18 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
             binds = {folders.out: INSIDE_OUT, folders.tmp: INSIDE_TMP, folders.stage: INSIDE_STAGE}
             process.seen_as = _Binds(binds, root)
         job = next(iter(process.job(tools.own_inputs(tool, inputs), lambda *_: None, runtime)))
+        if tool.container:
+            binds[folders.out] = job.builder.outdir  # dockerOutputDirectory, if the tool has one
         stage = [*_stage(job.pathmapper, binds)]
         if job.generatefiles["listing"]:
             mapper = process.make_path_mapper(job.generatefiles["listing"], job.builder.outdir, runtime, False)
             stage += _stage(mapper, binds)
     container = None
     if tool.container:
-        container = ContainerSpec(tool.container.runtime, tool.container.image, binds, INSIDE_OUT)
+        _refuse_outside(stage, folders)
+        if not any(entry.target.startswith(f"{folders.stage}/") for entry in stage):
+            del binds[folders.stage]  # it is not made, and ch-run refuses to bind what is not there
+        container = ContainerSpec(tool.container.runtime, tool.container.image, binds, job.builder.outdir)
     command = Command(
         argv=tuple(str(word) for word in job.command_line),
         env={str(name): str(value) for name, value in job.environment.items()},
@@ -148,7 +155,7 @@ class _Binds:
             self.binds.setdefault(self.root, INSIDE_ROOT)
             return INSIDE_ROOT + path[len(self.root) :]
         parent, _, name = path.rpartition("/")
-        inside = self.binds.setdefault(parent, f"{INSIDE}/in/{len(self.binds)}")
+        inside = self.binds.setdefault(parent or "/", f"{INSIDE}/in/{len(self.binds)}")
         return f"{inside}/{name}"
 
 
@@ -199,3 +206,24 @@ def _on_host(target: str, binds: Mapping[str, str]) -> str:
         if target == inside or target.startswith(inside + "/"):
             return host + target[len(inside) :]
     return target
+
+
+def _refuse_outside(stage: list[Stage], folders: Folders) -> None:
+    """Refuse to put a file where only the image has a place (CWL v1.2: an absolute entryname in a container)."""
+    for entry in stage:
+        if not entry.target.startswith(f"{folders.root}/"):
+            raise TaskError(
+                f"InitialWorkDirRequirement: {entry.target}: Charliecloud cannot put a file into an image; use a name "
+                "relative to the working directory"
+            )
+
+
+def _relink(folder: Path, binds: Mapping[str, str]) -> None:
+    """Make links that a command made in its container lead to the same files here."""
+    for parent, folders, names in os.walk(folder):
+        for path in (Path(parent, name) for name in (*folders, *names)):
+            target = os.readlink(path) if path.is_symlink() else ""
+            here = _on_host(target, binds)
+            if here != target:
+                path.unlink()
+                path.symlink_to(here)

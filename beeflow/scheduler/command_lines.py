@@ -16,8 +16,15 @@ from beeflow.states import JobState
 SQUEUE_FORMAT = "%F|%K|%T|%N|%r|%j"
 
 # sbatch's words for "ask again", and for "perhaps": seen on Slurm 22.05.8, src/common/slurm_errno.c.
-_UNREACHABLE = ("Unable to contact slurm controller", "Connection refused", "Zero Bytes were transmitted")
-_DOUBT = ("Socket timed out", "Message receive failure", "Slurm backup controller in standby", "I/O error")
+_UNREACHABLE = ("(connect failure)", "Connection refused", "Unable to process configuration file", "authentication")
+_DOUBT = (
+    "Socket timed out",
+    "(receive failure)",
+    "Zero Bytes were transmitted",
+    "Message receive failure",
+    "Slurm backup controller in standby",
+    "I/O error",
+)
 
 
 def options_argv(options: JobOptions) -> list[str]:
@@ -64,8 +71,9 @@ def render_array(indices: Sequence[int]) -> str:
 
 
 def _escape(path: str) -> str:
-    """Double the percent signs of our folders: sbatch expands %j and friends in --output. %A, %a and %j stay."""
-    return re.sub(r"%(?![Aaj])", "%%", path)
+    """Double the percent signs of folders: sbatch expands %j and friends in all of --output; the name's own stay."""
+    folder, slash, name = path.rpartition("/")
+    return folder.replace("%", "%%") + slash + name
 
 
 def parse_submitted(stdout: str) -> str:

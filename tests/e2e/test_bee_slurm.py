@@ -18,7 +18,7 @@ import pytest
 from beeflow.private_slurm import address, procs
 
 if TYPE_CHECKING:
-    from conftest import PrivateSlurm
+    from tests.e2e.conftest import PrivateSlurm
 
 pytestmark = pytest.mark.e2e
 

@@ -19,7 +19,7 @@ import pytest
 from beeflow.commands import demo
 
 if TYPE_CHECKING:
-    from conftest import PrivateSlurm
+    from tests.e2e.conftest import PrivateSlurm
 
 pytestmark = pytest.mark.e2e
 
