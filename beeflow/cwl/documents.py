@@ -111,18 +111,25 @@ def load(document: str, cache_dir: Path, overrides: list[Any] | None = None) -> 
     return Document(process, context, uri, path)
 
 
+def at_line(item: Any, key: str, message: str, otherwise: str = "") -> str:
+    """Put file and line of an item's key before a message, or ``otherwise`` where cwltool does not know them."""
+    # Only the place is asked for: a long message would be wrapped.
+    place = message_of(SourceLine(item, key, Exception).makeError("@")).removesuffix("@").strip()
+    return f"{place} {message}" if place else otherwise + message
+
+
 def refuse_unsupported(process: Process) -> None:
     """Raise UnsupportedError for what the document requires and nobody here does."""
     tool = process.tool
-    where = message_of(SourceLine(tool, "class", Exception).makeError("")).rstrip(": ")
     if tool["class"] == "Operation":
-        raise UnsupportedError(f"{where}: class Operation has no implementation to run")
+        raise UnsupportedError(at_line(tool, "class", "class Operation has no implementation to run"))
     for requirement in process.requirements:
         name = requirement["class"]
         if name == "InplaceUpdateRequirement" and not requirement.get("inplaceUpdate"):
             continue
         if name not in SUPPORTED:
-            raise UnsupportedError(f"{where}: requirement {name} is not supported; make it a hint if it may be ignored")
+            what = f"requirement {name} is not supported; make it a hint if it may be ignored"
+            raise UnsupportedError(at_line(tool, "class", what))
     for step in getattr(process, "steps", ()):
         refuse_unsupported(step.embedded_tool)
 

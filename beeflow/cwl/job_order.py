@@ -19,11 +19,11 @@ from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import adjustDirObjs, trim_listing
 from schema_salad.exceptions import ValidationException
 from schema_salad.ref_resolver import Loader
-from schema_salad.sourceline import SourceLine, cmap
+from schema_salad.sourceline import cmap
 
 from beeflow import locations
 from beeflow.cwl.compiler import plain
-from beeflow.cwl.documents import Document, message_of, translated
+from beeflow.cwl.documents import Document, at_line, translated
 from beeflow.errors import InputError
 
 _OVERRIDES = "http://commonwl.org/cwltool#overrides"
@@ -170,9 +170,7 @@ def _check_files(order: Any, what: str) -> None:
         for entry in locations.entries(value):
             problem = _problem(entry)
             if problem:
-                where = message_of(SourceLine(order, name, Exception).makeError(""))
-                where = f"{where.rstrip(': ')}: " if ":" in where else what
-                raise InputError(f"{where}input {name}: {problem}")
+                raise InputError(at_line(order, name, f"input {name}: {problem}", what))
 
 
 def _problem(entry: locations.Entry) -> str | None:

@@ -112,7 +112,7 @@ def without_containers(slurm: PrivateSlurm, folder: Path) -> dict[str, str]:
 
 
 FIRST = r"""
-cat /proof; cat; cat made.txt renamed.txt
+cat /proof; cat; cat made.txt; grep -c 'cat .proof' renamed.txt
 printf '%s\n' "$VALUE" "$HOME" "$TMPDIR" "$OF_THE_IMAGE" "$(pwd)" "${SLURM_JOB_ID:-no SLURM_JOB_ID}"
 touch "$TMPDIR/x" "$HOME/y" && [ -w writable.txt ] && echo more >> writable.txt
 ln -s "$1" link.txt && mkdir sub && echo inner > sub/inner.txt
@@ -123,6 +123,8 @@ def test_a_workflow_in_containers(slurm: PrivateSlurm, image: Path, tmp_path: Pa
     given = tmp_path / "in put" / "given.txt"
     given.parent.mkdir()
     given.write_text("from outside\n")
+    second = tmp_path / "second.txt"
+    second.write_text("may be changed\n")
     script = tmp_path / "first.sh"
     script.write_text(FIRST)
     document = tmp_path / "two.cwl"
@@ -132,7 +134,7 @@ cwlVersion: v1.2
 {NAMESPACES}
 class: Workflow
 requirements: {{DockerRequirement: {{beeflow:useContainer: '{image}'}}}}
-inputs: {{given: File, script: File}}
+inputs: {{given: File, script: File, changed: File}}
 outputs:
   said: {{type: File, outputSource: second/o}}
   link: {{type: File, outputSource: first/link}}
@@ -140,7 +142,7 @@ outputs:
   writable: {{type: File, outputSource: first/writable}}
 steps:
   first:
-    in: {{given: given, script: script}}
+    in: {{given: given, script: script, changed: changed}}
     out: [o, link, sub, writable]
     run:
       class: CommandLineTool
@@ -149,12 +151,13 @@ steps:
         InitialWorkDirRequirement:
           listing:
             - {{entryname: made.txt, entry: "made of the document\\n"}}
-            - {{entryname: renamed.txt, entry: $(inputs.given)}}
-            - {{entryname: writable.txt, entry: $(inputs.given), writable: true}}
+            - {{entryname: renamed.txt, entry: $(inputs.script)}}
+            - {{entryname: writable.txt, entry: $(inputs.changed), writable: true}}
       baseCommand: [sh]
       inputs:
         script: {{type: File, inputBinding: {{position: 1}}}}
         given: {{type: File, inputBinding: {{position: 2}}}}
+        changed: File
       stdin: $(inputs.given.path)
       stdout: first.txt
       outputs:
@@ -173,7 +176,7 @@ steps:
       outputs: {{o: stdout}}
 """
     )
-    found = submit(slurm, document, "--given", given, "--script", script)
+    found = submit(slurm, document, "--given", given, "--script", script, "--changed", second)
     wait_archived(slurm, found)
     made = outputs(slurm, found)
     assert (made / "said.txt").read_text().splitlines() == [
@@ -181,7 +184,7 @@ steps:
         IN_IMAGE,
         "from outside",
         "made of the document",
-        "from outside",
+        "1",
         "'$HOME:it''s' \"$PATH\" ",
         "/tmp/cwl/out",
         "/tmp/cwl/tmp",
@@ -192,7 +195,8 @@ steps:
     assert (made / "link.txt").read_text() == given.read_text() == "from outside\n"
     assert not (made / "link.txt").is_symlink()
     assert (made / "sub/inner.txt").read_text() == "inner\n"
-    assert (made / "writable.txt").read_text() == "from outside\nmore\n"
+    assert (made / "writable.txt").read_text() == "may be changed\nmore\n"
+    assert second.read_text() == "may be changed\n"
     shown = tasks(slurm, found)
     assert {task["container_runtime"] for task in shown.values()} == {"Charliecloud"}
     (digest,) = {task["container_hash"] for task in shown.values()}
