@@ -50,8 +50,13 @@ class Pass:
         successor = self.submit_successor(key, job_id) if self.may_submit(job_id) else None
         self.check_failures(key)
         lock = filelock.FileLock(self.layout.lock, timeout=LOCK_TIMEOUT_S)
-        with lock:
-            final = self.advance(successor)
+        try:
+            with lock:
+                final = self.advance(successor)
+        except BeeError as error:
+            known = (store.read_text(self.layout.failures) or "").splitlines()
+            self.note_failure([*known[:-1], " ".join(str(error).split())])
+            raise
         self.clear_failures()
         if final is None:
             if successor and job_id is None:
@@ -96,9 +101,11 @@ class Pass:
     def end(self, key: str) -> None:
         """Cancel the passes that are pending: the archive is published, or nothing is left to do."""
         numbers = range(pass_number(key) + 1, self.submitter.last_pass() + 1)
-        pending = [self.submitter.known_id(pass_key(number)) for number in numbers]
-        if any(pending):
-            self.submitter.scheduler.cancel(self.record.job_name(key), [each for each in pending if each])
+        pending = {job_id for number in numbers if (job_id := self.submitter.known_id(pass_key(number)))}
+        mine = pending & self.submitter.submitted
+        for name, job_ids in ((None, mine), (self.record.job_name(key), pending - mine)):
+            if job_ids:
+                self.submitter.scheduler.cancel(name, sorted(job_ids))
 
     def mail(self, final: StateRecord, job_id: str | None) -> None:
         """Ask Slurm for the mail about the end: this job's end is the workflow's."""
@@ -111,18 +118,21 @@ class Pass:
 
     def check_failures(self, key: str) -> None:
         """Count this pass as failed until it ends well; raises BeeError, successor cancelled, after too many."""
-        path = self.layout.failures
-        try:
-            count = int(store.read_text(path) or 0)
-            if count < MAX_FAILURES:
-                store.write_text(path, str(count + 1))
-                return
-        except (SystemFileError, ValueError) as error:
-            self.end(key)
-            raise SystemFileError(f"{error}; make room, then: bee-start {self.record.id}") from error
+        known = (store.read_text(self.layout.failures) or "").splitlines()
+        if len(known) < MAX_FAILURES:
+            try:
+                self.note_failure([*known, "killed"])
+            except SystemFileError:
+                self.end(key)
+                raise
+            return
         self.clear_failures()
         self.end(key)
-        raise BeeError(f"{MAX_FAILURES} passes failed in a row, see above; then: bee-start {self.record.id}")
+        raise BeeError(f"{len(known)} passes failed in a row; the last: {known[-1]}")
+
+    def note_failure(self, lines: list[str]) -> None:
+        """Write what failed, a line a pass."""
+        store.write_text(self.layout.failures, "".join(f"{line}\n" for line in lines))
 
     def clear_failures(self) -> None:
         """Forget failures: this pass went well."""

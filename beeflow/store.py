@@ -163,15 +163,19 @@ class Store:
 
     def create(self, record: WorkflowRecord) -> WorkflowDir:
         """Make a staging directory for a new workflow; ``commit`` gives it its name, ``discard`` removes it."""
-        staging = self.root / f".new-{record.id}"
-        with _explained(staging):
+        made = WorkflowDir(Layout(self.root / f".new-{record.id}"))
+        with _explained(made.layout.root):
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            staging.mkdir(mode=0o700)
-            layout = Layout(staging)
-            for folder in folders(layout):
-                folder.mkdir()
-        write_record(layout.workflow, record)
-        return WorkflowDir(layout)
+            made.layout.root.mkdir(mode=0o700)
+        try:
+            with _explained(made.layout.root):
+                for folder in folders(made.layout):
+                    folder.mkdir()
+            write_record(made.layout.workflow, record)
+        except SystemFileError:
+            self.discard(made)
+            raise
+        return made
 
     def commit(self, staged: WorkflowDir, workflow_id: str) -> WorkflowDir:
         """Give a staged workflow its place, all at once."""

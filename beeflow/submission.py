@@ -50,6 +50,7 @@ class Submitter:
     record: WorkflowRecord
     scheduler: Scheduler
     asked: list[JobRecord] | None = field(default=None, init=False)
+    submitted: set[str] = field(default_factory=set, init=False)
 
     def known_id(self, key: str) -> str | None:
         """Return the id of a job that was submitted, or None."""
@@ -82,7 +83,7 @@ class Submitter:
 
     def _sbatch(self, intent: Intent, request: JobRequest) -> str:
         try:
-            return self.scheduler.submit(request)
+            job_id = self.scheduler.submit(request)
         except SubmissionError:
             # A clear no: nothing is in doubt.
             self.layout.intent(intent.key).unlink(missing_ok=True)
@@ -91,6 +92,8 @@ class Submitter:
             # Whoever looks next must ask Slurm again.
             self.asked = None
             raise
+        self.submitted.add(job_id)
+        return job_id
 
     def _in_doubt(self, intent: Intent) -> str | None:
         """Find a job that an sbatch we know no answer of may have made."""

@@ -69,7 +69,7 @@ def summarize(workflow: WorkflowDir, queues: Queues) -> Summary:
 
 def stalled_reason(workflow_id: str, said: Sequence[str]) -> str:
     """Say why nothing goes on, and how it would. ``said``: the end of the passes' log."""
-    last = f"; the last pass said: {said[-1]}" if said and said[-1].startswith("error: ") else ""
+    last = f" ({said[-1].removeprefix('error: ')})" if said and said[-1].startswith("error: ") else ""
     return f"no job of it is left in Slurm{last}; continue it with: bee-start {workflow_id}"
 
 

@@ -42,7 +42,7 @@ class FakeScheduler:
     jobs: dict[str, FakeJob] = field(default_factory=dict)
     queries: int = 0
     relinked: list[tuple[str, Dependency]] = field(default_factory=list)
-    cancelled: list[tuple[str, str]] = field(default_factory=list)
+    cancelled: list[tuple[str | None, str]] = field(default_factory=list)
     mails: list[tuple[str, str, str]] = field(default_factory=list)
     on_accept: Callable[[str, JobRequest], None] | None = None
     next_id: int = 100
@@ -95,13 +95,13 @@ class FakeScheduler:
         self.jobs[job_id].dependency = dependency
         self.relinked.append((job_id, dependency))
 
-    def cancel(self, name: str, job_ids: Sequence[str]) -> None:
+    def cancel(self, name: str | None, job_ids: Sequence[str]) -> None:
         """Cancel jobs or elements (12_3) that have this name."""
         for shown in job_ids:
             job_id, _, index = shown.partition("_")
             self.cancelled.append((name, shown))
             job = self.jobs.get(job_id)
-            if job is not None and job.request.name == name:
+            if job is not None and name in (None, job.request.name):
                 self.end(job_id, JobState.CANCELLED, "", [int(index)] if index else None)
 
     def set_mail(self, job_id: str, mail_type: str, mail_user: str) -> None:

@@ -64,7 +64,7 @@ class CliScheduler:
         """Run scontrol update Dependency=."""
         self._scontrol(lines.relink_argv(job_id, dependency))
 
-    def cancel(self, name: str, job_ids: Sequence[str]) -> None:
+    def cancel(self, name: str | None, job_ids: Sequence[str]) -> None:
         """Run scancel, in batches that fit a command line."""
         for start in range(0, len(job_ids), CANCEL_BATCH):
             done = self._run(lines.scancel_argv(name, job_ids[start : start + CANCEL_BATCH]), QUERY_TIMEOUT_S)

@@ -147,6 +147,6 @@ def test_no_slurm_is_told_with_the_remedy(workdir: Path, capsys: pytest.CaptureF
 
 def submit_sites() -> tuple[Path, ...]:
     """Return where a site's slurm.conf would be."""
-    from beeflow.scheduler.target import SITE_CONFS  # noqa: PLC0415
+    from beeflow.scheduler.target import SITE_CONFS
 
     return SITE_CONFS
