@@ -28,7 +28,7 @@ from beeflow.models import (
     now,
 )
 from beeflow.plan import ONLY, Evaluator, Group, Plan, walk
-from beeflow.reduction import latest_attempt
+from beeflow.reduction import latest_attempt, state_record
 from beeflow.results import Results
 from beeflow.scheduler import Dependency, JobRecord, JobRequest, Scheduler
 from beeflow.scheduler.options import task_options, time_limit_s
@@ -107,7 +107,7 @@ class Driver:
     def run(self, successor: str | None) -> Ended | None:
         """Do one pass; returns what ended when nothing is outstanding, else None with the successor relinked."""
         if store.read_record(StateRecord, self.layout.state) is None:
-            store.write_record(self.layout.state, StateRecord(WorkflowState.RUNNING, now()))
+            store.write_record(self.layout.state, state_record(self.record, WorkflowState.RUNNING))
         again = False
         while True:
             look = self.look()

@@ -16,8 +16,8 @@ from beeflow.driver import Ended
 from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
 from beeflow.layout import SIDECAR_SUFFIX, Layout
-from beeflow.models import Sidecar, StateRecord, TaskRecord, WorkflowRecord, now
-from beeflow.reduction import Reduction
+from beeflow.models import Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
+from beeflow.reduction import Reduction, state_record
 from beeflow.states import TaskState, WorkflowState
 from beeflow.values import Broken, Known, Value, broken_of
 
@@ -50,6 +50,7 @@ class Epilog:
         tasks = Reduction(self.layout, self.record, self.graph, derived=ended.derived).tasks()
         problems = self.gather(ended.plan.outputs)
         state = self.judge(tasks, problems, cancelled=ended.cancelled)
+        store.write_record(self.layout.final_tasks, TasksRecord(tuple(tasks)))
         store.write_record(self.layout.state, state)
         self.write_metadata(tasks)
         if not self.record.use_archive:
@@ -65,9 +66,9 @@ class Epilog:
             more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
             reason = f"{causes[0].name} {causes[0].state.value}: {causes[0].reason}{more}"
         if cancelled:
-            return StateRecord(WorkflowState.CANCELLED, now(), "cancelled by the user", None, tuple(tasks))
+            return state_record(self.record, WorkflowState.CANCELLED, "cancelled by the user")
         state = WorkflowState.FAILED if bad or problems else WorkflowState.COMPLETED
-        return StateRecord(state, now(), reason, None, tuple(tasks))
+        return state_record(self.record, state, reason)
 
     def gather(self, outputs: Mapping[str, Value]) -> list[str]:
         """Put the workflow's output files into outputs/ and its output object beside it; returns what went wrong."""

@@ -27,6 +27,11 @@ class Layout:
         return self.root / "state.json"
 
     @property
+    def final_tasks(self) -> Path:
+        """All tasks, once the workflow is final."""
+        return self.root / "tasks.json"
+
+    @property
     def cwl(self) -> Path:
         """The documents."""
         return self.root / "cwl"

@@ -225,13 +225,22 @@ class Summary:
 
 @dataclass(frozen=True)
 class StateRecord:
-    """state.json: a cache of the reduction. ``tasks`` are kept once the state is final."""
+    """state.json: a cache of the reduction, with what a list of many workflows needs so that it reads no other file."""
 
     state: WorkflowState
     updated: str
     reason: str = ""
     archive: str | None = None
-    tasks: tuple[TaskRecord, ...] = ()
+    name: str = ""
+    created: str = ""
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
+class TasksRecord:
+    """tasks.json: all tasks, written once the workflow's state is final."""
+
+    tasks: tuple[TaskRecord, ...]
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,11 @@ def workflow_state(layout: Layout, state: StateRecord | None, live: bool | None)
     return state.state if state is not None else WorkflowState.PENDING
 
 
+def state_record(record: WorkflowRecord, state: WorkflowState, reason: str = "") -> StateRecord:
+    """Describe a workflow's state now."""
+    return StateRecord(state, models.now(), reason, name=record.name, created=record.created, parent=record.parent)
+
+
 def is_over(record: WorkflowRecord, state: StateRecord) -> bool:
     """True when nothing of a workflow is left to do, archiving included."""
     return state.state.final and (state.state is not state.state.outcome or not record.use_archive)

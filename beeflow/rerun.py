@@ -108,6 +108,6 @@ def keep_provenance(unpacked: Path, layout: Layout) -> None:
     """Keep what tells about the old run, and only that."""
     folder = layout.root / PROVENANCE
     folder.mkdir()
-    for name in ("workflow.json", "state.json", "outputs.json", MANIFEST, "metadata", PROVENANCE):
+    for name in ("workflow.json", "state.json", "tasks.json", "outputs.json", MANIFEST, "metadata", PROVENANCE):
         if (unpacked / name).exists():
             os.rename(unpacked / name, folder / name)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from beeflow import codec
 from beeflow.errors import NotFoundError, SystemFileError
 from beeflow.layout import Layout, folders
-from beeflow.models import StateRecord, WorkflowRecord
+from beeflow.models import StateRecord, TaskRecord, TasksRecord, WorkflowRecord
 
 T = TypeVar("T")
 
@@ -142,6 +142,11 @@ class WorkflowDir:
     def state(self) -> StateRecord | None:
         """Read state.json, or None when no pass has written it yet."""
         return read_record(StateRecord, self.layout.state)
+
+    def final_tasks(self) -> tuple[TaskRecord, ...] | None:
+        """Read tasks.json, or None while the workflow is not final."""
+        found = read_record(TasksRecord, self.layout.final_tasks)
+        return found.tasks if found else None
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,7 @@ def follow(
         asked = time.monotonic() - quiet_since > QUIET_S
         try:
             summary = summarize(workflow, Queues(env) if asked else NoQueues(env))
-            state = workflow.state()
-            tasks = list(state.tasks) if state and state.tasks else Reduction(workflow.layout, record, graph).tasks()
+            tasks = list(workflow.final_tasks() or Reduction(workflow.layout, record, graph).tasks())
         except SystemFileError:
             # delete_completed_workflow_dirs: the archive is what is left.
             summary = archived_summary(record)

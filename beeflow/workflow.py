@@ -11,7 +11,7 @@ from beeflow import archive, store
 from beeflow.config import Config
 from beeflow.errors import BeeError, NotFoundError, SystemFileError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX
-from beeflow.models import Sidecar, StateRecord, Summary, TaskRecord, WorkflowRecord, now
+from beeflow.models import Sidecar, StateRecord, Summary, TaskRecord, TasksRecord, WorkflowRecord, now, seconds_between
 from beeflow.reduction import Reduction, is_over, tail, workflow_state
 from beeflow.results import read_graph
 from beeflow.scheduler import Dependency, JobRecord, Scheduler
@@ -22,6 +22,8 @@ from beeflow.store import Store, WorkflowDir
 from beeflow.submission import Submitter, pass_key
 
 log = logging.getLogger(__name__)
+
+NEW_S = 120.0
 
 
 def scheduler_of(record: WorkflowRecord, env: Mapping[str, str]) -> Scheduler:
@@ -52,8 +54,11 @@ class Queues:
 
 def summarize(workflow: WorkflowDir, queues: Queues) -> Summary:
     """Say what a workflow is and where it is."""
-    record = workflow.record()
     state = workflow.state()
+    if state is not None and state.state is not state.state.outcome:
+        # Archived: what a list shows is in this one file.
+        return Summary(workflow.id, state.name, state.state, state.created, state.parent, state.reason, state.archive)
+    record = workflow.record()
     if state is None or not is_over(record, state):
         jobs = queues.of(record)
         live = None if jobs is None else any(not job.state.ended for job in jobs)
@@ -75,7 +80,11 @@ def stalled_reason(workflow_id: str, said: Sequence[str]) -> str:
 
 def over_or_held(workflow: WorkflowDir, record: WorkflowRecord, state: StateRecord | None) -> bool:
     """True when it is right that Slurm has no job of a workflow."""
-    return workflow.layout.held.exists() or (state is not None and is_over(record, state))
+    if workflow.layout.held.exists() or (state is not None and is_over(record, state)):
+        return True
+    # bee-submit is between writing the workflow and its first sbatch.
+    is_new = (seconds_between(record.created, None) or 0) < NEW_S
+    return is_new and not list(workflow.layout.jobs.glob("*.id"))
 
 
 def _summary(record: WorkflowRecord, state: StateRecord | None, shown: WorkflowState) -> Summary:
@@ -211,16 +220,16 @@ def describe(config: Config, text: str, env: Mapping[str, str]) -> tuple[Summary
     if found in archived:
         sidecar, path = archived[found]
         summary = _of_archive(path, sidecar)
-        return summary, list(archive.read_record(StateRecord, Path(summary.archive or ""), "state.json").tasks)
+        return summary, list(archive.read_record(TasksRecord, Path(summary.archive or ""), "tasks.json").tasks)
     return _describe(workflows.get(found), Queues(env))
 
 
 def _describe(workflow: WorkflowDir, queues: Queues) -> tuple[Summary, list[TaskRecord]]:
     record = workflow.record()
     summary = summarize(workflow, queues)
-    state = workflow.state()
-    if state is not None and state.tasks:
-        return summary, list(state.tasks)
+    tasks = workflow.final_tasks()
+    if tasks is not None and summary.state.final:
+        return summary, list(tasks)
     jobs = queues.of(record) if not summary.state.final else None
     return summary, Reduction(workflow.layout, record, read_graph(workflow.layout), jobs).tasks()
 

@@ -55,7 +55,8 @@ TASK = TaskRecord(ID, "t", "step[0]", "step", TaskState.FAILED, inputs=("x",), e
         Attempt("12", None, 0, "n", "h", 3, models.now()),
         ElementResult({"0": TaskResult(TaskState.COMPLETED, outputs={"out": {"class": "File"}}, cpu_s=0.0)}),
         TASK,
-        StateRecord(WorkflowState.ARCHIVED_FAILED, models.now(), "why", "/a.tgz", (TASK,)),
+        StateRecord(WorkflowState.ARCHIVED_FAILED, models.now(), "why", "/a.tgz", "name", models.now(), "parent"),
+        models.TasksRecord((TASK,)),
         Sidecar(ID, "n", WorkflowState.ARCHIVED, "c", "a", "0" * 64, 1 << 40),
     ],
 )
