@@ -10,10 +10,10 @@ from pathlib import Path
 from beeflow import store
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.layout import Layout
+from beeflow.listing import scheduler_of
 from beeflow.models import WorkflowRecord, now
 from beeflow.passes import Pass
 from beeflow.submission import claim
-from beeflow.workflow import scheduler_of
 
 
 def main(argv: list[str]) -> int:

@@ -16,6 +16,7 @@ from beeflow import elements, scripts, store, values
 from beeflow.errors import SlurmError, SubmissionError
 from beeflow.graph import Graph, Resources
 from beeflow.layout import Layout
+from beeflow.listing import state_record
 from beeflow.models import (
     ElementResult,
     ElementSpec,
@@ -28,7 +29,7 @@ from beeflow.models import (
     now,
 )
 from beeflow.plan import ONLY, Evaluator, Group, Plan, walk
-from beeflow.reduction import latest_attempt, state_record
+from beeflow.reduction import latest_attempt
 from beeflow.results import Results
 from beeflow.scheduler import Dependency, JobRecord, JobRequest, Scheduler
 from beeflow.scheduler.options import task_options, time_limit_s

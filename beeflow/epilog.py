@@ -16,8 +16,9 @@ from beeflow.driver import Ended
 from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
 from beeflow.layout import SIDECAR_SUFFIX, Layout
+from beeflow.listing import state_record
 from beeflow.models import Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
-from beeflow.reduction import Reduction, state_record
+from beeflow.reduction import Reduction
 from beeflow.states import TaskState, WorkflowState
 from beeflow.values import Broken, Known, Value, broken_of
 

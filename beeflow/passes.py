@@ -18,8 +18,8 @@ from beeflow.driver import Driver
 from beeflow.epilog import Epilog
 from beeflow.errors import BeeError, SlurmError, SystemFileError
 from beeflow.layout import Layout, cache_dir
+from beeflow.listing import is_over
 from beeflow.models import StateRecord, WorkflowRecord
-from beeflow.reduction import is_over
 from beeflow.results import read_graph
 from beeflow.scheduler import Dependency, Scheduler
 from beeflow.states import WorkflowState

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from beeflow import models, store
 from beeflow.graph import EXPRESSION_TOOL, Graph, Step, Workflow
@@ -17,17 +16,14 @@ from beeflow.models import (
     ElementResult,
     GroupRecord,
     Intent,
-    StateRecord,
     TaskRecord,
     TaskResult,
     WorkflowRecord,
 )
 from beeflow.plan import ONLY, group_keys
 from beeflow.scheduler import JobRecord
-from beeflow.states import JobState, TaskState, WorkflowState
+from beeflow.states import JobState, TaskState
 
-STDERR_LINES = 10
-_TAIL_BYTES = 8192
 _LIVE = {JobState.RUNNING: TaskState.RUNNING, JobState.COMPLETING: TaskState.RUNNING}
 
 Derived = Mapping[tuple[str, str], TaskResult]
@@ -57,18 +53,6 @@ def leaves(graph: Graph) -> list[Leaf]:
                 yield Leaf(path, keys[path], step, graph.tools[step.tool or ""].kind == EXPRESSION_TOOL, here)
 
     return list(walk(graph.workflow, "", scattered=False))
-
-
-def tail(path: Path, lines: int = STDERR_LINES) -> tuple[str, ...]:
-    """Return the last lines of a text file; () when it is not there."""
-    try:
-        with path.open("rb") as stream:
-            stream.seek(0, 2)
-            stream.seek(max(0, stream.tell() - _TAIL_BYTES))
-            text = stream.read().decode(errors="replace")
-    except OSError:
-        return ()
-    return tuple(line for line in text.splitlines() if line.strip())[-lines:]
 
 
 @dataclass
@@ -167,7 +151,7 @@ class Reduction:
             max_rss_kib=result.max_rss_kib,
             cpu_s=result.cpu_s,
             folder=result.folder,
-            stderr_tail=tail(stderr) if stderr and bad else (),
+            stderr_tail=store.tail(stderr) if stderr and bad else (),
         )
 
 
@@ -175,24 +159,3 @@ def latest_attempt(layout: Layout, key: str, number: int) -> Attempt | None:
     """Read the newest started.json of an element, or None when no attempt began."""
     attempts = [store.read_record(Attempt, path) for path in layout.element(key, number).glob("*/started.json")]
     return max((each for each in attempts if each), key=lambda each: each.started, default=None)
-
-
-def workflow_state(layout: Layout, state: StateRecord | None, live: bool | None) -> WorkflowState:
-    """Say where a workflow is. ``live``: whether Slurm has a job of it; None when nobody asked."""
-    if state is not None and state.state.final:
-        return state.state
-    if layout.held.exists():
-        return WorkflowState.SUBMITTED
-    if live is False:
-        return WorkflowState.STALLED
-    return state.state if state is not None else WorkflowState.PENDING
-
-
-def state_record(record: WorkflowRecord, state: WorkflowState, reason: str = "") -> StateRecord:
-    """Describe a workflow's state now."""
-    return StateRecord(state, models.now(), reason, name=record.name, created=record.created, parent=record.parent)
-
-
-def is_over(record: WorkflowRecord, state: StateRecord) -> bool:
-    """True when nothing of a workflow is left to do, archiving included."""
-    return state.state.final and (state.state is not state.state.outcome or not record.use_archive)

@@ -36,7 +36,7 @@ class WorkflowState(str, enum.Enum):
     @property
     def outcome(self) -> WorkflowState:
         """The state before archiving: Archived/Failed -> Failed."""
-        return {archived: state for state, archived in _ARCHIVED.items()}.get(self, self)
+        return _OUTCOME.get(self, self)
 
 
 _ARCHIVED = {
@@ -44,6 +44,7 @@ _ARCHIVED = {
     WorkflowState.FAILED: WorkflowState.ARCHIVED_FAILED,
     WorkflowState.CANCELLED: WorkflowState.ARCHIVED_CANCELLED,
 }
+_OUTCOME = {archived: state for state, archived in _ARCHIVED.items()}
 _FINAL = frozenset([*_ARCHIVED, *_ARCHIVED.values()])
 
 

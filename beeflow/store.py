@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CANDIDATES = 10
+TAIL_LINES = 10
+_TAIL_BYTES = 8192
 
 
 def sync_folder(folder: Path) -> None:
@@ -114,6 +116,18 @@ def read_json(path: Path) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise SystemFileError(f"{path}: damaged: {error}") from error
+
+
+def tail(path: Path, lines: int = TAIL_LINES) -> tuple[str, ...]:
+    """Return the last lines of a text file; () when it is not there."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(0, 2)
+            stream.seek(max(0, stream.tell() - _TAIL_BYTES))
+            text = stream.read().decode(errors="replace")
+    except OSError:
+        return ()
+    return tuple(line for line in text.splitlines() if line.strip())[-lines:]
 
 
 def write_json(path: Path, data: Any) -> None:

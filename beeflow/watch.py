@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from beeflow.errors import SystemFileError
+from beeflow.listing import Queues, archived_summary, summarize
 from beeflow.models import Summary, TaskRecord, WorkflowRecord
 from beeflow.reduction import Reduction
 from beeflow.results import read_graph
 from beeflow.states import TaskState
 from beeflow.store import WorkflowDir
-from beeflow.workflow import Queues, archived_summary, summarize
 
 POLL_S = 0.5
 QUIET_S = 60.0

