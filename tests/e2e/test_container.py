@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
@@ -21,13 +22,19 @@ pytestmark = pytest.mark.e2e
 
 IN_IMAGE = "only in the image"
 NAMESPACES = "$namespaces: {beeflow: 'https://beeflow.example.org/ns#'}"
-NEEDED = ("ch-run", "ch-convert", "busybox")
+NEEDED = ("ch-run", "busybox")
 
 
 def run(*argv: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a program. Charliecloud's need USER, and the system's Python (ch-image)."""
-    env = {**os.environ, "USER": os.environ.get("USER", "nobody"), "PATH": f"/usr/bin:{os.environ['PATH']}"}
+    env = {**os.environ, "USER": getpass.getuser(), "PATH": f"/usr/bin:{os.environ['PATH']}"}
     return subprocess.run(argv, check=False, capture_output=True, text=True, env=env, timeout=120)
+
+
+def need(program: str) -> None:
+    """Skip without a program that Debian packs with all of Docker (charliecloud-builders), or a small extra."""
+    if shutil.which(program) is None:
+        pytest.skip(f"not installed: {program}")
 
 
 def make_image(root: Path) -> Path:
@@ -228,6 +235,7 @@ outputs: {{o: File}}
 
 
 def test_a_packed_image(slurm: PrivateSlurm, image: Path, tmp_path: Path) -> None:
+    need("ch-convert")
     packed = tmp_path / "box.tar.gz"
     with tarfile.open(packed, "w:gz") as tar:
         tar.add(image, "box")
@@ -243,8 +251,7 @@ def test_a_packed_image(slurm: PrivateSlurm, image: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("has_environment", [True, False])
 def test_a_squashfs_image(slurm: PrivateSlurm, image: Path, tmp_path: Path, has_environment: bool) -> None:
-    if shutil.which("mksquashfs") is None:
-        skip("not installed: mksquashfs; run etc/setup test")
+    need("mksquashfs")
     packed = tmp_path / "box.sqfs"
     without = () if has_environment else ("-e", "ch/environment")
     assert run("mksquashfs", image, packed, "-quiet", "-no-progress", *without).returncode == 0
@@ -261,8 +268,7 @@ def test_a_squashfs_image(slurm: PrivateSlurm, image: Path, tmp_path: Path, has_
 
 
 def test_an_image_in_charliecloud_s_storage(slurm: PrivateSlurm, image: Path, tmp_path: Path) -> None:
-    if shutil.which("ch-image") is None:
-        skip("not installed: ch-image; run etc/setup test")
+    need("ch-image")
     storage = tmp_path / "storage"
     name = "registry.example.org:5000/tools/box:1.0"
     imported = run("ch-image", "--storage", storage, "import", image, name)
@@ -296,6 +302,7 @@ def test_a_required_image_is_not_there(
 
 
 def test_a_broken_packed_image_leaves_nothing(slurm: PrivateSlurm, image: Path, tmp_path: Path) -> None:
+    need("ch-convert")
     packed = tmp_path / "box.tar.gz"
     packed.write_bytes(b"no image")
     refused = slurm.bee("bee-submit", prove(tmp_path, f"beeflow:copyContainer: '{packed}'"), check=False)
