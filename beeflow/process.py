@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -247,14 +248,17 @@ def run_measured(
 
 
 class Stream:
-    """A program whose output is read while it runs."""
+    """A program whose output is read while it runs; what it says on stderr is kept aside."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        # A file, not a pipe: nobody reads it meanwhile, and a full pipe would stop the program.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         try:
             self._child = subprocess.Popen(
-                list(argv), env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                list(argv), env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said
             )
         except FileNotFoundError as error:
+            self._said.close()
             raise ProgramMissingError(f"{argv[0]}: program not found; install it or put it on PATH") from error
 
     @property
@@ -266,14 +270,18 @@ class Stream:
 
     def end(self) -> tuple[int, str]:
         """Wait for the program's end; returns its exit code and what it said on stderr."""
-        _, said = self._child.communicate()
-        return self._child.returncode, said.decode(errors="replace").strip()
+        self.stdout.close()
+        code = self._child.wait()
+        self._said.seek(0)
+        return code, self._said.read().decode(errors="replace").strip()
 
     def close(self) -> None:
         """End the program if it still runs."""
         if self._child.poll() is None:
             self._child.kill()
-        self._child.communicate()
+        self.stdout.close()
+        self._child.wait()
+        self._said.close()
 
 
 @contextlib.contextmanager

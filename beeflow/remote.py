@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from beeflow import codec, copying, process
-from beeflow.errors import RemoteError, UsageError
+from beeflow.errors import ArchiveError, RemoteError, UsageError
 from beeflow.models import Summary
 
 LIST_TIMEOUT_S = 120.0
@@ -30,12 +30,16 @@ def ssh_argv(host: str, words: Sequence[str]) -> list[str]:
 
 def list_all(host: str, env: Mapping[str, str]) -> list[Summary]:
     """List the workflows of another system."""
-    done = process.run(ssh_argv(host, ["bee-list", "--json"]), timeout_s=LIST_TIMEOUT_S, env=env)
+    try:
+        done = process.run(ssh_argv(host, ["bee-list", "--json"]), timeout_s=LIST_TIMEOUT_S, env=env)
+    except process.ProgramTimeoutError as error:
+        raise RemoteError(f"{host}: {error}") from error
     if done.returncode != 0:
         raise RemoteError(_failure(host, "bee-list", done.returncode, done.message))
-    start = done.stdout.find("\n[") + 1 if not done.stdout.startswith("[") else 0
+    # What a login shell prints first is not ours: the array begins on a line of its own.
+    found = re.search(r"^\[\]?$", done.stdout, re.MULTILINE)
     try:
-        return [codec.from_json(Summary, each) for each in json.loads(done.stdout[start:])]
+        return [codec.from_json(Summary, each) for each in json.loads(done.stdout[found.start() if found else 0 :])]
     except ValueError as error:
         raise RemoteError(f"{host}: bee-list printed something else than JSON: {error}") from error
 
@@ -46,11 +50,16 @@ def copy(host: str, text: str, dest: Path, env: Mapping[str, str]) -> Path:
     with process.stream(argv, env=env) as program:
         try:
             name, size, sha256 = _read_frame(program.stdout)
-            made = copying.receive(program.stdout, copying.target_of(dest, name), sha256, size)
         except EOFError as error:
+            raise RemoteError(_failure(host, "bee-copy", *program.end())) from error
+        target = copying.target_of(dest, name)
+        try:
+            return copying.receive(program.stdout, target, sha256, size)
+        except ArchiveError as error:
             code, said = program.end()
-            raise RemoteError(_failure(host, "bee-copy", code, said)) from error
-    return made
+            if code == 0:
+                raise
+            raise RemoteError(f"{error}; {_failure(host, 'bee-copy', code, said)}") from error
 
 
 def _read_frame(stream: IO[bytes]) -> tuple[str, int, str]:

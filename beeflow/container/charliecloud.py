@@ -16,7 +16,8 @@ from beeflow.graph import Container
 
 RUNTIME = "Charliecloud"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_CONVERT_TIMEOUT_S = 1800.0
+_UNPACK_TIMEOUT_S = 1800.0
+_ROOT_FOLDERS = ("bin", "usr", "etc")
 _PROBE_TIMEOUT_S = 60.0
 
 
@@ -111,20 +112,26 @@ def _from_path(path: Path, config: Config) -> Container:
         raise InputError(f"image {path}: neither a folder nor .sqfs nor .tar.gz")
     unpacked = config.bee_workdir / "images" / digest
     if not unpacked.is_dir():
-        _convert(path, unpacked)
+        _unpack(path, unpacked)
     return Container(RUNTIME, str(unpacked), str(path), digest)
 
 
-def _convert(path: Path, unpacked: Path) -> None:
-    """Unpack a packed image once; every task reads the folder."""
+def _unpack(path: Path, unpacked: Path) -> None:
+    """Unpack a packed image once; every task reads the folder. Devices stay out: ch-run binds the host's.
+
+    By tar, not ch-convert: Debian packs that with image builders that need a Docker.
+    """
     made = unpacked.with_name(f".{unpacked.name}.{os.getpid()}")
-    argv = ["ch-convert", "-i", "tar", "-o", "dir", str(path), str(made)]
+    argv = ["tar", "--extract", "--gzip", "--no-same-owner", "--delay-directory-restore", "--exclude=dev/*"]
     try:
-        made.parent.mkdir(parents=True, exist_ok=True)
-        done = process.run(argv, timeout_s=_CONVERT_TIMEOUT_S, env=_own_env())
+        made.mkdir(parents=True)
+        done = process.run([*argv, f"--file={path}", f"--directory={made}"], timeout_s=_UNPACK_TIMEOUT_S)
         if done.returncode != 0:
-            raise InputError(f"image {path}: ch-convert cannot unpack it: {done.message}")
-        made.rename(unpacked)
+            raise InputError(f"image {path}: cannot be unpacked: {done.message}")
+        inside = list(made.iterdir())
+        # Some tools pack the image's folder, some what is in it.
+        is_wrapped = len(inside) == 1 and inside[0].is_dir() and inside[0].name not in _ROOT_FOLDERS
+        (inside[0] if is_wrapped else made).rename(unpacked)
     except OSError as error:
         if unpacked.is_dir():
             return  # another submit was faster

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -187,16 +188,17 @@ def test_a_time_limit_is_told_as_one(slurm: PrivateSlurm, tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk() -> Iterator[Path]:
     """Mount a tmpfs of a few pages."""
     if os.geteuid() != 0:
         pytest.skip("mounting a small disk takes root")
-    folder = tmp_path / "small"
-    folder.mkdir()
+    # Not below pytest's own folder, which pytest removes while the epilog may be about to end in here.
+    folder = Path(tempfile.mkdtemp(prefix="bee-small-"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], check=True)
     yield folder
     # The epilog may be about to end in there.
     subprocess.run(["umount", "--lazy", folder], check=True)
+    folder.rmdir()
 
 
 def test_a_full_archive_disk(slurm: PrivateSlurm, tmp_path: Path, small_disk: Path) -> None:

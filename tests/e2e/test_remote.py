@@ -18,7 +18,7 @@ from tests.e2e.workflows import EXAMPLES, archive, directory, query, submit, tas
 
 pytestmark = pytest.mark.e2e
 
-BANNER = 'echo "Welcome to [the cluster]"; echo "{maintenance: friday}"\n'
+BANNER = 'echo "Welcome to [the cluster]"; echo "[maintenance] on friday"; echo "{maintenance: friday}"\n'
 ENDED = ("Archived", "Archived/Failed")
 
 
