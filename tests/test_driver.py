@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from beeflow import models, store
-from beeflow.driver import MAX_SUBMISSIONS, Driver, Ended
+from beeflow.driver import Driver, Ended
 from beeflow.errors import TaskError
 from beeflow.graph import Graph, Link
+from beeflow.group_jobs import MAX_SUBMISSIONS
 from beeflow.layout import Layout, folders
 from beeflow.models import (
     Attempt,

@@ -17,7 +17,8 @@ LAYERS = {
     1: "models graph command codec",
     2: "plan values layout process tables locations resources",
     3: "store archive elements results cwl scheduler container config private_slurm inputs staging scripts",
-    4: "workflow submit rerun copying remote watch listing reduction submission driver epilog passes",
+    4: "workflow submit rerun copying remote watch listing reduction submission driver epilog passes "
+    "look group_jobs settling outcome",
     5: "cli commands advance task",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}

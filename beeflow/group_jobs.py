@@ -1,0 +1,93 @@
+"""The Slurm jobs of a workflow's groups: which element was submitted in which job, and what Slurm says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from beeflow import store
+from beeflow.layout import Layout
+from beeflow.models import Intent
+from beeflow.scheduler import JobRecord
+from beeflow.states import JobState
+from beeflow.submission import Submitter
+
+# A task that Slurm dropped though its inputs are good (DependencyNeverSatisfied) is submitted again, this often.
+MAX_SUBMISSIONS = 4
+
+
+def numbers_of(intent: Intent) -> list[int]:
+    """List the elements that a job runs."""
+    return [intent.offset + index for index in intent.indices]
+
+
+@dataclass
+class GroupJobs:
+    """What was submitted. ``fresh``: keys of what this pass submitted itself, so that Slurm need not be asked."""
+
+    layout: Layout
+    submitter: Submitter
+    fresh: set[str] = field(default_factory=set)
+    _intents: dict[str, list[Intent]] = field(default_factory=dict)
+    _queue: dict[tuple[str, int | None], JobRecord] | None = None
+
+    def intents(self, key: str) -> list[Intent]:
+        """List the submissions of a group, in order."""
+        if key not in self._intents:
+            found = [store.read_record(Intent, path) for path in list(self.layout.jobs.glob(f"{key}.*.json"))]
+            self._intents[key] = sorted((each for each in found if each), key=part_of)
+        return self._intents[key]
+
+    def note(self, intent: Intent) -> None:
+        """Remember a submission that this pass made."""
+        self.fresh.add(intent.key)
+        self._intents.pop(intent.group or "", None)
+
+    def forget(self, key: str) -> None:
+        """Read a group's submissions anew: one was refused, or is in doubt."""
+        self._intents.pop(key, None)
+
+    def known_id(self, intent: Intent) -> str | None:
+        """Return the id of a submission, or None while it is in doubt."""
+        return self.submitter.known_id(intent.key)
+
+    def newest(self, key: str) -> dict[int, Intent]:
+        """Map each element that was submitted to its newest submission."""
+        return {number: intent for intent in self.intents(key) for number in numbers_of(intent)}
+
+    def submitted(self, key: str) -> set[int]:
+        """List the elements that a job with an id runs or ran."""
+        return {number for intent in self.intents(key) if self.known_id(intent) for number in numbers_of(intent)}
+
+    def in_doubt(self, key: str) -> list[Intent]:
+        """List the submissions we know no answer of."""
+        return [intent for intent in self.intents(key) if not self.known_id(intent)]
+
+    def record(self, intent: Intent, number: int) -> JobRecord | None:
+        """Find what Slurm says of an element, in the one squeue of this pass."""
+        if self._queue is None or self.submitter.asked is None:
+            self._queue = {(job.job_id, job.array_task_id): job for job in self.submitter.queue()}
+        return self._queue.get((self.known_id(intent) or "", number - intent.offset if intent.array else None))
+
+    def may_go_again(self, key: str) -> bool:
+        """True while a group has not been submitted too often."""
+        return len(self.intents(key)) < MAX_SUBMISSIONS
+
+    def dropped(self, key: str) -> set[int]:
+        """List the elements whose newest job Slurm dropped; asks nothing that was not asked already."""
+        if self.submitter.asked is None:
+            return set()
+        return {
+            number
+            for number, intent in self.newest(key).items()
+            if intent.key not in self.fresh and was_dropped(self.record(intent, number))
+        }
+
+
+def part_of(intent: Intent) -> int:
+    """Return which submission of its group an intent is."""
+    return int(intent.key.rpartition(".")[2])
+
+
+def was_dropped(job: JobRecord | None) -> bool:
+    """True when Slurm itself cancelled a pending job because of what it waited for."""
+    return job is not None and job.state is JobState.CANCELLED and job.reason == "DependencyNeverSatisfied"

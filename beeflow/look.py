@@ -1,0 +1,55 @@
+"""What one look at a workflow's files found: the plan, the results, and what has yet to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from beeflow.plan import Group, Plan
+from beeflow.results import Results
+
+
+@dataclass
+class Look:
+    """One look. ``outstanding``: group key -> ids of jobs that have yet to end; ``refused``: group key -> why.
+
+    ``waiting``: groups that cannot be submitted yet. ``doubt``: Slurm did not answer. ``changed``: look again.
+    """
+
+    plan: Plan
+    results: Results
+    outstanding: dict[str, set[str]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    waiting: list[Group] = field(default_factory=list)
+    doubt: bool = False
+    changed: bool = False
+
+    def wait_for(self, key: str, job_id: str) -> None:
+        """Note a job that has yet to end."""
+        self.outstanding.setdefault(key, set()).add(job_id)
+
+    def is_open(self, group: Group, number: int) -> bool:
+        """True when an element may still give a result."""
+        task = group.tasks[number]
+        if task.broken or task.label in group.skipped or task.label in group.failed:
+            return False
+        return self.results.task(group.key, task.label) is None
+
+    def has_open(self, group: Group) -> bool:
+        """True when any element may still give a result."""
+        return any(self.is_open(group, number) for number in range(len(group.tasks)))
+
+    def has_failed(self, group: Group) -> bool:
+        """True when a task of the group has failed already: afterok could never be satisfied."""
+        found = (self.results.task(group.key, task.label) for task in group.tasks)
+        return any(result is not None and not result.state.good for result in found)
+
+    def awaited(self) -> list[str]:
+        """Name the jobs that the next pass waits for: the producers of what is not known yet, else all."""
+        for group in self.waiting:
+            producers = self.plan.producers(group) & set(self.outstanding)
+            if producers:
+                return self._ids(producers)
+        return self._ids(set(self.outstanding))
+
+    def _ids(self, keys: set[str]) -> list[str]:
+        return sorted({job_id for key in keys for job_id in self.outstanding[key]}, key=int)
