@@ -112,7 +112,11 @@ class Pass:
         wanted = set(self.record.options.mail_type.upper().split(","))
         failed = final.state.outcome is not WorkflowState.COMPLETED
         if job_id and ({"END", "ALL"} & wanted or (failed and "FAIL" in wanted)):
-            self.submitter.scheduler.set_mail(job_id, "END,FAIL", self.record.options.mail_user)
+            try:
+                self.submitter.scheduler.set_mail(job_id, "END,FAIL", self.record.options.mail_user)
+            except SlurmError as error:
+                # The workflow has ended well or badly, mail or not.
+                log.warning("no mail will be sent: %s", error)
 
     # A pass that fails again and again (a full disk) must not resubmit itself for ever.
 
