@@ -16,6 +16,8 @@ from tests.e2e.workflows import EXAMPLES, archive, checksums, directory, job_id,
 
 pytestmark = pytest.mark.e2e
 
+DOCUMENTS = Path(__file__).parent / "documents"
+
 
 def cwltool(slurm: PrivateSlurm, outdir: Path, *argv: str | Path) -> object:
     """Run a document with cwltool itself and return its output object."""
@@ -27,6 +29,7 @@ def cwltool(slurm: PrivateSlurm, outdir: Path, *argv: str | Path) -> object:
     "argv",
     [
         pytest.param(("scatter/scatter.cwl", "scatter/scatter.yml"), id="scatter"),
+        pytest.param((str(DOCUMENTS / "runtime.cwl"),), id="runtime-width-and-conditions"),
         pytest.param(("diamond/cat.cwl", "--texts", "diamond/lorem.txt", "--texts", "diamond/ipsum.txt"), id="a-tool"),
     ],
 )
