@@ -178,7 +178,6 @@ class Delivery:
         else:
             target.mkdir(parents=True, exist_ok=True)
         entry["location"] = locations.to_uri(target)
-        entry["basename"] = target.name
         entry.pop("contents", None)
         for inner in entry.get("secondaryFiles") or []:
             self.place_entry(inner, folder)
