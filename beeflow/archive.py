@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from beeflow import codec, store
+from beeflow import codec, staging, store
 from beeflow.errors import ArchiveError, SystemFileError
 from beeflow.layout import ARCHIVE_SUFFIX, MANIFEST
 
@@ -298,6 +298,7 @@ def tree(root: Path, skip: frozenset[str] = frozenset()) -> tuple[list[Source], 
     Folders named in ``skip`` (by their own name, below tasks/) are left out. A symbolic link to a file inside the
     directory becomes that file; two names of one file are packed once, the rest is listed.
     """
+    staging.make_readable(root / "tasks")
     sources: list[Source] = []
     omitted: dict[str, str] = {}
     inodes: dict[tuple[int, int], str] = {}

@@ -172,8 +172,7 @@ class Driver:
     def to_submit(self, look: Look, group: Group) -> list[int]:
         """List the elements without a result and without a job that can still give one."""
         submitted = self.jobs.submitted(group.key)
-        if submitted and self.jobs.may_go_again(group.key):
-            submitted -= self.jobs.dropped(group.key)
+        submitted -= self.jobs.dropped(group.key) if submitted else set()
         return [number for number in range(len(group.tasks)) if number not in submitted and look.is_open(group, number)]
 
     def resources(self, group: Group) -> Resources | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
-import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -88,7 +89,9 @@ class Epilog:
         for name, value in made.items():
             try:
                 placed[name] = delivery.place(value)
-            except TaskError as error:
+            except (TaskError, OSError) as error:
+                if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                    raise
                 placed[name] = None
                 problems.append(f"output {name}: {error}")
         store.write_json(self.layout.output_object, locations.relative(placed, self.layout.root))
@@ -114,7 +117,7 @@ class Epilog:
         for task in tasks:
             steps.setdefault(task.step, []).append(task)
         for number, records in enumerate(steps.values(), 1):
-            slug = records[0].step.replace("/", ".")[-100:]
+            slug = re.sub(r"[^A-Za-z0-9_.-]+", "_", records[0].step.replace("/", "."))[-60:]
             store.write_json(self.layout.metadata / f"{number:03}-{slug}.json", codec.to_json(records))
 
     def archive(self, state: StateRecord) -> StateRecord:
@@ -145,6 +148,8 @@ class Epilog:
         return final
 
 
+# Waiting for room may help; nothing else that a file system says of an output will change.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # What only this run of the passes needs.
 _LIVE_FILES = frozenset({"control/lock", "control/failures"})
 
@@ -157,6 +162,7 @@ class Delivery:
         self.root = root
         self.replace = replace_same_name
         self.placed: dict[str, str] = {}
+        self.numbers: dict[str, int] = {}
 
     def place(self, value: Any) -> Any:
         """Copy a value with its files put into the folder; returns it with their new, absolute locations."""
@@ -170,7 +176,8 @@ class Delivery:
         location = str(entry.get("location", "_:"))
         source = locations.to_path(location)
         name = str(entry.get("basename") or (source.name if source else "file"))
-        target = self.free(folder / name, location)
+        folder = self.folder_for(entry, folder, name, location)
+        target = self.free(folder, name, location)
         if entry["class"] == "File":
             self.put_file(entry, source, target)
         elif source is not None:
@@ -189,31 +196,41 @@ class Delivery:
 
     def put_file(self, entry: dict[str, Any], source: Path | None, target: Path) -> None:
         """Put one file: a hard link to what is ours, else a copy."""
-        if os.path.lexists(target):
-            target.unlink()
         if source is None and "contents" not in entry:
             raise TaskError(f"output {target.name}: a File at {entry.get('location')!r}, which is no place we can read")
         if source is None:
             target.write_text(str(entry["contents"]), encoding="utf-8")
-        elif source.is_relative_to(self.root) and not self.replace:
-            staging.link_or_copy(str(source), str(target), self.root)
+        elif self.replace:
+            staging.replace_tree(source, target)
         else:
-            staging.copy_writable(str(source), str(target))
+            target.unlink(missing_ok=True)
+            staging.link_or_copy(str(source), str(target), self.root)
 
     def put_tree(self, source: Path, target: Path) -> None:
-        """Put one folder; a repeated run puts it anew."""
+        """Put one folder; in our own outputs/ a repeated run puts it anew."""
+        if self.replace:
+            staging.replace_tree(source, target)
+            return
         if target.exists():
             staging.remove_tree(target)
-        staging.place_tree(source, target, None if self.replace else self.root)
+        staging.place_tree(source, target, self.root)
 
-    def free(self, target: Path, location: str) -> Path:
+    def free(self, folder: Path, name: str, location: str) -> Path:
         """Find a name that no other output of this workflow has; the same file keeps its name."""
-        number, candidate = 1, target
+        candidate = folder / name
         while self.placed.get(str(candidate), location) != location:
-            number += 1
-            candidate = target.with_name(f"{target.stem}_{number}{target.suffix}")
+            number = self.numbers[str(folder / name)] = self.numbers.get(str(folder / name), 1) + 1
+            candidate = folder / f"{Path(name).stem}_{number}{Path(name).suffix}"
         self.placed[str(candidate)] = location
         return candidate
+
+    def folder_for(self, entry: dict[str, Any], folder: Path, name: str, location: str) -> Path:
+        """Choose where a file goes with its secondaryFiles: all under their own names, so that they still match."""
+        if not entry.get("secondaryFiles") or self.placed.get(str(folder / name), location) == location:
+            return folder
+        made = self.free(folder, f"{name}.with", location)
+        made.mkdir(exist_ok=True)
+        return made
 
 
 def list_folder(folder: Path) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from beeflow import store
@@ -28,6 +29,7 @@ class GroupJobs:
     submitter: Submitter
     fresh: set[str] = field(default_factory=set)
     _intents: dict[str, list[Intent]] = field(default_factory=dict)
+    _counts: dict[str, Counter[int]] = field(default_factory=dict)
     _queue: dict[tuple[str, int | None], JobRecord] | None = None
 
     def intents(self, key: str) -> list[Intent]:
@@ -40,11 +42,12 @@ class GroupJobs:
     def note(self, intent: Intent) -> None:
         """Remember a submission that this pass made."""
         self.fresh.add(intent.key)
-        self._intents.pop(intent.group or "", None)
+        self.forget(intent.group or "")
 
     def forget(self, key: str) -> None:
-        """Read a group's submissions anew: one was refused, or is in doubt."""
+        """Read a group's submissions anew: there is one more, one was refused, or is in doubt."""
         self._intents.pop(key, None)
+        self._counts.pop(key, None)
 
     def known_id(self, intent: Intent) -> str | None:
         """Return the id of a submission, or None while it is in doubt."""
@@ -68,18 +71,22 @@ class GroupJobs:
             self._queue = {(job.job_id, job.array_task_id): job for job in self.submitter.queue()}
         return self._queue.get((self.known_id(intent) or "", number - intent.offset if intent.array else None))
 
-    def may_go_again(self, key: str) -> bool:
-        """True while a group has not been submitted too often."""
-        return len(self.intents(key)) < MAX_SUBMISSIONS
+    def may_go_again(self, key: str, number: int) -> bool:
+        """True while an element has not been submitted too often."""
+        if key not in self._counts:
+            self._counts[key] = Counter(each for intent in self.intents(key) for each in numbers_of(intent))
+        return self._counts[key][number] < MAX_SUBMISSIONS
 
     def dropped(self, key: str) -> set[int]:
-        """List the elements whose newest job Slurm dropped; asks nothing that was not asked already."""
+        """List the elements to submit again because Slurm dropped their job; asks nothing that was not asked already."""
         if self.submitter.asked is None:
             return set()
         return {
             number
             for number, intent in self.newest(key).items()
-            if intent.key not in self.fresh and was_dropped(self.record(intent, number))
+            if intent.key not in self.fresh
+            and was_dropped(self.record(intent, number))
+            and self.may_go_again(key, number)
         }
 
 

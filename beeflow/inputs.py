@@ -6,11 +6,12 @@ sha256.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beeflow import locations, store
+from beeflow import locations, staging, store
 from beeflow.archive import Source, sha256_of
 from beeflow.errors import InputError
 from beeflow.layout import Layout
@@ -52,8 +53,21 @@ def _outside(job: Any) -> list[tuple[str, Path]]:
     ]
 
 
-def _files(path: Path) -> list[Path]:
-    return [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+def _sources(path: Path, place: str) -> list[Source]:
+    """List what to pack of an input; raises OSError when some of it cannot be read."""
+    if path.is_file():
+        _check_readable(path)
+        return [Source(place, path)]
+    found = [Source(place, None)]
+    for name, each, is_folder in staging.contents(path):
+        _check_readable(each)
+        found.append(Source(f"{place}/{name}", None if is_folder else each))
+    return found
+
+
+def _check_readable(path: Path) -> None:
+    if not os.access(path, os.R_OK):
+        raise PermissionError(path)
 
 
 def embed(layout: Layout, limit_mib: int) -> list[Source]:
@@ -62,25 +76,20 @@ def embed(layout: Layout, limit_mib: int) -> list[Source]:
     records: list[InputFile] = []
     sources: list[Source] = []
     for number, (kind, path) in enumerate(_outside(store.read_json(layout.job))):
-        if not path.exists():
+        place = f"inputs/{number:04}/{path.name}"
+        try:
+            found = _sources(path, place)
+        except OSError:
+            # Gone meanwhile, or not readable: its origin is what can be kept.
             records.append(InputFile(str(path), kind, 0))
             continue
-        files = _files(path)
-        size = sum(each.stat().st_size for each in files)
+        size = sum(each.path.stat().st_size for each in found if each.path)
         if size > left:
             digest = sha256_of(path) if path.is_file() else None
             records.append(InputFile(str(path), kind, size, None, digest))
             continue
         left -= size
-        place = f"inputs/{number:04}/{path.name}"
-        if kind == "Directory":
-            sources += [
-                Source(f"{place}/{each.relative_to(path)}", each if each.is_file() else None)
-                for each in sorted(path.rglob("*"))
-            ]
-            sources.append(Source(place, None))
-        else:
-            sources.append(Source(place, path))
+        sources += found
         records.append(InputFile(str(path), kind, size, place))
     store.write_record(layout.root / RECORD, InputFiles(tuple(records)))
     return [*sources, Source(RECORD, layout.root / RECORD)]

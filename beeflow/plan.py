@@ -95,24 +95,28 @@ class Plan:
 
     groups: dict[str, Group]
     outputs: Inputs
+    _producers: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
+    _open_ended: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def producers(self, group: Group) -> set[str]:
         """Return the keys of the groups whose jobs must end before this group's can start."""
-        holes = itertools.chain(group.unknown or (), *(task.holes() for task in group.tasks))
-        found: set[str] = set()
-        for key in {hole.group for hole in holes}:
-            producer = self.groups[key]
-            found |= self.producers(producer) if producer.virtual else {key}
-        return found
+        if group.key not in self._producers:
+            holes = itertools.chain(group.unknown or (), *(task.holes() for task in group.tasks))
+            found: set[str] = set()
+            for key in {hole.group for hole in holes}:
+                producer = self.groups[key]
+                found |= self.producers(producer) if producer.virtual else {key}
+            self._producers[group.key] = found
+        return self._producers[group.key]
 
     def is_open_ended(self, group: Group) -> bool:
         """True while a task of the group takes from a step whose own tasks are not known yet."""
-        for hole in itertools.chain(*(task.holes() for task in group.tasks)):
-            if hole.label == UNKNOWN or (
-                self.groups[hole.group].virtual and self.is_open_ended(self.groups[hole.group])
-            ):
-                return True
-        return False
+        if group.key not in self._open_ended:
+            holes = {(hole.group, hole.label == UNKNOWN) for task in group.tasks for hole in task.holes()}
+            self._open_ended[group.key] = any(
+                unknown or (self.groups[key].virtual and self.is_open_ended(self.groups[key])) for key, unknown in holes
+            )
+        return self._open_ended[group.key]
 
     def is_element_wise(self, group: Group, producer: str) -> bool:
         """True when task i of the group takes from task i of the producer and from no other of it (aftercorr)."""

@@ -52,7 +52,7 @@ class Settler:
         if cancelled and latest_attempt(self.layout, group.key, number) is None:
             return
         look.changed = True
-        if was_dropped(job) and self.jobs.may_go_again(group.key) and not cancelled:
+        if was_dropped(job) and self.jobs.may_go_again(group.key, number) and not cancelled:
             return
         if job is not None and job.state is JobState.COMPLETED and self.appears(group.key, number):
             return

@@ -12,6 +12,7 @@ import functools
 import os
 import shutil
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from beeflow.command import COPY, CREATE, LINK, MKDIR, Stage
@@ -58,14 +59,70 @@ def _is_own(source: str, own: Path) -> bool:
     return Path(os.path.realpath(source)).is_relative_to(os.path.realpath(own))
 
 
-def _tree(source: Path, target: Path, place: object) -> None:
-    assert callable(place)  # noqa: S101
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=place, symlinks=False)
-        for folder in (target, *(each for each in target.rglob("*") if each.is_dir())):
-            folder.chmod(folder.stat().st_mode | stat.S_IRWXU)
-    else:
+def contents(root: Path) -> Iterator[tuple[str, Path, bool]]:
+    """Yield what is in a folder, links followed: relative name, path, whether it is a folder; folders first.
+
+    What cannot be copied is left out: a link to nowhere or to a folder that it is itself in, a pipe, a device.
+    """
+    yield from _contents(root, "", (os.path.realpath(root),))
+
+
+def _contents(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, Path, bool]]:
+    for name in sorted(os.listdir(folder)):
+        path = folder / name
+        if path.is_dir():
+            real = os.path.realpath(path)
+            if real not in above:
+                yield prefix + name, path, True
+                yield from _contents(path, f"{prefix}{name}/", (*above, real))
+        elif path.is_file():
+            yield prefix + name, path, False
+
+
+Place = Callable[[str, str], None]
+
+
+def _tree(source: Path, target: Path, place: Place) -> None:
+    if not source.is_dir():
         place(str(source), str(target))
+        return
+    target.mkdir(exist_ok=True)
+    for name, path, is_folder in contents(source):
+        if is_folder:
+            (target / name).mkdir(exist_ok=True)
+        else:
+            place(str(path), str(target / name))
+
+
+def replace_tree(source: Path, target: Path) -> None:
+    """Copy a file or folder over what may be there: each file whole or not at all, and no other is touched."""
+    _tree(source, target, _replace)
+
+
+def _replace(source: str, target: str) -> None:
+    folder, _, name = target.rpartition("/")
+    made = f"{folder}/.{name[:200]}.{os.getpid()}"
+    try:
+        copy_writable(source, made)
+        os.replace(made, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(made)
+        raise
+
+
+def make_readable(folder: Path) -> None:
+    """Give the owner back what a command took: to read every file and to enter every folder."""
+    for parent, names, files in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            if not os.path.islink(path):
+                os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) | stat.S_IRWXU)
+        for name in files:
+            path = os.path.join(parent, name)
+            mode = os.lstat(path).st_mode
+            if stat.S_ISREG(mode) and not mode & stat.S_IRUSR:
+                os.chmod(path, stat.S_IMODE(mode) | stat.S_IRUSR)
 
 
 def place_tree(source: Path, target: Path, own: Path | None) -> None:

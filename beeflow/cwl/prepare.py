@@ -65,6 +65,21 @@ class Prepared:
         made: dict[str, Any] = locations.relative(plain(outputs), self.root)
         return made
 
+    def real_of(self, path: Path) -> Path:
+        """Return what a link leads to; raises TaskError when that is neither an output nor an input."""
+        real = Path(os.path.realpath(path))
+        given = {os.path.realpath(each.resolved) for _, each in self.job.pathmapper.items()}
+        roots = [os.path.realpath(self.folders.out), *given]
+        if not any(real.is_relative_to(each) for each in roots):
+            raise TaskError(f"output {path.name} is a symbolic link to {real}, which is neither an output nor an input")
+        return real
+
+    def inside(self, path: Path) -> None:
+        """Raise TaskError when a link in an output folder leads out of the working directory to what is no input."""
+        for _, found, _ in staging.contents(path):
+            if found.is_symlink():
+                self.real_of(found)
+
     def own(self, entry: locations.Entry) -> None:
         """Replace a symbolic link among the outputs by the file: a link may dangle once it is archived.
 
@@ -72,14 +87,13 @@ class Prepared:
         CommandLineTool, Output binding).
         """
         path = locations.to_path(entry["location"])
-        if path is None or not path.is_symlink() or not path.is_relative_to(self.folders.out):
+        if path is None or not path.is_relative_to(self.folders.out):
             return
-        real = Path(os.path.realpath(path))
-        given = {os.path.realpath(each.resolved) for _, each in self.job.pathmapper.items()}
-        if not real.is_relative_to(os.path.realpath(self.folders.out)) and not any(
-            real == Path(each) or real.is_relative_to(each) for each in given
-        ):
-            raise TaskError(f"output {path.name} is a symbolic link to {real}, which is neither an output nor an input")
+        if path.is_dir():
+            self.inside(path)
+        if not path.is_symlink():
+            return
+        real = self.real_of(path)
         path.unlink()
         staging.place_tree(real, path, self.root)
 
