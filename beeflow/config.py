@@ -17,7 +17,7 @@ from typing import Any
 
 from beeflow.errors import ConfigError
 
-DRIVES = ("job", "here", "auto")
+DRIVES = ("job", "here")
 APIS = ("cli",)
 RUNTIMES = ("auto", "charliecloud", "none")
 
@@ -245,6 +245,8 @@ def check_folders(config: Config) -> None:
     for key in ("bee_workdir", "bee_archive_dir"):
         folder: Path = getattr(config, key)
         where = config.origins.get(f"DEFAULT.{key}", "default")
+        if "\\" in str(folder):
+            raise ConfigError(f"{where}: {key}: {folder}: Slurm takes no backslash in the path of a job")
         existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
         if not existing.is_dir():
             raise ConfigError(f"{where}: {key}: {existing} is not a folder")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from beeflow import elements, scripts, store, values
-from beeflow.errors import SlurmError, SubmissionError
+from beeflow.errors import SlurmError, SubmissionError, TaskError, TransitionError
 from beeflow.graph import Graph, Resources
 from beeflow.group_jobs import GroupJobs, numbers_of, part_of
 from beeflow.layout import Layout
@@ -65,6 +65,7 @@ class Driver:
     inputs: Mapping[str, Any]
     tools: Tools
     submitter: Submitter
+    may_submit: bool = True
     pause_s: float = DOUBT_PAUSE_S
     jobs: GroupJobs = field(init=False)
 
@@ -94,6 +95,8 @@ class Driver:
                 if successor:
                     self.relink(successor, look)
                 return None
+            if look.waiting and not self.may_submit and not self.cancelled:
+                raise TransitionError("more jobs are to be submitted, and [slurm] drive = here allows none from a job")
             if not look.changed:
                 return Ended(look.plan, derive(look, cancelled=self.cancelled), self.cancelled)
 
@@ -155,9 +158,11 @@ class Driver:
             return
         resources = self.resources(group)
         dependencies = self.producers_ready(look, group)
-        if resources is None or dependencies is None:
+        if resources is None or dependencies is None or not self.may_submit:
             look.waiting.append(group)
             return
+        # Working out the resources may have shown that some cannot run.
+        numbers = [number for number in numbers if look.is_open(group, number)]
         try:
             for part, indices in self.parts(group, numbers):
                 self.submit_part(look, group, part, indices, resources, dependencies)
@@ -183,14 +188,14 @@ class Driver:
             return static
         if any(True for task in group.tasks for _ in task.holes()):
             return None
-        each = [
-            self.tools.resources(
-                tool_id,
-                self.tools.step_inputs(group.step, {name: values.known(v) for name, v in task.inputs.items()}),
-            )
-            for task in group.tasks
-            if not task.broken
-        ]
+        each = []
+        for task in group.tasks:
+            if not task.broken and task.label not in group.skipped:
+                given = {name: values.known(value) for name, value in task.inputs.items()}
+                try:
+                    each.append(self.tools.resources(tool_id, self.tools.step_inputs(group.step, given)))
+                except TaskError as error:
+                    group.failed[task.label] = str(error)
         return _most(each)
 
     def producers_ready(self, look: Look, group: Group) -> list[str] | None:

@@ -78,7 +78,7 @@ class GroupJobs:
         return self._counts[key][number] < MAX_SUBMISSIONS
 
     def dropped(self, key: str) -> set[int]:
-        """List the elements to submit again because Slurm dropped their job; asks nothing that was not asked already."""
+        """List the elements to submit again because Slurm dropped their job; asks nothing anew."""
         if self.submitter.asked is None:
             return set()
         return {

@@ -124,18 +124,24 @@ def list_all(config: Config, env: Mapping[str, str]) -> list[Summary]:
         except SystemFileError as error:
             if workflows.get(each).layout.root.exists():
                 log.warning("left out: %s", error)
-    found += [of_archive(path, each) for each, path in archives_without(config, set(ids))]
+    found += [made for path in archives_without(config, set(ids)).values() if (made := of_sidecar(path))]
     return sorted(found, key=lambda each: (each.created, each.id))
 
 
-def archives_without(config: Config, ids: set[str]) -> list[tuple[Sidecar, Path]]:
-    found = []
-    for path in config.bee_archive_dir.glob(f"*{SIDECAR_SUFFIX}"):
-        if path.stem not in ids:
-            sidecar = store.read_record(Sidecar, path)
-            if sidecar:
-                found.append((sidecar, path))
-    return found
+def archives_without(config: Config, ids: set[str]) -> dict[str, Path]:
+    """Find the archives whose workflow directory is gone: id -> what is written beside the archive."""
+    found = config.bee_archive_dir.glob(f"*{SIDECAR_SUFFIX}")
+    return {path.stem: path for path in found if store.is_id(path.stem) and path.stem not in ids}
+
+
+def of_sidecar(path: Path) -> Summary | None:
+    """Describe an archive by what is written beside it; None, with a warning, when that cannot be read."""
+    try:
+        sidecar = store.read_record(Sidecar, path)
+    except SystemFileError as error:
+        log.warning("left out: %s", error)
+        return None
+    return of_archive(path, sidecar) if sidecar else None
 
 
 def archived_summary(record: WorkflowRecord) -> Summary:

@@ -43,4 +43,8 @@ def _task(group: Group, label: str, broken: Broken | None, *, cancelled: bool) -
         return TaskResult(TaskState.DEP_FAIL, reason=broken.reason)
     if label in group.failed:
         return TaskResult(TaskState.FAILED, reason=group.failed[label])
-    return _CANCELLED if cancelled else TaskResult(TaskState.COMPLETED)
+    if cancelled:
+        return _CANCELLED
+    if group.virtual:
+        return TaskResult(TaskState.COMPLETED)
+    return TaskResult(TaskState.FAILED, reason="it was never run, and nothing says why: a bug in beeflow")

@@ -6,8 +6,10 @@ what must end next, or cancels it when the workflow has ended.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from collections.abc import Iterator
 
 import filelock
 
@@ -49,10 +51,9 @@ class Pass:
             return 0
         successor = self.submit_successor(key, job_id) if self.may_submit(job_id) else None
         self.check_failures(key)
-        lock = filelock.FileLock(self.layout.lock, timeout=LOCK_TIMEOUT_S)
         try:
-            with lock:
-                final = self.advance(successor)
+            with self.locked():
+                final = self.advance(successor, may_submit=self.may_submit(job_id))
         except BeeError as error:
             known = (store.read_text(self.layout.failures) or "").splitlines()
             self.note_failure([*known[:-1], " ".join(str(error).split())])
@@ -61,8 +62,6 @@ class Pass:
         if final is None:
             if successor and job_id is None:
                 self.submitter.scheduler.release(successor)
-            if successor is None:
-                raise BeeError(f"more jobs are to be submitted, and none may be from here: bee-start {self.record.id}")
             return 0
         self.mail(final, job_id)
         self.end(key)
@@ -70,16 +69,27 @@ class Pass:
             staging.remove_tree(self.layout.root)
         return 0 if final.state.outcome is WorkflowState.COMPLETED else 1
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep two passes of one workflow from doing the same work at once."""
+        try:
+            with filelock.FileLock(self.layout.lock, timeout=LOCK_TIMEOUT_S):
+                yield
+        except filelock.Timeout as error:
+            raise BeeError(f"{self.layout.lock}: another pass has held it for {LOCK_TIMEOUT_S:g} s") from error
+
     def may_submit(self, job_id: str | None) -> bool:
         """True where sbatch works: everywhere, unless this site refuses it on compute nodes ([slurm] drive = here)."""
         return job_id is None or self.record.drive != "here"
 
-    def advance(self, successor: str | None) -> StateRecord | None:
+    def advance(self, successor: str | None, *, may_submit: bool) -> StateRecord | None:
         """Drive; when nothing is outstanding, end the workflow."""
         schema_cache.install(cache_dir(self.layout))
         graph = read_graph(self.layout)
         evaluator = CwlEvaluator(graph, self.layout.root)
-        driver = Driver(self.layout, self.record, graph, store.read_json(self.layout.job), evaluator, self.submitter)
+        driver = Driver(
+            self.layout, self.record, graph, store.read_json(self.layout.job), evaluator, self.submitter, may_submit
+        )
         ended = driver.run(successor)
         return Epilog(self.layout, self.record, graph).run(ended) if ended else None
 

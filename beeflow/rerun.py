@@ -47,6 +47,8 @@ def rerun(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowD
     target = find(config, env)
     scheduler = CliScheduler(environment(target, env))
     old = archive.read_record(WorkflowRecord, path, "workflow.json")
+    if not store.is_id(old.id):
+        raise ArchiveError(f"{path}: its workflow.json has no id of a workflow")
     name = request.name if request.name is not None else old.name
     record = submit.new_record(config, target, scheduler.limits(), old.document, name)
     record = replace(
@@ -96,6 +98,14 @@ def fill(layout: Layout, path: Path, config: Config, record: WorkflowRecord, sch
         folder.mkdir(exist_ok=True)
     store.write_json(layout.job, inputs.restore(layout))
     schema_cache.install(submit.cache_dir(config))
+    try:
+        check(layout, config, record, scheduler)
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise ArchiveError(f"{path}: what it would run makes no sense: {error!r}") from error
+
+
+def check(layout: Layout, config: Config, record: WorkflowRecord, scheduler: Scheduler) -> None:
+    """Plan what was unpacked, and ask Slurm whether it would take the jobs."""
     graph = images.resolve(read_graph(layout), config)
     store.write_record(layout.graph, graph)
     job = locations.absolute(store.read_json(layout.job), layout.root)

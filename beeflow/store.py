@@ -26,6 +26,11 @@ TAIL_LINES = 10
 _TAIL_BYTES = 8192
 
 
+def is_id(text: str) -> bool:
+    """True for the id of a workflow, a UUID as uuid4 writes it."""
+    return _ID.fullmatch(text) is not None
+
+
 def sync_folder(folder: Path) -> None:
     """Make what was created or renamed in a folder last."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -176,7 +181,7 @@ class Store:
     def ids(self) -> list[str]:
         """List the ids of all workflows, in no order."""
         try:
-            return [name for name in os.listdir(self.root) if _ID.fullmatch(name)]
+            return [name for name in os.listdir(self.root) if is_id(name)]
         except FileNotFoundError:
             return []
 

@@ -37,7 +37,8 @@ def pass_number(key: str) -> int:
 
 def claim(layout: Layout, key: str, job_id: str) -> bool:
     """Link the job's own id, the job's first act; False when another submission of the same job was first."""
-    if store.publish(layout.job_id(key), job_id + "\n"):
+    # Mostly the submitter was first.
+    if not layout.job_id(key).exists() and store.publish(layout.job_id(key), job_id + "\n"):
         return True
     return (store.read_text(layout.job_id(key)) or "").strip() == job_id
 

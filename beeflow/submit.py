@@ -115,6 +115,7 @@ def launch(
         try:
             workflow.go(Submitter(made.layout, record, scheduler))
         except SubmissionError:
+            take_back(made, scheduler)
             workflows.discard(made)
             raise
         except BeeError as error:
@@ -122,6 +123,13 @@ def launch(
                 f"{error}\nworkflow {record.id} is written; when Slurm answers again: bee-start {record.id}"
             ) from error
     return made
+
+
+def take_back(made: WorkflowDir, scheduler: Scheduler) -> None:
+    """Cancel what Slurm took of a workflow before it refused the rest: a driver that is held would stay for ever."""
+    job_ids = [path.read_text().strip() for path in sorted(made.layout.jobs.glob("*.id"))]
+    if job_ids:
+        scheduler.cancel(None, job_ids)
 
 
 def new_record(config: Config, target: Target, limits: Limits, document: str, name: str) -> WorkflowRecord:
@@ -193,7 +201,10 @@ def write(layout: Layout, prepared: Prepared, *, hold: bool) -> None:
     store.write_text(layout.graph, codec.dumps(graph))
     store.write_json(layout.job, locations.rewritten(prepared.job, place.known))
     store.write_json(layout.packed, locations.rewritten(prepared.packed, place.beside_packed))
-    copy_documents(layout.cwl / "documents", prepared.sources)
+    try:
+        copy_documents(layout.cwl / "documents", prepared.sources)
+    except OSError as error:
+        raise SystemFileError(f"{error.filename or layout.cwl}: {error.strerror or error}") from error
     if hold:
         store.write_text(layout.held, now() + "\n")
 

@@ -51,7 +51,7 @@ def _reasons(tasks: Sequence[TaskRecord]) -> list[str]:
         is_waiting = task.state in (TaskState.PENDING, TaskState.WAITING, TaskState.RUNNING)
         if not task.reason or task.state is TaskState.SKIPPED or (is_waiting and task.reason == "None"):
             continue
-        lines += ["", f"{one_line(task.name)} {task.state.value}: {task.reason}"]
+        lines += ["", f"{one_line(task.name)} {task.state.value}: {one_line(task.reason, 1000)}"]
         lines += [f"    {one_line(line, 200)}" for line in task.stderr_tail]
     return lines
 

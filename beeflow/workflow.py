@@ -7,9 +7,9 @@ from pathlib import Path
 
 from beeflow import archive, store
 from beeflow.config import Config
-from beeflow.errors import TransitionError
+from beeflow.errors import NotFoundError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX
-from beeflow.listing import Queues, archives_without, is_over, of_archive, summarize
+from beeflow.listing import Queues, archives_without, is_over, of_sidecar, summarize
 from beeflow.models import Summary, TaskRecord, TasksRecord, now
 from beeflow.reduction import Reduction
 from beeflow.results import read_graph
@@ -80,7 +80,12 @@ def cancel(workflow: WorkflowDir, scheduler: Scheduler) -> None:
             by_name.setdefault(job.name, []).append(job.job_id)
     for name, job_ids in by_name.items():
         scheduler.cancel(name, sorted(set(job_ids)))
-    if not any(job.name == pass_name for job in jobs):
+    passes = [job for job in jobs if job.name == pass_name]
+    for job in passes:
+        if job.reason == "JobHeldUser":
+            # The command that submitted it was killed before it let it go.
+            scheduler.release(job.job_id)
+    if not passes:
         go(submitter)
     workflow.layout.held.unlink(missing_ok=True)
 
@@ -100,11 +105,12 @@ def describe(config: Config, text: str, env: Mapping[str, str]) -> tuple[Summary
     """Describe one workflow and its tasks; of an archive without a workflow directory, as its state.json has them."""
     workflows = Store(config.workflows_dir)
     ids = set(workflows.ids())
-    archived = {sidecar.id: (sidecar, path) for sidecar, path in archives_without(config, ids)}
+    archived = archives_without(config, ids)
     found = store.resolve_id(text, [*ids, *archived])
     if found in archived:
-        sidecar, path = archived[found]
-        summary = of_archive(path, sidecar)
+        summary = of_sidecar(archived[found])
+        if summary is None:
+            raise NotFoundError(f"{archived[found]}: cannot be read")
         return summary, list(archive.read_record(TasksRecord, Path(summary.archive or ""), "tasks.json").tasks)
     return _describe(workflows.get(found), Queues(env))
 

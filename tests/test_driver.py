@@ -66,7 +66,9 @@ class World:
         submitter = Submitter(self.layout, self.record, self.scheduler)
         self.successor = submitter.submit_pass(self.passes + 1, Dependency(singleton=True))
         tools = FakeEvaluator(self.functions)
-        return Driver(self.layout, self.record, self.graph, self.inputs, tools, submitter, 0.0).run(self.successor)
+        return Driver(self.layout, self.record, self.graph, self.inputs, tools, submitter, pause_s=0.0).run(
+            self.successor
+        )
 
     def go_on(self, most: int = 6) -> Ended:
         """Run passes until the workflow has ended."""

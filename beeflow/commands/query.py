@@ -37,9 +37,9 @@ def as_text(summary: Summary, tasks: Sequence[TaskRecord]) -> str:
     """Describe a workflow as text."""
     lines = [f"{tables.one_line(summary.name)}  {summary.id}  {summary.state.value}"]
     if summary.reason:
-        lines.append(f"reason: {summary.reason}")
+        lines.append(f"reason: {tables.one_line(summary.reason, 1000)}")
     if summary.parent:
-        lines.append(f"re-execution of: {summary.parent}")
+        lines.append(f"re-execution of: {tables.one_line(summary.parent)}")
     if summary.archive:
         lines.append(f"archive: {summary.archive}")
     return "\n".join([*lines, "", tables.render_tasks(tasks)]) if tasks else "\n".join(lines)

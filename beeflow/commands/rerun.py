@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from beeflow import cli, config
 from beeflow.commands import submit as submit_command
+from beeflow.errors import UsageError
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,6 +28,8 @@ def main(argv: Sequence[str]) -> int:
     cli.add_sbatch_options(parser)
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
+    if arguments.wait and arguments.no_start:
+        raise UsageError("--wait would wait for ever for what --no-start holds; give one of them")
     settings = cli.with_sbatch_options(cli.load_config(), arguments, os.environ)
     config.check_folders(settings)
     from beeflow import rerun

@@ -50,6 +50,8 @@ def main(argv: Sequence[str]) -> int:
     made = parser()
     arguments = made.parse_args(argv)
     cli.start_logging(arguments.verbose)
+    if arguments.wait and arguments.no_start:
+        raise UsageError("--wait would wait for ever for what --no-start holds; give one of them")
     settings = cli.with_sbatch_options(cli.load_config(), arguments, os.environ)
     config.check_folders(settings)
     # Half a second of imports that a usage error need not pay for.

@@ -77,7 +77,7 @@ def find(wanted: str, config: Config, *, given: bool) -> Container | None:
             raise UnsupportedError(f"image {wanted!r}: Charliecloud is not installed (ch-run is not on PATH)")
         return _from_path(path, config)
     stored = storage() / "img" / storage_name(wanted)
-    if wanted and stored.is_dir() and process.find("ch-run"):
+    if wanted and stored.is_dir() and _is_mine(storage()) and _is_mine(stored) and process.find("ch-run"):
         return Container(RUNTIME, str(stored), wanted, tree_hash(stored))
     return None
 
@@ -95,6 +95,11 @@ def missing(wanted: str) -> str:
 def storage() -> Path:
     """Return Charliecloud's storage directory (ch-image(1): $CH_IMAGE_STORAGE, else /var/tmp/<user>.ch)."""
     return Path(os.environ.get("CH_IMAGE_STORAGE") or f"/var/tmp/{getpass.getuser()}.ch")  # noqa: S108
+
+
+def _is_mine(folder: Path) -> bool:
+    """True for a folder of the user's own: the storage is in a place where anybody could have made it."""
+    return folder.lstat().st_uid == os.geteuid()
 
 
 def storage_name(image: str) -> str:

@@ -80,7 +80,7 @@ def translated(kind: type[BeeError], what: str = "") -> Iterator[None]:
         yield
     except UnsupportedRequirement as error:
         raise UnsupportedError(f"{what}{message_of(error)}") from error
-    except (ValidationException, WorkflowException, GraphTargetMissingException, YAMLError) as error:
+    except (ValidationException, WorkflowException, GraphTargetMissingException, YAMLError, UnicodeError) as error:
         if isinstance(error.__cause__, UnsupportedRequirement):
             raise UnsupportedError(f"{what}{message_of(error)}") from error
         raise kind(f"{what}{message_of(error)}") from error

@@ -114,7 +114,8 @@ def _parse_options(document: Document, arguments: Sequence[str]) -> tuple[str | 
         for option in [each for each in action.option_strings if len(each) == 2]:
             # cwltool makes -x of an input named x; users write --x as for any other.
             parser._option_string_actions.setdefault(f"-{option}", action)
-    given = vars(parser.parse_args(list(arguments)))
+    with translated(InputError):
+        given = vars(parser.parse_args(list(arguments)))
     values = {key: value for key, value in given.items() if value is not None}
     job_file = values.pop("job_order", None)
     for record in records:
@@ -135,7 +136,7 @@ def _read_job_file(document: Document, job_file: str, overrides: list[Any]) -> t
             if path.stat().st_size > _LARGE and path.suffix == ".json":
                 order, _ = loader.resolve_all(cmap(_read_json(path)), locations.to_uri(path), checklinks=False)
             else:
-                order, _ = loader.resolve_ref(str(path), checklinks=False, content_types=_CONTENT_TYPES)
+                order, _ = loader.resolve_ref(locations.to_uri(path), checklinks=False, content_types=_CONTENT_TYPES)
         except StopIteration:
             order = None
     if not isinstance(order, MutableMapping):

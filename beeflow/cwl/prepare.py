@@ -154,7 +154,10 @@ def resources(tool: Tool, inputs: Mapping[str, Any], root: Path) -> Resources:
         evaluated = {
             name: builder.do_eval(value) for name, value in requirement.items() if name.endswith(("Min", "Max"))
         }
-        return resources_of(evaluated, builder.do_eval(limit))
+        try:
+            return resources_of(evaluated, builder.do_eval(limit))
+        except (TypeError, ValueError) as error:
+            raise TaskError(f"ResourceRequirement: not a number: {error}") from error
 
 
 class _Binds:
