@@ -16,13 +16,14 @@ from typing import Any, Protocol
 from beeflow import elements, scripts, store, values
 from beeflow.errors import SlurmError, SubmissionError, TaskError, TransitionError
 from beeflow.graph import Graph, Resources
-from beeflow.group_jobs import GroupJobs, numbers_of, part_of
+from beeflow.group_jobs import GroupJobs
 from beeflow.layout import Layout
 from beeflow.listing import state_record
 from beeflow.look import Look
 from beeflow.models import ElementSpec, ElementTask, GroupRecord, Intent, StateRecord, WorkflowRecord, now
 from beeflow.outcome import Derived, derive
 from beeflow.plan import Evaluator, Group, Plan, walk
+from beeflow.reduction import numbers_of, part_of
 from beeflow.results import Results
 from beeflow.scheduler import Dependency, JobRequest
 from beeflow.scheduler.options import task_options, time_limit_s

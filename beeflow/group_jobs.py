@@ -8,17 +8,13 @@ from dataclasses import dataclass, field
 from beeflow import store
 from beeflow.layout import Layout
 from beeflow.models import Intent
+from beeflow.reduction import numbers_of, part_of
 from beeflow.scheduler import JobRecord
 from beeflow.states import JobState
 from beeflow.submission import Submitter
 
 # A task that Slurm dropped though its inputs are good (DependencyNeverSatisfied) is submitted again, this often.
 MAX_SUBMISSIONS = 4
-
-
-def numbers_of(intent: Intent) -> list[int]:
-    """List the elements that a job runs."""
-    return [intent.offset + index for index in intent.indices]
 
 
 @dataclass
@@ -88,11 +84,6 @@ class GroupJobs:
             and was_dropped(self.record(intent, number))
             and self.may_go_again(key, number)
         }
-
-
-def part_of(intent: Intent) -> int:
-    """Return which submission of its group an intent is."""
-    return int(intent.key.rpartition(".")[2])
 
 
 def was_dropped(job: JobRecord | None) -> bool:

@@ -67,11 +67,9 @@ class Reduction:
 
     def __post_init__(self) -> None:
         """Index the jobs by the elements they run."""
-        self._intents: dict[str, list[Intent]] = {}
-        for path in sorted(self.layout.jobs.glob("[0-9]*.json")):
-            intent = store.read_record(Intent, path)
-            if intent and intent.group:
-                self._intents.setdefault(intent.group, []).append(intent)
+        self._newest: dict[str, dict[int, Intent]] = {}
+        for intent in read_intents(self.layout):
+            self._newest.setdefault(intent.group or "", {}).update(dict.fromkeys(numbers_of(intent), intent))
         self._jobs = {(job.job_id, job.array_task_id): job for job in self.queue or ()}
 
     def tasks(self) -> list[TaskRecord]:
@@ -118,12 +116,11 @@ class Reduction:
 
     def job_of(self, key: str, number: int) -> tuple[str | None, int | None]:
         """Return the id and array index of the newest job that runs an element."""
-        for intent in reversed(self._intents.get(key, [])):
-            index = number - intent.offset
-            if index in intent.indices:
-                text = store.read_text(self.layout.job_id(intent.key))
-                return (text.strip() if text else None), index if intent.array else None
-        return None, None
+        intent = self._newest.get(key, {}).get(number)
+        if intent is None:
+            return None, None
+        text = store.read_text(self.layout.job_id(intent.key))
+        return (text.strip() if text else None), number - intent.offset if intent.array else None
 
     def _describe(self, leaf: Leaf, label: str | None, result: TaskResult) -> TaskRecord:
         """Describe a task, or a step whose tasks are not known (label None)."""
@@ -153,6 +150,22 @@ class Reduction:
             folder=result.folder,
             stderr_tail=store.tail(stderr) if stderr and bad else (),
         )
+
+
+def numbers_of(intent: Intent) -> list[int]:
+    """List the elements that a job runs."""
+    return [intent.offset + index for index in intent.indices]
+
+
+def part_of(intent: Intent) -> int:
+    """Return which submission of its group an intent is."""
+    return int(intent.key.rpartition(".")[2])
+
+
+def read_intents(layout: Layout) -> list[Intent]:
+    """Read the submissions of all groups, each group's in order."""
+    found = [store.read_record(Intent, path) for path in list(layout.jobs.glob("[0-9]*.json"))]
+    return sorted((each for each in found if each), key=part_of)
 
 
 def latest_attempt(layout: Layout, key: str, number: int) -> Attempt | None:

@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass
 
 from beeflow import store
-from beeflow.group_jobs import GroupJobs, part_of, was_dropped
+from beeflow.group_jobs import GroupJobs, was_dropped
 from beeflow.layout import Layout
 from beeflow.look import Look
 from beeflow.models import ElementResult, Intent, TaskResult, WorkflowRecord, now
 from beeflow.plan import Group
-from beeflow.reduction import latest_attempt
+from beeflow.reduction import latest_attempt, part_of
 from beeflow.scheduler import JobRecord
 from beeflow.states import JobState, TaskState
 

@@ -35,6 +35,7 @@ EXIT_FAILED = 1
 _POLL_S = 1.0
 _TERM_GRACE_S = 3.0
 _SIGNAL_SETTLE_S = 0.3
+_BEFORE_US_S = 30.0
 
 
 class _TerminatedError(Exception):
@@ -264,7 +265,9 @@ class ElementRunner:
 
     def terminated_result(self, base: TaskResult) -> TaskResult:
         """Tell a time limit from a scancel: Slurm sends the same signals."""
-        if self.group.time_limit_s and time.monotonic() - self.began >= self.group.time_limit_s - 1:
+        limit = self.group.time_limit_s
+        # Slurm counts from the job's start: its prolog and our imports come before we do.
+        if limit and time.monotonic() - self.began >= max(limit / 2, limit - _BEFORE_US_S):
             return replace(base, state=TaskState.TIMEOUT, reason=f"time limit of {self.group.time_limit_s} s")
         return replace(base, state=TaskState.CANCELLED, reason="cancelled in Slurm while it ran")
 
