@@ -348,7 +348,7 @@ MaxArraySize            = 10001
 MaxDBDMsgs              = 20000
 MaxJobCount             = 50000
 MaxJobId                = 67043328
-SLURM_CONF              = /tmp/dev/bw/slurm/slurm.conf
+SLURM_CONF              = /home/user/.beeflow/slurm/slurm.conf
 SLURM_VERSION           = 22.05.8
 """
 
