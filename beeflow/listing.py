@@ -10,17 +10,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from beeflow import codec, store
 from beeflow.config import Config
 from beeflow.errors import BeeError, NotFoundError, SystemFileError
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout
 from beeflow.models import Sidecar, StateRecord, Summary, WorkflowRecord, now, seconds_between
-from beeflow.scheduler import JobRecord, Scheduler
-from beeflow.scheduler.cli import CliScheduler
-from beeflow.scheduler.target import Target, environment
 from beeflow.states import WorkflowState
 from beeflow.store import Store, WorkflowDir
+
+if TYPE_CHECKING:
+    from beeflow.scheduler import JobRecord, Scheduler
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,10 @@ NEW_S = 120.0
 
 def scheduler_of(record: WorkflowRecord, env: Mapping[str, str]) -> Scheduler:
     """Return the Slurm a workflow lives on."""
+    # A list of what is all archived needs none of this.
+    from beeflow.scheduler.cli import CliScheduler
+    from beeflow.scheduler.target import Target, environment
+
     target = Target(record.slurm.conf, record.slurm.clusters, f"the workflow's Slurm ({record.slurm.cluster_name})")
     return CliScheduler(environment(target, env))
 
