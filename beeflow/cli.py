@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from beeflow import __version__, config
@@ -112,3 +113,20 @@ def with_sbatch_options(
     except ValueError as failure:
         raise UsageError(f"--time: {failure}") from failure
     return config.override(settings, **given)
+
+
+def add_run_options(made: argparse.ArgumentParser) -> None:
+    """Add what every command that starts a workflow can be told."""
+    made.add_argument("--no-start", action="store_true", help="write the workflow and hold it until bee-start")
+    made.add_argument("--wait", action="store_true", help="stay, show progress, end with 0 only if it completed")
+    made.add_argument("--outdir", type=Path, metavar="DIR", help="also copy the final outputs to this folder")
+    add_sbatch_options(made)
+
+
+def run_settings(arguments: argparse.Namespace, env: Mapping[str, str]) -> config.Config:
+    """Return the configuration a workflow is started with; raises UsageError or ConfigError before anything is done."""
+    if arguments.wait and arguments.no_start:
+        raise UsageError("--wait would wait for ever for what --no-start holds; give one of them")
+    settings = with_sbatch_options(load_config(env), arguments, env)
+    config.check_folders(settings)
+    return settings

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
-from beeflow import cli, config
+from beeflow import cli
 from beeflow.commands import submit as submit_command
-from beeflow.errors import UsageError
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,16 +20,10 @@ def main(argv: Sequence[str]) -> int:
     parser = cli.parser("bee-rerun", __doc__)
     parser.add_argument("archive", metavar="ARCHIVE|ID", help="an archive, or the id of a workflow that has one")
     parser.add_argument("--name", help="what to call the new workflow (default: the old name)")
-    parser.add_argument("--no-start", action="store_true", help="write the workflow and hold it until bee-start")
-    parser.add_argument("--wait", action="store_true", help="stay, show progress, end with 0 only if it completed")
-    parser.add_argument("--outdir", type=Path, metavar="DIR", help="also copy the final outputs to this folder")
-    cli.add_sbatch_options(parser)
+    cli.add_run_options(parser)
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
-    if arguments.wait and arguments.no_start:
-        raise UsageError("--wait would wait for ever for what --no-start holds; give one of them")
-    settings = cli.with_sbatch_options(cli.load_config(), arguments, os.environ)
-    config.check_folders(settings)
+    settings = cli.run_settings(arguments, os.environ)
     from beeflow import rerun
 
     request = rerun.Request(

@@ -20,10 +20,9 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
-from beeflow import cli, config, tables, watch
+from beeflow import cli, tables, watch
 from beeflow.errors import InputError, UsageError
 from beeflow.models import Summary
 from beeflow.states import WorkflowState
@@ -34,10 +33,7 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser."""
     made = cli.parser("bee-submit", __doc__)
     made.add_argument("--name", help="what to call the workflow (default: the document's name)")
-    made.add_argument("--no-start", action="store_true", help="write the workflow and hold it until bee-start")
-    made.add_argument("--wait", action="store_true", help="stay, show progress, end with 0 only if it completed")
-    made.add_argument("--outdir", type=Path, metavar="DIR", help="also copy the final outputs to this folder")
-    cli.add_sbatch_options(made)
+    cli.add_run_options(made)
     made.add_argument("workflow", metavar="WORKFLOW.cwl", help="a CWL document, with #id if it holds several processes")
     made.add_argument(
         "inputs", metavar="JOB.yml | --input value", nargs=argparse.REMAINDER, help="a file of inputs, or options"
@@ -50,10 +46,7 @@ def main(argv: Sequence[str]) -> int:
     made = parser()
     arguments = made.parse_args(argv)
     cli.start_logging(arguments.verbose)
-    if arguments.wait and arguments.no_start:
-        raise UsageError("--wait would wait for ever for what --no-start holds; give one of them")
-    settings = cli.with_sbatch_options(cli.load_config(), arguments, os.environ)
-    config.check_folders(settings)
+    settings = cli.run_settings(arguments, os.environ)
     # Half a second of imports that a usage error need not pay for.
     from beeflow import submit
 
