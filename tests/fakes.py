@@ -6,10 +6,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from beeflow import models
 from beeflow.errors import SubmissionError
 from beeflow.graph import COMMAND_LINE_TOOL, EXPRESSION_TOOL, Graph, Link, Resources, Step, Tool, Workflow
+from beeflow.models import SlurmRecord, SubmitOptions, WorkflowRecord
 from beeflow.scheduler import Dependency, JobRecord, JobRequest, Limits, SlurmUnreachableError, SubmissionDoubtError
 from beeflow.states import JobState
+
+# A workflow that is only a name.
+RECORD = WorkflowRecord(
+    id="3fc631bb-0d92-4d07-94cb-3a3d86f5f6ea",
+    name="n",
+    user="u",
+    host="h",
+    created=models.now(),
+    document="/d.cwl",
+    beeflow_version="0",
+    python="/usr/bin/python3",
+    slurm=SlurmRecord("", "", "c", "22.05.8", 1001, 10000),
+    options=SubmitOptions(3600, 1800),
+)
 
 # What may happen to one sbatch instead of an answer.
 LOST_ANSWER = "the job was accepted, and the answer lost"

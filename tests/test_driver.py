@@ -19,9 +19,7 @@ from beeflow.models import (
     Attempt,
     ElementResult,
     GroupRecord,
-    SlurmRecord,
     StateRecord,
-    SubmitOptions,
     TaskResult,
     WorkflowRecord,
 )
@@ -31,20 +29,7 @@ from beeflow.scheduler import Dependency
 from beeflow.states import JobState, TaskState, WorkflowState
 from beeflow.submission import Submitter
 from tests import fakes
-from tests.fakes import FakeEvaluator, FakeScheduler, Function, KilledError, flow, graph, step
-
-RECORD = WorkflowRecord(
-    id="3fc631bb-0d92-4d07-94cb-3a3d86f5f6ea",
-    name="n",
-    user="u",
-    host="h",
-    created=models.now(),
-    document="/d.cwl",
-    beeflow_version="0",
-    python="/usr/bin/python3",
-    slurm=SlurmRecord("", "", "c", "22.05.8", 1001, 10000),
-    options=SubmitOptions(3600, 1800),
-)
+from tests.fakes import RECORD, FakeEvaluator, FakeScheduler, Function, KilledError, flow, graph, step
 
 
 @dataclass

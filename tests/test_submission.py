@@ -8,25 +8,13 @@ import pytest
 from beeflow import models, store
 from beeflow.errors import SubmissionError
 from beeflow.layout import Layout, folders
-from beeflow.models import Intent, SlurmRecord, SubmitOptions, WorkflowRecord
+from beeflow.models import Intent
 from beeflow.scheduler import Dependency, JobOptions, JobRequest, SlurmUnreachableError, SubmissionDoubtError
 from beeflow.states import JobState
 from beeflow.submission import Submitter, pass_key, pass_number
 from tests import fakes
-from tests.fakes import FakeScheduler, KilledError
+from tests.fakes import RECORD, FakeScheduler, KilledError
 
-RECORD = WorkflowRecord(
-    id="3fc631bb-0d92-4d07-94cb-3a3d86f5f6ea",
-    name="n",
-    user="u",
-    host="h",
-    created=models.now(),
-    document="/d.cwl",
-    beeflow_version="0",
-    python="/usr/bin/python3",
-    slurm=SlurmRecord("", "", "c", "22.05.8", 1001, 10000),
-    options=SubmitOptions(3600, 1800),
-)
 KEY = "001-a.0"
 
 
