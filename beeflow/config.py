@@ -19,7 +19,8 @@ from beeflow.errors import ConfigError
 
 DRIVES = ("job", "here")
 APIS = ("cli",)
-RUNTIMES = ("auto", "charliecloud", "none")
+AUTO = "auto"
+RUNTIMES = (AUTO, "charliecloud", "none")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class SlurmConfig:
     drive: str = "job"
     api: str = "cli"
     pass_mem: bool = True
+    tasks_per_element: int | None = None
     driver_options: tuple[str, ...] = ()
     task_options: tuple[str, ...] = ()
 
@@ -122,6 +124,15 @@ def _size(text: str) -> int:
     return int(text)
 
 
+def _auto_or_number(text: str) -> int | None:
+    """Read "auto" (None) or a number of at least 1."""
+    if text.strip().lower() == AUTO:
+        return None
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is neither auto nor a whole number of at least 1")
+    return int(text)
+
+
 def _plain(text: str) -> str:
     if any(character in text for character in "\n\0"):
         raise ValueError(f"{text!r}: a value is one line")
@@ -153,6 +164,7 @@ KEYS: dict[str, dict[str, Parser]] = {
         "drive": _one_of(*DRIVES),
         "api": _one_of(*APIS),
         "pass_mem": parse_bool,
+        "tasks_per_element": _auto_or_number,
         "driver_options": _options,
         "task_options": _options,
     },
@@ -290,4 +302,4 @@ def render_value(value: Any) -> str:
         return shlex.join(value)
     if isinstance(value, timedelta):
         return format_time_limit(value)
-    return str(value)
+    return AUTO if value is None else str(value)

@@ -20,9 +20,9 @@ from beeflow.group_jobs import GroupJobs
 from beeflow.layout import Layout
 from beeflow.listing import state_record
 from beeflow.look import Look
-from beeflow.models import ElementSpec, ElementTask, GroupRecord, Intent, StateRecord, WorkflowRecord, now
+from beeflow.models import GroupRecord, Intent, StateRecord, WorkflowRecord, now
 from beeflow.outcome import Derived, derive
-from beeflow.plan import Evaluator, Group, Plan, walk
+from beeflow.plan import Evaluator, Group, Plan, choose_tasks_per_element, walk
 from beeflow.reduction import numbers_of, part_of
 from beeflow.results import Results
 from beeflow.scheduler import Dependency, JobRequest
@@ -109,7 +109,7 @@ class Driver:
             if group.unknown or look.plan.is_open_ended(group):
                 look.waiting.append(group)
             elif group.tasks:
-                self.keep(group)
+                self.keep(look, group)
                 if not group.virtual and not self.cancelled:
                     self.submit_group(look, group)
         settler = Settler(self.layout, self.record, self.jobs)
@@ -123,29 +123,35 @@ class Driver:
                 settler.refuse(look, group, self.to_submit(look, group), reason)
         return look
 
-    def keep(self, group: Group) -> None:
+    def keep(self, look: Look, group: Group) -> None:
         """Write what the group's tasks are; their inputs once, for they may hold holes that only now are filled."""
+        known = store.read_record(GroupRecord, self.layout.group_record(group.key))
+        group.tasks_per_element = known.tasks_per_element if known else self.tasks_per_element(group)
         record = GroupRecord(
             key=group.key,
             path=group.path,
             virtual=group.virtual,
             labels=tuple(task.label for task in group.tasks),
             skipped=tuple(group.skipped),
+            tasks_per_element=group.tasks_per_element,
             broken=group.broken,
             scattered=group.scattered,
             time_limit_s=0 if group.virtual else self.time_limit_s(group),
         )
-        known = store.read_record(GroupRecord, self.layout.group_record(group.key))
         if known == record:
             return
         if known is None:
             self.layout.group_log(group.key).mkdir(parents=True, exist_ok=True)
-            specs = [
-                ElementSpec((ElementTask(task.label, {n: values.to_json(v) for n, v in task.inputs.items()}),))
-                for task in group.tasks
-            ]
-            elements.write(self.layout, group.key, specs)
+            elements.write(self.layout, group, look.skipped(group), look.plan.element_of)
         store.write_record(self.layout.group_record(group.key), record)
+
+    def tasks_per_element(self, group: Group) -> int:
+        """Return how many tasks of a group share an element."""
+        if group.virtual:
+            return 1
+        return choose_tasks_per_element(
+            len(group.tasks), self.record.tasks_per_element, self.record.slurm.max_array_size
+        )
 
     def time_limit_s(self, group: Group) -> int:
         """Return the time limit of the group's jobs as far as it is known when the group is."""
@@ -179,7 +185,9 @@ class Driver:
         """List the elements without a result and without a job that can still give one."""
         submitted = self.jobs.submitted(group.key)
         submitted -= self.jobs.dropped(group.key) if submitted else set()
-        return [number for number in range(len(group.tasks)) if number not in submitted and look.is_open(group, number)]
+        numbers = [number for number in range(group.elements) if look.is_open(group, number)]
+        again = self.jobs.accounted(group.key, submitted.intersection(numbers))
+        return [number for number in numbers if number not in submitted or number in again]
 
     def resources(self, group: Group) -> Resources | None:
         """Work out what the group's jobs ask for: the most that any task needs. None: not known yet."""
@@ -234,7 +242,7 @@ class Driver:
     ) -> None:
         """Make one sbatch: an array, or a plain job where the step has one task."""
         key = f"{group.key}.{part}"
-        is_array = len(group.tasks) > 1
+        is_array = group.elements > 1
         offset = numbers[0]
         indices = tuple(number - offset for number in numbers)
         intent = Intent(key, self.record.job_name(key), now(), (), group.key, offset, indices, is_array)

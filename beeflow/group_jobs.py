@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from beeflow import store
 from beeflow.layout import Layout
-from beeflow.models import Intent
+from beeflow.models import Intent, Lost
 from beeflow.reduction import numbers_of, part_of
 from beeflow.scheduler import JobRecord
 from beeflow.states import JobState
@@ -72,6 +73,21 @@ class GroupJobs:
         if key not in self._counts:
             self._counts[key] = Counter(each for intent in self.intents(key) for each in numbers_of(intent))
         return self._counts[key][number] < MAX_SUBMISSIONS
+
+    def shown_id(self, intent: Intent, number: int) -> str:
+        """Return the job of an element as Slurm shows it: "12", or "12_3"."""
+        job_id = self.known_id(intent) or ""
+        return f"{job_id}_{number - intent.offset}" if intent.array else job_id
+
+    def accounted(self, key: str, numbers: Iterable[int]) -> set[int]:
+        """List the elements whose newest job died in the middle and is accounted for: they go again."""
+        newest = self.newest(key)
+        lost = {number: store.read_record(Lost, self.layout.lost(key, number)) for number in numbers}
+        return {
+            number
+            for number, found in lost.items()
+            if found and number in newest and self.shown_id(newest[number], number) in found.jobs
+        }
 
     def dropped(self, key: str) -> set[int]:
         """List the elements to submit again because Slurm dropped their job; asks nothing anew."""

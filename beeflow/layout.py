@@ -127,9 +127,17 @@ class Layout:
         """Where each line of ``elements`` begins: one number a line, all of one width."""
         return self.group(key) / "elements.index"
 
+    def shared(self, key: str) -> Path:
+        """The inputs that all tasks of the group take alike."""
+        return self.group(key) / "shared.json"
+
     def element_result(self, key: str, number: int) -> Path:
         """What came of it; linked once, by the attempt that finished first."""
         return self.element(key, number) / "result.json"
+
+    def lost(self, key: str, number: int) -> Path:
+        """What became of its tasks that ran when a job of it died, while others have yet to run."""
+        return self.element(key, number) / "lost.json"
 
     @property
     def outputs(self) -> Path:

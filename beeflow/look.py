@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from beeflow.plan import Group, Plan
+from beeflow.plan import Group, Plan, Task
 from beeflow.results import Results
 
 
@@ -22,6 +22,7 @@ class Look:
     waiting: list[Group] = field(default_factory=list)
     doubt: bool = False
     changed: bool = False
+    _skipped: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def wait_for(self, key: str, job_id: str) -> None:
         """Note a job that has yet to end."""
@@ -29,14 +30,26 @@ class Look:
 
     def is_open(self, group: Group, number: int) -> bool:
         """True when an element may still give a result."""
-        task = group.tasks[number]
-        if task.broken or task.label in group.skipped or task.label in group.failed:
+        return bool(self.open_tasks(group, number))
+
+    def open_tasks(self, group: Group, number: int) -> list[Task]:
+        """List the tasks of an element that may still give a result."""
+        return [task for task in group.tasks_of(number) if self._is_task_open(group, task)]
+
+    def _is_task_open(self, group: Group, task: Task) -> bool:
+        if task.label in self.skipped(group) or task.label in group.failed or task.broken:
             return False
         return self.results.task(group.key, task.label) is None
 
+    def skipped(self, group: Group) -> frozenset[str]:
+        """Return the labels of the tasks that need not run."""
+        if group.key not in self._skipped:
+            self._skipped[group.key] = frozenset(group.skipped)
+        return self._skipped[group.key]
+
     def has_open(self, group: Group) -> bool:
         """True when any element may still give a result."""
-        return any(self.is_open(group, number) for number in range(len(group.tasks)))
+        return any(self.is_open(group, number) for number in range(group.elements))
 
     def has_failed(self, group: Group) -> bool:
         """True when a task of the group has failed already: afterok could never be satisfied."""

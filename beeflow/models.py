@@ -57,6 +57,7 @@ class WorkflowRecord:
     """workflow.json: what was submitted, by whom, from what. Written once.
 
     ``parent``: the id of the workflow whose archive this one re-executes. ``drive``: where passes run.
+    ``tasks_per_element``: of a scattered step, in one array element; 0: as many as it takes to have few elements.
     """
 
     id: str
@@ -77,6 +78,7 @@ class WorkflowRecord:
     input_copy_limit_mib: int = 1024
     outdir: str | None = None
     fs_settle_s: float = 30.0
+    tasks_per_element: int = 0
 
     @property
     def nonce(self) -> str:
@@ -116,11 +118,6 @@ class GroupRecord:
     time_limit_s: int = 0
     scattered: bool = False
 
-    @property
-    def elements(self) -> int:
-        """How many elements the group has."""
-        return -(-len(self.labels) // self.tasks_per_element)
-
 
 @dataclass(frozen=True)
 class ElementTask:
@@ -148,6 +145,11 @@ class Attempt:
     host: str
     pid: int
     started: str
+
+    @property
+    def element_id(self) -> str:
+        """The job as Slurm shows it: "12", or "12_3" for an array element."""
+        return self.job_id if self.array_task_id is None else f"{self.job_id}_{self.array_task_id}"
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,17 @@ class TaskResult:
 class ElementResult:
     """tasks/<group>/.../result.json: the results of an element's tasks, by label."""
 
+    tasks: dict[str, TaskResult]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """tasks/<group>/.../lost.json: what became of tasks that ran when a job of their element died.
+
+    ``jobs``: the jobs that are accounted for, as Slurm shows them ("12_3"): the element has to go again.
+    """
+
+    jobs: tuple[str, ...]
     tasks: dict[str, TaskResult]
 
 

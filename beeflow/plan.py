@@ -6,6 +6,7 @@ step (also in a scattered subworkflow) are one group, so the Slurm jobs grow wit
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,6 +76,7 @@ class Group:
     ``unknown``: what must be made before the number of tasks is known; None when it is known.
     ``skipped``: labels of tasks whose condition is known to be false. ``failed``: label -> why its expression failed.
     ``broken``: why some instances can never be known. ``scattered``: the step, or a workflow around it, is.
+    ``tasks_per_element``: how many tasks share an array element.
     """
 
     key: str
@@ -87,6 +89,37 @@ class Group:
     skipped: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     scattered: bool = False
+    tasks_per_element: int = 1
+
+    @property
+    def elements(self) -> int:
+        """How many array elements the group has."""
+        return -(-len(self.tasks) // self.tasks_per_element)
+
+    def tasks_of(self, number: int) -> list[Task]:
+        """List the tasks of an element."""
+        return self.tasks[number * self.tasks_per_element : (number + 1) * self.tasks_per_element]
+
+    @functools.cached_property
+    def positions(self) -> dict[str, int]:
+        """Map each label to the task's place in the group."""
+        return {task.label: position for position, task in enumerate(self.tasks)}
+
+    def element_of(self, label: str) -> int:
+        """Return the number of the element that runs a task."""
+        return self.positions[label] // self.tasks_per_element
+
+
+# A step of more tasks than this has several tasks an element, if nobody says otherwise.
+MAX_ELEMENTS = 1000
+
+
+def choose_tasks_per_element(tasks: int, asked: int, max_array_size: int) -> int:
+    """Choose how many tasks of a step share an array element. ``asked``: 0 for automatically.
+
+    Automatically, one array holds the step (its greatest index is one less than MaxArraySize).
+    """
+    return asked or max(1, -(-tasks // max(1, min(MAX_ELEMENTS, max_array_size - 1))))
 
 
 @dataclass(frozen=True)
@@ -109,6 +142,11 @@ class Plan:
             self._producers[group.key] = found
         return self._producers[group.key]
 
+    def element_of(self, output: Output) -> int | None:
+        """Return the number of the element that makes an output; None where no job does."""
+        group = self.groups[output.group]
+        return None if group.virtual else group.element_of(output.label)
+
     def is_open_ended(self, group: Group) -> bool:
         """True while a task of the group takes from a step whose own tasks are not known yet."""
         if group.key not in self._open_ended:
@@ -121,7 +159,9 @@ class Plan:
     def is_element_wise(self, group: Group, producer: str) -> bool:
         """True when task i of the group takes from task i of the producer and from no other of it (aftercorr)."""
         other = self.groups[producer]
-        if [task.label for task in group.tasks] != [task.label for task in other.tasks] or len(group.tasks) < 2:
+        if group.tasks_per_element != other.tasks_per_element or len(group.tasks) < 2:
+            return False
+        if [task.label for task in group.tasks] != [task.label for task in other.tasks]:
             return False
         for task in group.tasks:
             for hole in task.holes():

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from beeflow import models, store
+from beeflow import attempts, models, store
+from beeflow.attempts import Progress
 from beeflow.graph import EXPRESSION_TOOL, Graph, Step, Workflow
 from beeflow.layout import Layout
 from beeflow.models import (
-    Attempt,
     ElementResult,
     GroupRecord,
     Intent,
@@ -71,6 +71,9 @@ class Reduction:
         for intent in read_intents(self.layout):
             self._newest.setdefault(intent.group or "", {}).update(dict.fromkeys(numbers_of(intent), intent))
         self._jobs = {(job.job_id, job.array_task_id): job for job in self.queue or ()}
+        # The tasks of one element come one after the other: its files are read once.
+        self._element: tuple[tuple[str, int], Mapping[str, TaskResult]] = (("", 0), {})
+        self._progress: tuple[tuple[str, int], Progress] = (("", 0), Progress())
 
     def tasks(self) -> list[TaskRecord]:
         """Describe every task that is known of; a step whose tasks are not known yet has one, WAITING."""
@@ -82,37 +85,46 @@ class Reduction:
             yield self._describe(leaf, None, self.derived.get((leaf.key, ONLY)) or TaskResult(TaskState.WAITING))
             return
         skipped = set(group.skipped)
-        results: dict[int, ElementResult | None] = {}
         for position, label in enumerate(group.labels):
             number = position // group.tasks_per_element
-            if number not in results:
-                results[number] = store.read_record(ElementResult, self.layout.element_result(leaf.key, number))
-            found = results[number]
-            result = found.tasks.get(label) if found else None
             if label in skipped:
                 result = TaskResult(TaskState.SKIPPED, reason="its condition (when) is false")
-            result = result or self.derived.get((leaf.key, label)) or self._unfinished(leaf, number)
+            else:
+                found = self._published(leaf.key, number).get(label)
+                result = found or self.derived.get((leaf.key, label)) or self._unfinished(leaf, number, label)
             yield self._describe(leaf, label, result)
 
-    def _unfinished(self, leaf: Leaf, number: int) -> TaskResult:
-        """Describe a task without a result from what its job left and what Slurm says."""
+    def _published(self, key: str, number: int) -> Mapping[str, TaskResult]:
+        if self._element[0] != (key, number):
+            found = store.read_record(ElementResult, self.layout.element_result(key, number))
+            self._element = ((key, number), found.tasks if found else {})
+        return self._element[1]
+
+    def _unfinished(self, leaf: Leaf, number: int, label: str) -> TaskResult:
+        """Describe a task without a published result from what its job left and what Slurm says."""
         if leaf.virtual:
             return TaskResult(TaskState.WAITING)
         job_id, index = self.job_of(leaf.key, number)
         if job_id is None:
             return TaskResult(TaskState.WAITING)
+        progress = self._progress_of(leaf.key, number)
+        if label in progress.settled:
+            return progress.settled[label]
         shown = job_id if index is None else f"{job_id}_{index}"
         job = self._jobs.get((job_id, index))
-        attempt = latest_attempt(self.layout, leaf.key, number)
         if job is not None and job.state.ended:
             return TaskResult(job.state.task_state, reason=f"Slurm: {job.state.value}", job_id=shown, node=job.node)
-        if attempt is not None:
-            return TaskResult(
-                TaskState.RUNNING, job_id=shown, node=attempt.node, host=attempt.host, started=attempt.started
-            )
-        if job is None:
+        running = attempts.running(progress, label)
+        if running is not None:
+            return running
+        if job is None or progress.latest is not None:
             return TaskResult(TaskState.PENDING, job_id=shown)
         return TaskResult(_LIVE.get(job.state, TaskState.PENDING), reason=job.reason, job_id=shown, node=job.node)
+
+    def _progress_of(self, key: str, number: int) -> Progress:
+        if self._progress[0] != (key, number):
+            self._progress = ((key, number), attempts.read(self.layout, key, number))
+        return self._progress[1]
 
     def job_of(self, key: str, number: int) -> tuple[str | None, int | None]:
         """Return the id and array index of the newest job that runs an element."""
@@ -166,9 +178,3 @@ def read_intents(layout: Layout) -> list[Intent]:
     """Read the submissions of all groups, each group's in order."""
     found = [store.read_record(Intent, path) for path in list(layout.jobs.glob("[0-9]*.json"))]
     return sorted((each for each in found if each), key=part_of)
-
-
-def latest_attempt(layout: Layout, key: str, number: int) -> Attempt | None:
-    """Read the newest started.json of an element, or None when no attempt began."""
-    attempts = [store.read_record(Attempt, path) for path in layout.element(key, number).glob("*/started.json")]
-    return max((each for each in attempts if each), key=lambda each: each.started, default=None)

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from beeflow import store
+from beeflow import attempts, store
+from beeflow.attempts import Progress
 from beeflow.group_jobs import GroupJobs, was_dropped
 from beeflow.layout import Layout
 from beeflow.look import Look
-from beeflow.models import ElementResult, Intent, TaskResult, WorkflowRecord, now
+from beeflow.models import ElementResult, Intent, Lost, TaskResult, WorkflowRecord, now
 from beeflow.plan import Group
-from beeflow.reduction import latest_attempt, part_of
+from beeflow.reduction import part_of
 from beeflow.scheduler import JobRecord
 from beeflow.states import JobState, TaskState
 
 _POLL_S = 1.0
+# A task that began this late in its element did not have its whole time limit.
+_LATE = 0.1
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An element whose job ended, or is no longer known (None), and did not publish its result."""
+
+    group: Group
+    number: int
+    intent: Intent
+    job: JobRecord | None
+    limit_s: int
 
 
 @dataclass
@@ -38,25 +54,56 @@ class Settler:
                 continue
             job = self.jobs.record(intent, number)
             if job is None or job.state.ended:
-                self.settle_ended(look, group, number, intent, job, cancelled=cancelled)
+                self.settle_ended(
+                    look, Ended(group, number, intent, job, self.limit_s(look, group)), cancelled=cancelled
+                )
             elif cancelled:
                 doomed.setdefault(intent.job_name, []).append(job)
             else:
                 look.wait_for(group.key, job_id)
         self.cancel(look, group, doomed)
 
-    def settle_ended(
-        self, look: Look, group: Group, number: int, intent: Intent, job: JobRecord | None, *, cancelled: bool
-    ) -> None:
+    def settle_ended(self, look: Look, ended: Ended, *, cancelled: bool) -> None:
         """Settle an element whose job ended: submit it again, or write the result that the job did not."""
-        if cancelled and latest_attempt(self.layout, group.key, number) is None:
+        key, number, job = ended.group.key, ended.number, ended.job
+        progress = attempts.read(self.layout, key, number)
+        if cancelled and progress.latest is None:
             return
         look.changed = True
-        if was_dropped(job) and self.jobs.may_go_again(group.key, number) and not cancelled:
+        if was_dropped(job) and self.jobs.may_go_again(key, number) and not cancelled:
             return
-        if job is not None and job.state is JobState.COMPLETED and self.appears(group.key, number):
+        if job is not None and job.state is JobState.COMPLETED and self.appears(key, number):
             return
-        self.publish(group, number, self.lost(group, number, intent, job))
+        missing = [task.label for task in look.open_tasks(ended.group, number) if task.label not in progress.settled]
+        again = set() if cancelled else self.again(look, ended, progress, missing)
+        died = {label: self.lost(ended, progress, label) for label in missing if label not in again}
+        settled = {**progress.settled, **died}
+        if again:
+            self.account(ended, progress, settled)
+        else:
+            self.publish(ended.group, number, settled)
+
+    def again(self, look: Look, ended: Ended, progress: Progress, missing: list[str]) -> set[str]:
+        """List the tasks of a dead job that have yet to have their chance."""
+        if ended.job is not None and ended.job.state is JobState.CANCELLED:
+            return set()
+        waiting = {task.label for task in look.open_tasks(ended.group, ended.number) if any(task.holes())}
+        if waiting and self.jobs.may_go_again(ended.group.key, ended.number):
+            # It ran before what it takes from was made: that job died too, and goes again.
+            return waiting
+        if self.jobs.shown_id(ended.intent, ended.number) not in progress.jobs:
+            return set()
+        return {label for label in missing if label not in progress.begun or was_cut_short(ended, progress, label)}
+
+    def account(self, ended: Ended, progress: Progress, settled: Mapping[str, TaskResult]) -> None:
+        """Keep what is known of an element that goes again."""
+        jobs = (*(progress.lost.jobs if progress.lost else ()), self.jobs.shown_id(ended.intent, ended.number))
+        store.write_record(self.layout.lost(ended.group.key, ended.number), Lost(jobs, dict(settled)))
+
+    def limit_s(self, look: Look, group: Group) -> int:
+        """Return the time limit of a group's jobs."""
+        record = look.results.group(group.key)
+        return record.time_limit_s if record else 0
 
     def appears(self, key: str, number: int) -> bool:
         """Wait for the result of a job that Slurm says went well: a shared file system may show it late."""
@@ -77,36 +124,45 @@ class Settler:
                 if job.state is not JobState.PENDING:
                     look.wait_for(group.key, job.job_id)
 
-    def lost(self, group: Group, number: int, intent: Intent, job: JobRecord | None) -> TaskResult:
-        """Describe an element whose job ended without a result."""
-        attempt = latest_attempt(self.layout, group.key, number)
-        index = number - intent.offset
-        log_path = self.layout.group_log(group.key) / f"{part_of(intent)}.{index}.log"
+    def lost(self, ended: Ended, progress: Progress, label: str) -> TaskResult:
+        """Describe a task whose job ended without a result."""
+        attempt, job = progress.latest, ended.job
+        index = ended.number - ended.intent.offset
+        log_path = self.layout.group_log(ended.group.key) / f"{part_of(ended.intent)}.{index}.log"
         # An element that was cancelled alone, before it began, is not even shown as such (seen on Slurm 22.05.8).
         unknown = TaskState.FAILED if attempt else TaskState.CANCELLED
-        job_id = self.jobs.known_id(intent)
         began = "" if attempt else "before it started; "
         word = job.state.value if job else "no longer known"
         return TaskResult(
             state=job.state.task_state if job else unknown,
             reason=f"the job ended without a result: {began}Slurm: {word}",
-            job_id=f"{job_id}_{index}" if intent.array else job_id,
+            job_id=self.jobs.shown_id(ended.intent, ended.number),
             node=attempt.node if attempt else (job.node if job else None),
             host=attempt.host if attempt else None,
-            started=attempt.started if attempt else None,
+            started=progress.begun.get(label, attempt.started if attempt else None),
             ended=now(),
             stderr=str(log_path.relative_to(self.layout.root)),
         )
 
-    def publish(self, group: Group, number: int, result: TaskResult) -> None:
-        """Write a result in the place of a task that did not; one that came after all is kept."""
+    def publish(self, group: Group, number: int, results: Mapping[str, TaskResult]) -> None:
+        """Write a result in the place of an element that did not; one that came after all is kept."""
         path = self.layout.element_result(group.key, number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        store.publish_record(path, ElementResult({group.tasks[number].label: result}))
+        store.publish_record(path, ElementResult(dict(results)))
 
     def refuse(self, look: Look, group: Group, numbers: list[int], reason: str) -> None:
         """Take a refusal for good."""
         for number in numbers:
             result = TaskResult(TaskState.FAILED, reason=f"not submitted: {reason}", ended=now())
-            self.publish(group, number, result)
+            progress = attempts.read(self.layout, group.key, number)
+            refused = {task.label: result for task in look.open_tasks(group, number)}
+            self.publish(group, number, {**refused, **progress.settled})
         look.changed = True
+
+
+def was_cut_short(ended: Ended, progress: Progress, label: str) -> bool:
+    """True for a task that its element's time limit ended before it had its own."""
+    if ended.job is None or ended.job.state is not JobState.TIMEOUT or progress.latest is None:
+        return False
+    late = datetime.fromisoformat(progress.begun[label]) - datetime.fromisoformat(progress.latest.started)
+    return late > timedelta(seconds=_LATE * ended.limit_s)

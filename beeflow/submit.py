@@ -168,6 +168,7 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
         archive_dir=str(config.bee_archive_dir),
         delete_completed=config.delete_completed_workflow_dirs,
         input_copy_limit_mib=config.input_copy_limit_mib,
+        tasks_per_element=slurm.tasks_per_element or 0,
     )
 
 

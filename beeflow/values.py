@@ -179,15 +179,19 @@ def elements(value: Value, where: str) -> tuple[Value, ...] | None:
     return None
 
 
-def to_json(value: Value) -> Any:
+# Says which element of its group makes an output; None where no job does.
+ElementOf = Callable[[Output], int | None]
+
+
+def to_json(value: Value, element_of: ElementOf) -> Any:
     """Write a value: {"known"|"output"|"items"|"linked": ...}."""
     if isinstance(value, Known):
         return {"known": value.value}
     if isinstance(value, Output):
-        return {"output": [value.group, value.label, value.port]}
+        return {"output": [value.group, value.label, value.port], "element": element_of(value)}
     if isinstance(value, Broken):
         return {"broken": value.reason}
-    inner = [to_json(each) for each in value.values]
+    inner = [to_json(each, element_of) for each in value.values]
     if isinstance(value, Items):
         return {"items": inner}
     return {"linked": inner, "link_merge": value.link_merge, "pick_value": value.pick_value, "default": value.default}

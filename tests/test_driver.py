@@ -230,7 +230,7 @@ def test_the_state_says_running_from_the_first_pass_on(layout: Layout) -> None:
 
 def test_arrays_fit_max_array_size(layout: Layout) -> None:
     world = wide(layout, 25)
-    world.record = replace(RECORD, slurm=replace(RECORD.slurm, max_array_size=10))
+    world.record = replace(RECORD, slurm=replace(RECORD.slurm, max_array_size=10), tasks_per_element=1)
     world.run()
     for path in "st":
         assert [max(job.request.array or ()) for job in world.jobs(path)] == [9, 9, 4]
@@ -663,3 +663,12 @@ def test_a_link_with_a_default_does_not_delay_a_scatter(layout: Layout) -> None:
     world = World(layout, graph(flow(["xs"], steps)), {"xs": [1, 2]}, {})
     world.run()
     assert world.job("t").dependency == Dependency({"aftercorr": (world.job("s").id,)})
+
+
+def test_a_wide_step_has_several_tasks_an_element(layout: Layout) -> None:
+    world = wide(layout, 25)
+    world.record = replace(RECORD, slurm=replace(RECORD.slurm, max_array_size=11))
+    world.run()
+    assert [elements_of(job) for path in "st" for job in world.jobs(path)] == [list(range(9))] * 2
+    (second,) = world.jobs("t")
+    assert set(second.request.dependency.by_type) == {"aftercorr"}

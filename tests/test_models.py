@@ -56,6 +56,7 @@ TASK = TaskRecord(ID, "t", "step[0]", "step", TaskState.FAILED, inputs=("x",), e
         ElementResult({"0": TaskResult(TaskState.COMPLETED, outputs={"out": {"class": "File"}}, cpu_s=0.0)}),
         TASK,
         StateRecord(WorkflowState.ARCHIVED_FAILED, models.now(), "why", "/a.tgz", "name", models.now(), "parent"),
+        models.Lost(("12_3",), {"0": TaskResult(TaskState.NODE_FAIL)}),
         models.TasksRecord((TASK,)),
         Sidecar(ID, "n", WorkflowState.ARCHIVED, "c", "a", "0" * 64, 1 << 40),
     ],
@@ -108,14 +109,6 @@ def test_another_workflow_has_other_job_names() -> None:
     other = replace(RECORD, id=str(uuid.uuid4()))
     assert other.job_name("pass.1") != RECORD.job_name("pass.1")
     assert RECORD.job_name("pass.1").startswith(RECORD.nonce + "-")
-
-
-@pytest.mark.parametrize(
-    ("labels", "per_element", "elements"), [(0, 1, 0), (1, 1, 1), (10, 3, 4), (9, 3, 3), (1, 5, 1)]
-)
-def test_elements_of_a_group(labels: int, per_element: int, elements: int) -> None:
-    group = GroupRecord("k", "p", False, tuple(map(str, range(labels))), tasks_per_element=per_element)
-    assert group.elements == elements
 
 
 def test_task_ids() -> None:

@@ -182,4 +182,4 @@ def test_elements_of_no_array(value: Any) -> None:
     ],
 )
 def test_values_come_back_from_json(value: Value) -> None:
-    assert values.from_json(json.loads(json.dumps(values.to_json(value)))) == value
+    assert values.from_json(json.loads(json.dumps(values.to_json(value, lambda _: 3)))) == value
