@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from beeflow import elements, scripts, store, values
+from beeflow import codec, elements, scripts, store, values
 from beeflow.errors import SlurmError, SubmissionError, TaskError, TransitionError
 from beeflow.graph import Graph, Resources
 from beeflow.group_jobs import GroupJobs
@@ -44,6 +44,10 @@ class Tools(Evaluator, Protocol):
 
     def resources(self, tool_id: str, inputs: Mapping[str, Any]) -> Resources:
         """Evaluate a tool's resources for given inputs."""
+        ...
+
+    def run_facts(self, plan: Plan, group: Group) -> dict[str, Any]:
+        """Describe a group's step for the runner on the node."""
         ...
 
 
@@ -170,6 +174,7 @@ class Driver:
             return
         # Working out the resources may have shown that some cannot run.
         numbers = [number for number in numbers if look.is_open(group, number)]
+        self.describe(look, group, resources)
         try:
             for part, indices in self.parts(group, numbers):
                 self.submit_part(look, group, part, indices, resources, dependencies)
@@ -180,6 +185,22 @@ class Driver:
             log.warning("%s: %s", group.key, error)
             look.doubt = True
             self.jobs.forget(group.key)
+
+    def describe(self, look: Look, group: Group, resources: Resources) -> None:
+        """Write what the runner on the node needs to know of the step."""
+        if self.layout.run(group.key).exists():
+            return
+        facts = {
+            "version": codec.VERSION,
+            "group": group.key,
+            "step": group.path,
+            "time_limit_s": self.time_limit_s(group),
+            "fs_settle_s": self.record.fs_settle_s,
+            "cores": resources.cpus_per_task,
+            "mem_mib": resources.mem_mib,
+            **self.tools.run_facts(look.plan, group),
+        }
+        store.write_json(self.layout.run(group.key), facts)
 
     def to_submit(self, look: Look, group: Group) -> list[int]:
         """List the elements without a result and without a job that can still give one."""

@@ -94,3 +94,7 @@ class PendingValueError(BeeError):
     """A value was asked for that a task has not made yet."""
 
     exit_code = 70
+
+
+class BrokenError(BeeError):
+    """A task takes from one that failed: it never runs, and a pass says so."""

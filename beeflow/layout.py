@@ -111,6 +111,10 @@ class Layout:
         """The batch script of the group's jobs."""
         return self.group(key) / "job.sh"
 
+    def run(self, key: str) -> Path:
+        """What the runner on the node needs to know of the step (beeflow.runner)."""
+        return self.group(key) / "run.json"
+
     def group_log(self, key: str) -> Path:
         """Where Slurm writes what the batch scripts print."""
         return self.group(key) / "slurm"

@@ -15,7 +15,7 @@ import filelock
 
 from beeflow import staging, store
 from beeflow.cwl import schema_cache
-from beeflow.cwl.evaluator import CwlEvaluator
+from beeflow.cwl.foresee import PassTools
 from beeflow.driver import Driver
 from beeflow.epilog import Epilog
 from beeflow.errors import BeeError, SlurmError, SystemFileError
@@ -86,9 +86,9 @@ class Pass:
         """Drive; when nothing is outstanding, end the workflow."""
         schema_cache.install(cache_dir(self.layout))
         graph = read_graph(self.layout)
-        evaluator = CwlEvaluator(graph, self.layout.root)
+        tools = PassTools(graph, self.layout.root)
         driver = Driver(
-            self.layout, self.record, graph, store.read_json(self.layout.job), evaluator, self.submitter, may_submit
+            self.layout, self.record, graph, store.read_json(self.layout.job), tools, self.submitter, may_submit
         )
         ended = driver.run(successor)
         return Epilog(self.layout, self.record, graph).run(ended) if ended else None

@@ -25,5 +25,10 @@ def render(name: str, **values: str) -> str:
 
 
 def interpreter() -> dict[str, str]:
-    """Name the Python of this process and where it finds beeflow."""
-    return {"python": sys.executable, "pythonpath": str(Path(beeflow.__file__).parent.parent)}
+    """Name the Python of this process, where it finds beeflow, and the program of task jobs."""
+    package = Path(beeflow.__file__).parent
+    return {
+        "python": sys.executable,
+        "pythonpath": str(package.parent),
+        "runner": str(package / "runner" / "__main__.py"),
+    }

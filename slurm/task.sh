@@ -1,9 +1,8 @@
 #!/bin/bash
 # A job of one workflow step: one array element, or the only one. Rendered by beeflow; $1 is the submission's key and
-# the number of the element that array index 0 runs.
+# the number of the element that array index 0 runs. -I -S: Python looks for no module but its own and ours.
 trap : TERM # the runner settles a scancel or a time limit; this shell only waits for it
-export PYTHONPATH=@{pythonpath}
-@{python} -m beeflow.task @{workflow_dir} @{group} "$1"
+@{python} -I -S @{runner} @{workflow_dir} @{group} "$1"
 code=$?
 if [ "$code" -gt 128 ]; then
   echo "beeflow: the task runner was killed by signal $((code - 128))" >&2

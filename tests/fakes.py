@@ -10,6 +10,7 @@ from beeflow import models
 from beeflow.errors import SubmissionError
 from beeflow.graph import COMMAND_LINE_TOOL, EXPRESSION_TOOL, Graph, Link, Resources, Step, Tool, Workflow
 from beeflow.models import SlurmRecord, SubmitOptions, WorkflowRecord
+from beeflow.plan import Group, Plan
 from beeflow.scheduler import Dependency, JobRecord, JobRequest, Limits, SlurmUnreachableError, SubmissionDoubtError
 from beeflow.states import JobState
 
@@ -177,6 +178,10 @@ class FakeEvaluator:
     def resources(self, tool_id: str, inputs: Mapping[str, Any]) -> Resources:
         """Evaluate a tool's resources: as many CPUs as the function says."""
         return Resources(cpus_per_task=self.functions[tool_id](inputs))
+
+    def run_facts(self, plan: Plan, group: Group) -> dict[str, Any]:
+        """Describe a step for the runner; nothing runs here."""
+        return {"inputs": sorted(plan.groups[group.key].step.inputs)}
 
 
 def link(source: str | Link) -> Link:

@@ -15,17 +15,17 @@ PACKAGE = Path(__file__).resolve().parents[1] / "beeflow"
 LAYERS = {
     0: "states errors",
     1: "models graph command codec",
-    2: "plan values layout process tables locations resources",
+    2: "plan values layout process tables locations resources shape",
     3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts",
     4: "workflow submit rerun copying remote watch listing reduction submission driver epilog passes "
-    "look group_jobs settling outcome",
-    5: "cli commands advance task",
+    "look group_jobs settling outcome node",
+    5: "cli commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
 
 CWL_LIBRARIES = {"cwltool", "schema_salad", "cwl_utils", "ruamel", "rdflib"}
 # What may print and end the process: what is a program itself.
-PROGRAMS = {"cli", "commands", "advance", "task", "private_slurm.rename_host"}
+PROGRAMS = {"cli", "commands", "advance", "runner.__main__", "runner.launch", "private_slurm.rename_host"}
 # Modules that bee-list and bee-query must not pay for.
 HEAVY = {"cwltool", "schema_salad", "cwl_utils", "ruamel", "rdflib", "pyslurm", "matplotlib", "numpy"}
 

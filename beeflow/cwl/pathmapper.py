@@ -37,8 +37,11 @@ class InPlaceMapper(PathMapper):
 
     def setup(self, files: Any, basedir: str) -> None:
         """Map every input; what is staged goes to stagedir/<n>/, and takes its secondaryFiles along."""
-        in_place = [entry for entry in files if _is_in_place(entry)]
-        for number, entry in enumerate(each for each in files if not any(each is other for other in in_place)):
+        in_place: list[Any] = []
+        elsewhere: list[Any] = []
+        for entry in files:
+            (in_place if _is_in_place(entry) else elsewhere).append(entry)
+        for number, entry in enumerate(elsewhere):
             self.visit(entry, f"{self.stagedir}/{number}", basedir, staged=True)
         for entry in in_place:
             self._in_place(entry)

@@ -12,7 +12,7 @@ from typing import Any
 from cwltool.context import RuntimeContext
 from cwltool.pathmapper import PathMapper
 
-from beeflow import locations, staging
+from beeflow import codec, locations, staging
 from beeflow.command import COPY, CREATE, LINK, MKDIR, Command, ContainerSpec, Folders, Stage
 from beeflow.cwl import tools
 from beeflow.cwl.compiler import plain, resources_of
@@ -42,6 +42,12 @@ class Prepared:
     job: Any
     folders: Folders
     root: Path
+    outputs: tuple[Any, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the command as the runner takes it."""
+        made: dict[str, Any] = codec.to_json(self.command)
+        return made
 
     def collect(self, exit_code: int) -> dict[str, Any]:
         """Collect the outputs; raises TaskError when a declared one was not made.
@@ -138,7 +144,7 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
         permanent_fail_codes=tuple(job.permanentFailCodes),
         container=container,
     )
-    return Prepared(command, job, folders, root)
+    return Prepared(command, job, folders, root, tuple(process.tool["outputs"]))
 
 
 def resources(tool: Tool, inputs: Mapping[str, Any], root: Path) -> Resources:

@@ -70,6 +70,14 @@ class DecimalFloat(float):
         return format(Decimal(repr(float(self))), "f")
 
 
+class _Array(list[Any]):
+    """An array of ours alone, which cwltool need not copy: it would once for each of its elements."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Array:
+        """Stay the same array."""
+        return self
+
+
 def own_inputs(tool: Tool, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the tool itself takes: a step may have more inputs, for its expressions only."""
     names = {short_name(each["id"]) for each in tool.document["inputs"]}
@@ -81,4 +89,4 @@ def _decimal(value: Any) -> Any:
         return DecimalFloat(value)
     if isinstance(value, dict):
         return {key: _decimal(inner) for key, inner in value.items()}
-    return [_decimal(inner) for inner in value] if isinstance(value, list) else value
+    return _Array(_decimal(inner) for inner in value) if isinstance(value, list) else value

@@ -84,7 +84,7 @@ def test_kill_the_epilog(slurm: PrivateSlurm, sleeper: Callable[..., str]) -> No
 def test_kill_a_task(slurm: PrivateSlurm, sleeper: Callable[..., str]) -> None:
     found = sleeper(60)
     wait_task(slurm, found, "a", "RUNNING")
-    kill(f"beeflow.task {directory(slurm, found)} 001-a")
+    kill(f"runner/__main__.py {directory(slurm, found)} 001-a")
     wait_state(slurm, found, "Archived/Failed")
     failed = tasks(slurm, found)["a"]
     assert failed["state"] == "FAILED"

@@ -79,7 +79,7 @@ def test_the_archive_keeps_the_metadata_the_original_kept(slurm: PrivateSlurm, t
     assert task["outputs"]
     assert {"max_rss_kib", "container_runtime", "container_hash", "task_id", "cpu_s", "started", "ended"} <= set(task)
     spec = tmp_path / found / "tasks/001-cat"
-    assert "beeflow.task" in (spec / "job.sh").read_text()
+    assert "runner/__main__.py" in (spec / "job.sh").read_text()
 
 
 def test_a_failure_is_told_with_its_reason_and_the_rest_goes_on(slurm: PrivateSlurm, tmp_path: Path) -> None:

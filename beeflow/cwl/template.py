@@ -1,0 +1,319 @@
+"""Make templates of commands (beeflow.shape): cwltool prepares one task, and all of its shape run by it.
+
+Stand-ins take the places of the values in a task's inputs; where they come out are the holes. Nothing is believed:
+the template, filled with other stand-ins and with real inputs, must give what cwltool makes of those. Where it does
+not, or where JavaScript would look at a value, there is no template, and cwltool prepares each task on its node.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cwl_utils.errors import WorkflowException
+from cwl_utils.sandboxjs import NodeJSEngine, get_js_engine, set_js_engine
+
+from beeflow import codec, locations
+from beeflow.command import Folders
+from beeflow.cwl.documents import short_name
+from beeflow.cwl.prepare import Granted, Prepared, prepare
+from beeflow.errors import BeeError
+from beeflow.graph import Tool
+from beeflow.shape import (
+    BEGIN,
+    CORES,
+    DECIMAL,
+    END,
+    EXTENSION,
+    FIRST,
+    FOLDER,
+    PATH,
+    QUOTE,
+    RAM,
+    TEXT,
+    NoTemplateError,
+    Shape,
+    fill,
+)
+
+log = logging.getLogger(__name__)
+
+Inputs = Mapping[str, Any]
+Template = dict[str, Any]
+
+_FIRST_INT, _OTHER_INT = 2_101_000_000, 1_203_000_000
+_INT = re.compile(r"2101(\d{6})")
+_FLOAT = re.compile(r"2\.101(\d{6})1e-07")
+_DECIMAL = re.compile(r"0\.0000002101(\d{6})1")
+_PRIMITIVES = frozenset({"string", "int", "long", "float", "double", "boolean"})
+_SELF_FIELDS = frozenset({"contents", "basename", "nameroot", "nameext", "size", "checksum"})
+_REFERENCE = re.compile(r"\$\((\w+)((?:\.\w+|\[\d+\])*)\)")
+_PART = re.compile(r"\.(\w+)|\[(\d+)\]")
+
+
+class _NoJavaScript(NodeJSEngine):
+    """What an expression makes of a stand-in says nothing."""
+
+    def eval(self, scan: str, *_: Any, **__: Any) -> Any:
+        raise NoTemplateError(scan)
+
+
+@contextlib.contextmanager
+def _without_javascript() -> Iterator[None]:
+    engine = get_js_engine()
+    set_js_engine(_NoJavaScript())
+    try:
+        yield
+    finally:
+        set_js_engine(engine)
+
+
+def literal_inputs(tool: Tool) -> list[str]:
+    """List the inputs whose text decides more than itself: where the type has an enum, or a name for a type."""
+    return [
+        short_name(each["id"])
+        for each in tool.document["inputs"]
+        if any(word in repr(each["type"]) for word in ("'enum'", "#"))
+    ]
+
+
+def may_have(tool: Tool) -> bool:
+    """Tell whether templates are worth a try: no position depends on a value."""
+    return "'position': '" not in repr([tool.document.get("arguments"), tool.document["inputs"]])
+
+
+def make(tool: Tool, inputs: Inputs, root: Path) -> tuple[str, Template] | None:
+    """Make the template of the shape of these inputs; None where there is none. Returns the shape, too."""
+    try:
+        shape = new_shape(tool, root)
+        text = shape.of(dict(inputs))
+        with _without_javascript():
+            first = _StandIns(shape, _first).prepare(tool, inputs, root)
+            other = _StandIns(shape, _other)
+            template = _with_holes(first)
+            made = other.prepare(tool, inputs, root)
+            if fill(template, other.values) != made:
+                return None
+    except (BeeError, NoTemplateError, OSError, KeyError):
+        return None
+    except Exception as error:  # cwltool met what it does not expect
+        log.info("no template: %r", error)
+        return None
+    return (text, template)
+
+
+def agrees(template: Template, tool: Tool, inputs: Inputs, root: Path) -> bool:
+    """Check a template against what cwltool makes of real inputs."""
+    shape = new_shape(tool, root)
+    folders = Folders(f"{root}/tasks/attempt")
+    granted = Granted(1, 1024)
+    shape.values += [folders.root[1:], os.environ.get("PATH", os.defpath), granted.cores, granted.ram_mib]
+    try:
+        shape.of(dict(inputs))
+        made = _plain(prepare(tool, locations.absolute(dict(inputs), root), root, folders, granted), "")
+    except (BeeError, NoTemplateError):
+        return False
+    return _same(fill(template, shape.values), made)
+
+
+def new_shape(tool: Tool, root: Path) -> Shape:
+    """Begin to take the shape off a task's inputs."""
+    return Shape(str(root), apart=tool.container is not None, literal=literal_inputs(tool))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Compare commands; a shell's words may be quoted in more ways than one."""
+    for each in (one, other):
+        argv = each["command"]["argv"]
+        if argv[:2] == ["/bin/sh", "-c"]:
+            with contextlib.suppress(ValueError):
+                argv[2] = shlex.split(argv[2])
+    return bool(one == other)
+
+
+StandIn = Callable[[int, str, Any], Any]
+
+
+def _first(index: int, kind: str, value: Any) -> Any:
+    """Stand in for a value by what can be found again."""
+    if isinstance(value, int):
+        return _FIRST_INT + index
+    if isinstance(value, float):
+        return float(f"2.101{index:06}1e-07")
+    return f"{BEGIN}{QUOTE}{index}{kind}{END}"
+
+
+def _other(index: int, kind: str, value: Any) -> Any:
+    """Stand in for a value by one that is just another."""
+    if isinstance(value, int):
+        return _OTHER_INT + index
+    if isinstance(value, float):
+        return float(f"3.707{index:06}7e-05")
+    return f"{'.' if kind == EXTENSION else ''}other '{index}"
+
+
+class _StandIns:
+    """Inputs with stand-ins in the order of Shape's values, which is all that decides which is which."""
+
+    def __init__(self, shape: Shape, stand_in: StandIn) -> None:
+        self.shape = shape
+        self.stand_in = stand_in
+        self.values: list[Any] = []
+        for index in range(FIRST):
+            self.next(TEXT, 0 if index in (CORES, RAM) else "")
+
+    def next(self, kind: str, value: Any) -> Any:
+        made = self.stand_in(len(self.values), kind, value)
+        self.values.append(made)
+        return made
+
+    def prepare(self, tool: Tool, inputs: Inputs, root: Path) -> Template:
+        """Have cwltool prepare the command for the stand-ins."""
+        given = {name: self.value(inputs[name], name in self.shape.literal) for name in sorted(inputs)}
+        folders = Folders(f"/{self.values[FOLDER]}")
+        granted = Granted(self.values[CORES], self.values[RAM])
+        made = prepare(tool, given, root, folders, granted)
+        return _plain(made, self.values[PATH])
+
+    def value(self, value: Any, literal: bool) -> Any:
+        """Copy a value with stand-ins (Shape.one)."""
+        if isinstance(value, dict):
+            if value.get("class") in ("File", "Directory"):
+                return self.entry(value)
+            return {name: self.value(value[name], literal) for name in sorted(value)}
+        if isinstance(value, list):
+            return [self.value(each, literal) for each in value]
+        if value is None or isinstance(value, bool) or literal or value == "":
+            return value
+        return self.next(TEXT, value)
+
+    def entry(self, entry: dict[str, Any], folder: str = "") -> dict[str, Any]:
+        """Copy a File or Directory with stand-ins (Shape.file, Shape.folder)."""
+        own = self.shape.path(entry).startswith(f"{self.shape.root}/")
+        path = f"{self.shape.root if own else ''}/{self.next(TEXT, '')}"
+        if not own and self.shape.apart:
+            path = self.shape.path(entry).rpartition("/")[0]
+        name, extension = self.next(TEXT, ""), self.next(EXTENSION, "")
+        name += extension if extension.startswith(".") else f".{extension}"
+        made = {"class": entry["class"], "location": locations.to_uri(Path(f"{folder or path}/{name}"))}
+        made["basename"] = name
+        if entry["class"] == "Directory":
+            return made
+        made["size"] = self.next(TEXT, 0)
+        if "checksum" in entry:
+            made["checksum"] = self.next(TEXT, "")
+        if entry.get("format"):
+            made["format"] = entry["format"]
+        if entry.get("secondaryFiles"):
+            made["secondaryFiles"] = [self.entry(each, folder or path) for each in entry["secondaryFiles"]]
+        return made
+
+
+def _plain(prepared: Prepared, path: str) -> Template:
+    """Return a command and its output ports as JSON, with ``path`` for this process's own PATH."""
+    command = codec.to_json(prepared.command)
+    if path and command["env"].get("PATH") == os.environ.get("PATH"):
+        command["env"]["PATH"] = path
+    return {"command": command, "ports": ports_of(prepared)}
+
+
+def _with_holes(value: Any) -> Any:
+    """Copy a command with holes for the numbers among the stand-ins; those of texts are there already."""
+    if isinstance(value, dict):
+        return {_with_holes(key): _with_holes(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_holes(each) for each in value]
+    if isinstance(value, int) and value >= _FIRST_INT:
+        raise NoTemplateError
+    if not isinstance(value, str):
+        return value
+    text = _FLOAT.sub(lambda match: _hole(match, TEXT), value)
+    text = _DECIMAL.sub(lambda match: _hole(match, DECIMAL), text)
+    return _INT.sub(lambda match: _hole(match, TEXT), text)
+
+
+def _hole(match: re.Match[str], kind: str) -> str:
+    return f"{BEGIN}{QUOTE}{int(match.group(1))}{kind}{END}"
+
+
+def ports_of(prepared: Prepared) -> list[Template] | None:
+    """Say how to collect the outputs without cwltool; None where that needs it (beeflow.runner.collect)."""
+    tool = prepared.job.builder
+    try:
+        return [_port(port, tool.do_eval) for port in prepared.outputs]
+    except (NoTemplateError, WorkflowException):
+        return None
+
+
+def _port(port: Mapping[str, Any], evaluate: Callable[[Any], Any]) -> Template:
+    binding = port.get("outputBinding") or {}
+    kind, array, optional = _type_of(port["type"])
+    expression = binding.get("outputEval")
+    if (kind in _PRIMITIVES) is (expression is None):
+        raise NoTemplateError
+    globs = [each for glob in _listed(binding.get("glob")) for each in _listed(evaluate(glob))]
+    file_format = port.get("format")
+    if not all(isinstance(glob, str) for glob in globs) or "self" in str(file_format):
+        raise NoTemplateError
+    return {
+        "name": short_name(port["id"]),
+        "type": kind,
+        "classes": ["File", "Directory"] if kind == "any" else [kind],
+        "array": array,
+        "optional": optional,
+        "globs": globs,
+        "contents": bool(binding.get("loadContents")),
+        "eval": _reference(expression) if expression is not None else None,
+        "secondary": [_secondary(each) for each in _listed(port.get("secondaryFiles"))],
+        "format": evaluate(file_format) if file_format else None,
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _type_of(declared: Any) -> tuple[str, bool, bool]:
+    """Take a type apart: what it is (of), whether an array, whether optional."""
+    kinds = _listed(declared)
+    optional = "null" in kinds
+    kinds = [kind for kind in kinds if kind != "null"]
+    if sorted(map(str, kinds)) == ["Directory", "File"]:
+        return "any", False, optional
+    if len(kinds) != 1:
+        raise NoTemplateError
+    (kind,) = kinds
+    if isinstance(kind, Mapping) and kind.get("type") == "array" and kind.get("items") in ("File", "Directory"):
+        return str(kind["items"]), True, optional
+    if kind not in {*_PRIMITIVES, "File", "Directory"}:
+        raise NoTemplateError
+    return str(kind), False, optional
+
+
+def _reference(expression: Any) -> list[Any]:
+    """Take a parameter reference apart: "$(self[0].contents)" is ["self", 0, "contents"]."""
+    match = _REFERENCE.fullmatch(str(expression).strip())
+    if match is None:
+        raise NoTemplateError
+    parts = [name or int(index) for name, index in _PART.findall(match.group(2))]
+    first = match.group(1)
+    # Of inputs, only what is as it is in the task's own record: no File, whose path differs there.
+    plain = (first == "inputs" and len(parts) == 1) or (first == "runtime" and parts == ["exitCode"])
+    if not plain and not (first == "self" and len(parts) == 2 and parts[0] == 0 and parts[1] in _SELF_FIELDS):
+        raise NoTemplateError
+    return [first, *parts]
+
+
+def _secondary(entry: Mapping[str, Any]) -> list[Any]:
+    pattern, required = entry["pattern"], entry.get("required")
+    if "$" in pattern or not (required is None or isinstance(required, bool)):
+        raise NoTemplateError
+    return [pattern, bool(required)]

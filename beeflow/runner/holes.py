@@ -1,0 +1,66 @@
+"""Fill the holes of a task's inputs from the result files of the tasks that make them (beeflow.values, as JSON)."""
+
+from __future__ import annotations
+
+import os
+
+from beeflow.errors import BrokenError
+from beeflow.runner import records
+
+TYPE_CHECKING = False  # importing typing would take as long as all else here
+if TYPE_CHECKING:
+    from typing import Any
+
+# States whose tasks feed others.
+GOOD = ("COMPLETED", "SKIPPED")
+
+
+class LateError(Exception):
+    """A result is not there (yet)."""
+
+
+class NeedsPlanError(Exception):
+    """The value has to be worked out by the rules of links."""
+
+
+class Holes:
+    """Reads results, each file once. ``root``: the workflow directory."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._results: dict[str, Any] = {}
+
+    def value(self, given: dict[str, Any]) -> Any:
+        """Return what a value is once its holes are filled; raises the errors above."""
+        if "known" in given:
+            return given["known"]
+        if "output" in given:
+            group, label, port = given["output"]
+            return self.output(group, label, port, given["element"])
+        if "items" in given:
+            return [self.value(each) for each in given["items"]]
+        if "broken" in given:
+            raise BrokenError(given["broken"])
+        raise NeedsPlanError
+
+    def output(self, group: str, label: str, port: str, element: int | None) -> Any:
+        """Return what a task made."""
+        if element is None:
+            raise NeedsPlanError
+        path = f"{self.root}/tasks/{group}/{element // 1000:03}/{element:06}/result.json"
+        if path not in self._results:
+            found = records.read(path)
+            if found is None:
+                raise LateError(f"no result of {group}[{label}]")
+            self._results[path] = found["tasks"]
+        result = self._results[path].get(label)
+        if result is None:
+            # Every task of an element that can run is in its result.
+            raise BrokenError(f"{group}[{label}] was not run")
+        if result["state"] not in GOOD:
+            raise BrokenError(f"{group}[{label}] {result['state']}")
+        return (result.get("outputs") or {}).get(port)
+
+    def look_again(self) -> None:
+        """List the folder of results: that makes an NFS client look again."""
+        os.listdir(f"{self.root}/tasks")
