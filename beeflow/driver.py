@@ -6,9 +6,10 @@ for a job.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # sbatch and scontrol take a dependency of at most 131 kB (seen on Slurm 22.05.8).
 MAX_DEPENDENCY_CHARS = 100_000
+# So many expressions in JavaScript a pass evaluates for one step.
+MANY = 50
 # How long a pass stays when Slurm does not answer, so that the next one does not ask at once again.
 DOUBT_PAUSE_S = 15.0
 
@@ -128,7 +131,7 @@ class Driver:
         return look
 
     def keep(self, look: Look, group: Group) -> None:
-        """Write what the group's tasks are; their inputs once, for they may hold holes that only now are filled."""
+        """Write what the group's tasks are."""
         known = store.read_record(GroupRecord, self.layout.group_record(group.key))
         group.tasks_per_element = known.tasks_per_element if known else self.tasks_per_element(group)
         record = GroupRecord(
@@ -146,7 +149,8 @@ class Driver:
             return
         if known is None:
             self.layout.group_log(group.key).mkdir(parents=True, exist_ok=True)
-            elements.write(self.layout, group, look.skipped(group), look.plan.element_of)
+            if group.virtual:
+                elements.write(self.layout, group, look.skipped(group), look.plan.element_of, {})
         store.write_record(self.layout.group_record(group.key), record)
 
     def tasks_per_element(self, group: Group) -> int:
@@ -187,9 +191,11 @@ class Driver:
             self.jobs.forget(group.key)
 
     def describe(self, look: Look, group: Group, resources: Resources) -> None:
-        """Write what the runner on the node needs to know of the step."""
-        if self.layout.run(group.key).exists():
+        """Write what the runner on the node needs to know of the step and its tasks, before the first of them goes."""
+        if self.jobs.intents(group.key) and self.layout.run(group.key).exists():
             return
+        skipped = look.skipped(group)
+        elements.write(self.layout, group, skipped, look.plan.element_of, self.evaluated(group, skipped))
         facts = {
             "version": codec.VERSION,
             "group": group.key,
@@ -201,6 +207,22 @@ class Driver:
             **self.tools.run_facts(look.plan, group),
         }
         store.write_json(self.layout.run(group.key), facts)
+
+    def evaluated(self, group: Group, skipped: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Evaluate the expressions of the step for the tasks whose inputs are known: label -> inputs.
+
+        What takes JavaScript is left to the nodes where there are many: it is slow, and they are many too.
+        """
+        step = group.step
+        if not (step.when or step.has_expressions) or (step.has_javascript and len(group.tasks) > MANY):
+            return {}
+        made = {}
+        for task in group.tasks:
+            if task.label not in skipped and all(isinstance(value, values.Known) for value in task.inputs.values()):
+                with contextlib.suppress(TaskError):  # the task itself will say so
+                    given = {name: values.known(value) for name, value in task.inputs.items()}
+                    made[task.label] = self.tools.step_inputs(step, given)
+        return made
 
     def to_submit(self, look: Look, group: Group) -> list[int]:
         """List the elements without a result and without a job that can still give one."""

@@ -7,7 +7,7 @@ element's line in elements.jsonl. What all tasks take alike is in shared.json, o
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from beeflow import codec, store
@@ -20,11 +20,20 @@ from beeflow.values import ElementOf, Inputs, to_json
 _WIDTH = 20
 
 
-def write(layout: Layout, group: Group, skipped: Collection[str], element_of: ElementOf) -> None:
-    """Write what the elements of a group run: all its tasks but the skipped ones."""
-    shared = _shared(group.tasks)
+def write(
+    layout: Layout,
+    group: Group,
+    skipped: Collection[str],
+    element_of: ElementOf,
+    evaluated: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write what the elements of a group run: all its tasks but the skipped ones.
+
+    ``evaluated``: label -> inputs after the step's expressions, where they are known.
+    """
+    shared = {} if evaluated else _shared(group.tasks)
     lines = [
-        json.dumps({"tasks": list(_tasks(group.tasks_of(number), shared, skipped, element_of))}) + "\n"
+        json.dumps({"tasks": list(_tasks(group.tasks_of(number), shared, skipped, element_of, evaluated))}) + "\n"
         for number in range(group.elements)
     ]
     offsets, position = [], 0
@@ -45,10 +54,17 @@ def _shared(tasks: Sequence[Task]) -> Inputs:
 
 
 def _tasks(
-    tasks: Sequence[Task], shared: Inputs, skipped: Collection[str], element_of: ElementOf
+    tasks: Sequence[Task],
+    shared: Inputs,
+    skipped: Collection[str],
+    element_of: ElementOf,
+    evaluated: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     for task in tasks:
-        if task.label not in skipped:
+        if task.label in evaluated:
+            ready = {name: {"known": value} for name, value in evaluated[task.label].items()}
+            yield {"label": task.label, "inputs": ready, "evaluated": True}
+        elif task.label not in skipped:
             own = {name: to_json(value, element_of) for name, value in task.inputs.items() if name not in shared}
             yield {"label": task.label, "inputs": own}
 

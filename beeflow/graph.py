@@ -94,6 +94,11 @@ class Step:
         """True when the step's inputs are computed, not only linked."""
         return any(link.value_from or link.load_contents or link.load_listing for link in self.inputs.values())
 
+    @property
+    def has_javascript(self) -> bool:
+        """True when its expressions may be JavaScript, not only parameter references."""
+        return self.expressions.javascript
+
 
 @dataclass(frozen=True)
 class Workflow:

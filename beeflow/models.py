@@ -121,10 +121,14 @@ class GroupRecord:
 
 @dataclass(frozen=True)
 class ElementTask:
-    """One task of an element. ``inputs``: name -> value with holes (beeflow.values.to_json)."""
+    """One task of an element. ``inputs``: name -> value with holes (beeflow.values.to_json).
+
+    ``evaluated``: the inputs are what the step's expressions made of them, and its condition is true.
+    """
 
     label: str
     inputs: dict[str, Any]
+    evaluated: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def element_of(output: Output) -> int | None:
 
 
 def write(layout: Layout, made: Group, skipped: tuple[str, ...] = ()) -> None:
-    elements.write(layout, made, skipped, element_of)
+    elements.write(layout, made, skipped, element_of, {})
 
 
 SEVERAL = group(Known(ODD), Known("long " * 10_000), Known(None), Output("002-b", "17", "out"))
@@ -83,6 +83,12 @@ def test_what_all_take_is_kept_once(layout: Layout) -> None:
     }
     assert layout.elements(KEY).stat().st_size < 50 * 50
     assert list(json.loads(layout.shared(KEY).read_text())) == ["x"]
+
+
+def test_evaluated_inputs_take_the_place_of_the_given_ones(layout: Layout) -> None:
+    elements.write(layout, group(Known(1), Output("002-b", "0", "out")), (), element_of, {"0": {"x": 2}})
+    assert elements.read(layout, KEY, 0) == ElementSpec((ElementTask("0", {"x": {"known": 2}}, evaluated=True),))
+    assert not elements.read(layout, KEY, 1).tasks[0].evaluated
 
 
 def test_writing_again_replaces(layout: Layout) -> None:

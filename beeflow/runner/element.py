@@ -142,7 +142,7 @@ class Element:
         self.log_line({"begin": label, "at": base["started"]})
         task = Task(label, folder, base)
         try:
-            self.start(task, inputs)
+            self.start(task, inputs, evaluated=spec.get("evaluated", False))
         except BaseException as error:
             self.fail(task, error)
 
@@ -164,16 +164,16 @@ class Element:
             time.sleep(_POLL_S)
             self.holes.look_again()
 
-    def start(self, task: Task, inputs: dict[str, Any]) -> None:
+    def start(self, task: Task, inputs: dict[str, Any], *, evaluated: bool) -> None:
         """Prepare a task's command and start it."""
         for name in (task.folder, task.out, f"{task.folder}/tmp"):
             os.mkdir(name)
-        if self.run_record["evaluate"]:
-            evaluated = self.node().evaluate(inputs)
-            if evaluated is None:
+        if self.run_record["evaluate"] and not evaluated:
+            made = self.node().evaluate(inputs)
+            if made is None:
                 self.end(task, {"state": "SKIPPED", "reason": "its condition (when) is false"})
                 return
-            inputs = evaluated
+            inputs = made
         task.inputs = {name: inputs.get(name) for name in self.run_record["inputs"]}
         try:
             self.from_template(task)

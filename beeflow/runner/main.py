@@ -122,4 +122,4 @@ def tasks_of(root: str, group: str, number: int) -> list[dict[str, Any]]:
         lines.seek(offset)
         line = records.loads(lines.readline().decode())
     shared = records.read(f"{folder}/shared.json") or {}
-    return [{"label": task["label"], "inputs": {**shared, **task["inputs"]}} for task in line["tasks"]]
+    return [{**task, "inputs": {**shared, **task["inputs"]}} for task in line["tasks"]]
