@@ -236,10 +236,11 @@ class Element:
         for stream in (command["stdout"], command["stderr"]):
             os.makedirs(os.path.dirname(stream), exist_ok=True)
         try:
-            self.launcher.start(task.label, command)
+            pid = self.launcher.start(task.label, command)
         except CannotStartError as error:
             raise TaskError(self.why_not_started(command, *error.args)) from error
         self.tasks[task.label] = task
+        self.log_line({"run": task.label, "pid": pid})
         if self.terminated:
             self.launcher.signal_all(SIGTERM)
 

@@ -109,11 +109,12 @@ class Launcher:
         self.kill_at: float | None = None
         self._prctl = _prctl()
 
-    def start(self, label: str, command: dict[str, Any]) -> None:
-        """Start a command, its streams in files; raises CannotStartError."""
+    def start(self, label: str, command: dict[str, Any]) -> int:
+        """Start a command, its streams in files; returns its process group. Raises CannotStartError."""
         pid = self._fork(command)
         running = self.running[pid] = Running(pid, label, command.get("time_limit_s"))
         self._tick_in(running.look())
+        return pid
 
     def _fork(self, command: dict[str, Any]) -> int:
         reading, writing = os.pipe2(os.O_CLOEXEC)

@@ -3,12 +3,15 @@
 runner/__main__.py WORKFLOW_DIR GROUP KEY:OFFSET. Claims the job's id, resolves inputs, stages, runs, collects, and
 publishes one result file. Never decides that a dependency failed: a pass does. Exit code 0 when any task of the
 element made something, else 1.
+
+With "sweep" as another argument: kill what a runner that was killed left running. The kernel kills the commands
+themselves with their runner; but what these started is only Slurm's to kill where it tracks processes by cgroup.
 """
 
 from __future__ import annotations
 
 import os
-from _signal import SIGTERM, signal
+from _signal import SIGKILL, SIGTERM, signal
 
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.runner import records
@@ -26,7 +29,7 @@ _INDEX_WIDTH = 21  # beeflow.elements: the digits and the end of a line
 def main(argv: list[str]) -> int:
     """Run an element; returns the exit code."""
     try:
-        return run(*argv)
+        return sweep(*argv[:3]) if argv[3:] else run(*argv)
     except (BeeError, TerminatedError, OSError) as error:
         os.write(2, f"error: {error}\n".encode(errors="surrogateescape"))
         return EXIT_FAILED
@@ -50,6 +53,25 @@ def run(root: str, group: str, key_and_offset: str) -> int:
         return 0
     signal(SIGTERM, element.on_term)
     return element.run(specs, settled)
+
+
+def sweep(root: str, group: str, key_and_offset: str) -> int:
+    """Kill the groups of the commands that this job's attempts began and did not see end."""
+    job = Job()
+    number = int(key_and_offset.rpartition(":")[2]) + (job.array_task_id or 0)
+    folder = f"{root}/tasks/{group}/{number // 1000:03}/{number:06}"
+    running: dict[str, int] = {}
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        for entry in entries_of(f"{folder}/{name}/tasks.jsonl") if name.startswith(f"{job.element_id}.") else ():
+            if "pid" in entry:
+                running[entry["run"]] = entry["pid"]
+            running.pop(entry.get("end", ""), None)
+    for pid in running.values():
+        try:
+            os.killpg(pid, SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+    return 0
 
 
 def claim(root: str, key: str, job_id: str) -> bool:
@@ -93,23 +115,24 @@ def logged(folder: str) -> dict[str, Any]:
     ended: dict[str, Any] = {}
     attempts = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     for path in (f"{folder}/{name}/tasks.jsonl" for name in attempts):
-        for line in lines_of(path):
-            try:
-                entry = records.loads(line)
-            except ValueError:
-                continue  # the last line was cut when the runner was killed
-            if "end" in entry:
-                ended[entry["end"]] = entry["result"]
+        ended.update({entry["end"]: entry["result"] for entry in entries_of(path) if "end" in entry})
     return ended
 
 
-def lines_of(path: str) -> list[str]:
-    """Read the lines of a file that need not be there."""
+def entries_of(path: str) -> list[dict[str, Any]]:
+    """Read the log of an attempt, which need not be there."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            return [line for line in stream if line.strip()]
+            lines = [line for line in stream if line.strip()]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    entries = []
+    for line in lines:
+        try:
+            entries.append(records.loads(line))
+        except ValueError:
+            continue  # the last line was cut when the runner was killed
+    return entries
 
 
 def tasks_of(root: str, group: str, number: int) -> list[dict[str, Any]]:
