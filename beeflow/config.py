@@ -35,8 +35,10 @@ class SlurmConfig:
     drive: str = "job"
     api: str = "cli"
     pass_mem: bool = True
+    pass_tmp: bool = False
     driver_options: tuple[str, ...] = ()
     task_options: tuple[str, ...] = ()
+    srun_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,10 @@ KEYS: dict[str, dict[str, Parser]] = {
         "drive": _one_of(*DRIVES),
         "api": _one_of(*APIS),
         "pass_mem": parse_bool,
+        "pass_tmp": parse_bool,
         "driver_options": _options,
         "task_options": _options,
+        "srun_options": _options,
     },
     "container": {"runtime": _one_of(*RUNTIMES)},
 }

@@ -313,4 +313,6 @@ def _most(each: list[Resources]) -> Resources:
         mem_mib=most("mem_mib"),
         tmp_mib=most("tmp_mib"),
         time_limit_s=most("time_limit_s"),
+        ntasks=most("ntasks"),
+        gpus=most("gpus"),
     )

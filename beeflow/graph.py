@@ -12,6 +12,8 @@ from typing import Any
 
 COMMAND_LINE_TOOL = "CommandLineTool"
 EXPRESSION_TOOL = "ExpressionTool"
+MPI = "http://commonwl.org/cwltool#MPIRequirement"
+CUDA = "http://commonwl.org/cwltool#CUDARequirement"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Resources:
     tmp_mib: int | None = None
     time_limit_s: int | None = None
     ntasks: int | None = None
-    gres: str | None = None
+    gpus: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Tool:
     ``document``: the resolved tool, with all requirements and hints inherited.
     ``outputs``: port names. ``resources``: None when they depend on inputs, and are worked out by a pass.
     ``formats``: what is a kind of what among file formats (N-Triples), when the document names an ontology.
+    ``srun_options``: the site's, for a tool that runs under srun.
     """
 
     kind: str
@@ -65,6 +68,20 @@ class Tool:
     resources: Resources | None = None
     container: Container | None = None
     formats: str = ""
+    srun_options: tuple[str, ...] = ()
+
+    def requirement(self, name: str) -> tuple[dict[str, Any] | None, bool]:
+        """Find what counts of a class of requirement, and whether it is one or only a hint (CWL, Requirements)."""
+        return requirement_of(self.document, name)
+
+
+def requirement_of(document: dict[str, Any], name: str) -> tuple[dict[str, Any] | None, bool]:
+    """Find it in a resolved tool: the innermost of the requirements, else of the hints."""
+    for field_name, is_required in (("requirements", True), ("hints", False)):
+        for requirement in reversed(document.get(field_name, [])):
+            if requirement["class"] == name:
+                return requirement, is_required
+    return None, False
 
 
 @dataclass(frozen=True)

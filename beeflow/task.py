@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from beeflow import container, elements, locations, process, staging, store
+from beeflow import elements, launch, locations, process, staging, store
 from beeflow.command import Command, Folders
 from beeflow.cwl import schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
@@ -55,6 +55,7 @@ class JobContext:
     node: str
     cpus: int | None
     mem_mib: int | None
+    gpus: int | None = None
 
     @property
     def element_id(self) -> str:
@@ -73,8 +74,18 @@ def job_context(env: Mapping[str, str]) -> JobContext:
         restart_count=int(env.get("SLURM_RESTART_COUNT") or 0),
         node=env.get("SLURMD_NODENAME", ""),
         cpus=int(env["SLURM_CPUS_PER_TASK"]) if env.get("SLURM_CPUS_PER_TASK") else None,
-        mem_mib=int(env["SLURM_MEM_PER_NODE"]) if env.get("SLURM_MEM_PER_NODE") else None,
+        mem_mib=granted_mem_mib(env),
+        gpus=int(env["SLURM_GPUS_ON_NODE"]) if env.get("SLURM_GPUS_ON_NODE") else None,
     )
+
+
+def granted_mem_mib(env: Mapping[str, str]) -> int | None:
+    """Read the job's memory on this node: --mem, else its CPUs' share; None where Slurm does not manage memory."""
+    if env.get("SLURM_MEM_PER_NODE"):
+        return int(env["SLURM_MEM_PER_NODE"])
+    if env.get("SLURM_MEM_PER_CPU"):
+        return int(env["SLURM_MEM_PER_CPU"]) * int(env.get("SLURM_CPUS_ON_NODE") or 1)
+    return None
 
 
 class ElementRunner:
@@ -181,7 +192,7 @@ class ElementRunner:
         values = self.evaluator.step_inputs(self.step, inputs)
         if self.step.when and not self.evaluator.condition(self.step, values):
             return replace(base, state=TaskState.SKIPPED, reason="its condition (when) is false")
-        granted = Granted(self.job.cpus, self.job.mem_mib)
+        granted = Granted(self.job.cpus, self.job.mem_mib, self.job.gpus)
         given = locations.absolute(values, self.layout.root)
         prepared = prepare(self.tool, given, self.layout.root, folders, granted)
         command = prepared.command
@@ -226,7 +237,7 @@ class ElementRunner:
 
     def watch(self, command: Command) -> process.Measured:
         """Run the command, passing on Slurm's wish to end it."""
-        argv, env = container.wrap(command) if command.container else (command.argv, command.env)
+        argv, env = launch.wrap(command, os.environ)
         for stream in (command.stdout, command.stderr):
             Path(stream).parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from beeflow.command import Command
 from beeflow.container import charliecloud
 
 __all__ = ["wrap"]
 
 
-def wrap(command: Command) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the command line and environment that run a command in its image."""
-    return charliecloud.wrap(command)
+def wrap(command: Command, inherited: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the command line and environment that run a command in its image; it sees ``inherited`` too."""
+    return charliecloud.wrap(command, inherited)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from beeflow import process, staging
@@ -21,9 +22,10 @@ _ROOT_FOLDERS = ("bin", "usr", "etc")
 _PROBE_TIMEOUT_S = 60.0
 
 
-def wrap(command: Command) -> tuple[tuple[str, ...], dict[str, str]]:
+def wrap(command: Command, inherited: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
     """Build the ch-run command line. The command sees the image's environment and its own, nothing of the node's.
 
+    Only what matches ``command.inherit`` stays: ``inherited``, and what srun sets for each rank.
     Raises TaskError for a folder that ch-run cannot bind.
     """
     spec = command.container
@@ -33,13 +35,18 @@ def wrap(command: Command) -> tuple[tuple[str, ...], dict[str, str]]:
     if odd is not None:
         raise TaskError(f"{odd}: ch-run cannot bind a folder with a colon in its name; move the input elsewhere")
     env = _own_env()
-    argv = ["ch-run", "--private-tmp", f"--cd={spec.workdir}", "--unset-env=*", "--env-no-expand"]
+    argv = ["ch-run", "--private-tmp", f"--cd={spec.workdir}", _unset(command.inherit), "--env-no-expand"]
     argv += [f"--set-env=PATH={_PATH}"]
     argv += ["--set-env"] if _has_environment(spec.image, env) else []
     # ch-run takes one pair of single quotes off a value: these, not the value's own.
     argv += [f"--set-env={name}='{value}'" for name, value in command.env.items()]
     argv += [f"--bind={host}:{inside}" for host, inside in spec.binds.items()]
-    return (*argv, spec.image, "--", *command.argv), env
+    return (*argv, spec.image, "--", *command.argv), {**env, **inherited}
+
+
+def _unset(kept: tuple[str, ...]) -> str:
+    """Write the option that removes all variables but these (ch-run(1): extended globs)."""
+    return f"--unset-env=!({'|'.join(kept)})" if kept else "--unset-env=*"
 
 
 def _own_env() -> dict[str, str]:

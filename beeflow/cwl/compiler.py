@@ -16,7 +16,19 @@ from ruamel.yaml.scalarfloat import ScalarFloat
 from beeflow import locations
 from beeflow.cwl.documents import Document, short_name
 from beeflow.errors import DocumentError
-from beeflow.graph import COMMAND_LINE_TOOL, Expressions, Graph, Link, Resources, Step, Tool, Workflow
+from beeflow.graph import (
+    COMMAND_LINE_TOOL,
+    CUDA,
+    MPI,
+    Expressions,
+    Graph,
+    Link,
+    Resources,
+    Step,
+    Tool,
+    Workflow,
+    requirement_of,
+)
 
 _METADATA = ("cwlVersion", ORIGINAL_CWLVERSION, "$namespaces")
 
@@ -119,7 +131,7 @@ class _Compiler:
             document=document,
             metadata={key: plain(process.metadata[key]) for key in _METADATA if key in process.metadata},
             outputs=_names(document["outputs"]),
-            resources=static_resources(process) if document["class"] == COMMAND_LINE_TOOL else Resources(),
+            resources=static_resources(document) if document["class"] == COMMAND_LINE_TOOL else Resources(),
             formats=_formats(process.formatgraph),
         )
         return name
@@ -201,27 +213,61 @@ def _ordered(steps: list[Step], path: str) -> tuple[Step, ...]:
     return tuple(ordered)
 
 
-def static_resources(process: Process) -> Resources | None:
-    """Read ResourceRequirement and ToolTimeLimit; None when an expression decides them."""
-    requirement = process.get_requirement("ResourceRequirement")[0] or {}
-    limit = (process.get_requirement("ToolTimeLimit")[0] or {}).get("timelimit")
-    values = [*requirement.values(), limit]
-    if any(isinstance(value, str) and ("$(" in value or "${" in value) for value in values):
+def requested(document: dict[str, Any]) -> dict[str, Any]:
+    """List what a resolved tool asks of Slurm, by CWL's names, as it is written: expressions too."""
+    asked = requirement_of(document, "ResourceRequirement")[0] or {}
+    found = {name: value for name, value in asked.items() if name.endswith(("Min", "Max"))}
+    found["timelimit"] = (requirement_of(document, "ToolTimeLimit")[0] or {}).get("timelimit")
+    mpi, _ = requirement_of(document, MPI)
+    if mpi is not None:
+        found["processes"] = mpi.get("processes", 1)
+    cuda, is_required = requirement_of(document, CUDA)
+    if cuda is not None and is_required:
+        # A hint must not keep a job from running where there is no GPU.
+        found["cudaDeviceCount"] = cuda.get("cudaDeviceCountMin") or cuda.get("cudaDeviceCountMax") or 1
+    return found
+
+
+def static_resources(document: dict[str, Any]) -> Resources | None:
+    """Read what a resolved tool asks for; None when an expression decides it. Raises DocumentError for nonsense."""
+    values = requested(document)
+    if any(isinstance(value, str) and ("$(" in value or "${" in value) for value in values.values()):
         return None
-    return resources_of(requirement, limit)
+    try:
+        return resources_of(values)
+    except (TypeError, ValueError) as error:
+        raise DocumentError(f"{_file_of(document)}: {error}") from error
 
 
-def resources_of(requirement: dict[str, Any], time_limit_s: Any) -> Resources:
-    """Turn evaluated CWL resources (cores; MiB) into Slurm's; the minimum is what is asked for."""
+def _file_of(document: dict[str, Any]) -> str:
+    """Name a tool as a user knows it: its file."""
+    return str(document["id"]).removeprefix("file://")
+
+
+def resources_of(values: Mapping[str, Any]) -> Resources:
+    """Turn evaluated CWL resources (cores; MiB) into Slurm's; the minimum is what is asked for.
+
+    Raises TypeError or ValueError for what is no number.
+    """
 
     def asked(name: str) -> Any:
-        return requirement.get(f"{name}Min") or requirement.get(f"{name}Max")
+        return values.get(f"{name}Min") or values.get(f"{name}Max")
 
     cores, ram = asked("cores"), asked("ram")
     scratch = [value for value in (asked("tmpdir"), asked("outdir")) if value]
+    limit, ranks, gpus = (values.get(name) for name in ("timelimit", "processes", "cudaDeviceCount"))
     return Resources(
         cpus_per_task=max(1, math.ceil(cores or 1)),
         mem_mib=math.ceil(ram) if ram else None,
         tmp_mib=math.ceil(sum(scratch)) if scratch else None,
-        time_limit_s=int(time_limit_s) if time_limit_s else None,
+        time_limit_s=int(limit) if limit else None,
+        ntasks=None if ranks is None else count("MPIRequirement: processes", ranks),
+        gpus=None if gpus is None else count("CUDARequirement: cudaDeviceCountMin", gpus),
     )
+
+
+def count(what: str, value: Any) -> int:
+    """Check a number of processes or devices; raises ValueError for what is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{what}: {value!r} is not a number from 1 on")
+    return value

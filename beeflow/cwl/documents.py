@@ -26,12 +26,15 @@ from schema_salad.sourceline import SourceLine, strip_dup_lineno
 from beeflow import locations
 from beeflow.cwl import schema_cache
 from beeflow.errors import BeeError, DocumentError, UnsupportedError
+from beeflow.graph import CUDA, MPI
 
 # What tasks and passes do; anything else under `requirements` is refused by name.
 SUPPORTED = frozenset(
     {
         "DockerRequirement",
         "EnvVarRequirement",
+        CUDA,
+        MPI,
         "InitialWorkDirRequirement",
         "InlineJavascriptRequirement",
         "LoadListingRequirement",
@@ -47,6 +50,9 @@ SUPPORTED = frozenset(
         "WorkReuse",
     }
 )
+
+
+PROCESSES = ("CommandLineTool", "ExpressionTool", "Workflow")
 
 
 @dataclass(frozen=True)
@@ -121,8 +127,9 @@ def at_line(item: Any, key: str, message: str, otherwise: str = "") -> str:
 def refuse_unsupported(process: Process) -> None:
     """Raise UnsupportedError for what the document requires and nobody here does."""
     tool = process.tool
-    if tool["class"] == "Operation":
-        raise UnsupportedError(at_line(tool, "class", "class Operation has no implementation to run"))
+    if tool["class"] not in PROCESSES:
+        what = f"class {tool['class']} has no implementation to run"
+        raise UnsupportedError(at_line(tool, "class", what))
     for requirement in process.requirements:
         name = requirement["class"]
         if name == "InplaceUpdateRequirement" and not requirement.get("inplaceUpdate"):
