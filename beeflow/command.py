@@ -11,17 +11,22 @@ LINK = "link"  # a file or folder that the tool must not change: hard-link what 
 COPY = "copy"  # a file or folder that the tool may change
 CREATE = "create"  # a file with these contents
 MKDIR = "mkdir"
+UPDATE = "update"  # a file or folder of ours that the tool may change, and that takes the place of the old one then
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One thing to put in place before the command runs. ``target`` is a host path."""
+    """One thing to put in place before the command runs. ``target`` is a host path.
+
+    ``older``: where what an update replaces is kept, so that a task that is run again finds it.
+    """
 
     action: str
     target: str
     source: str = ""
     contents: str = ""
     writable: bool = False
+    older: str = ""
 
 
 @dataclass(frozen=True)

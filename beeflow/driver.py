@@ -266,7 +266,7 @@ class Driver:
                         continue
                     if not set(numbers_of(intent)) & set(numbers):
                         continue
-                kind = "afterany" if look.has_failed(producer) else "afterok"
+                kind = "afterany" if key in group.after or look.has_failed(producer) else "afterok"
                 by_type.setdefault(kind, []).append(job_id)
         return Dependency({kind: tuple(ids) for kind, ids in by_type.items()})
 

@@ -58,7 +58,8 @@ class Tool:
     ``document``: the resolved tool, with all requirements and hints inherited.
     ``outputs``: port names. ``resources``: None when they depend on inputs, and are worked out by a pass.
     ``formats``: what is a kind of what among file formats (N-Triples), when the document names an ontology.
-    ``srun_options``: the site's, for a tool that runs under srun.
+    ``srun_options``: the site's, for a tool that runs under srun. ``updates``: the inputs that it changes in place.
+    ``loads``: it reads what is in its inputs' files or folders before it runs.
     """
 
     kind: str
@@ -69,6 +70,8 @@ class Tool:
     container: Container | None = None
     formats: str = ""
     srun_options: tuple[str, ...] = ()
+    updates: tuple[str, ...] = ()
+    loads: bool = False
 
     def requirement(self, name: str) -> tuple[dict[str, Any] | None, bool]:
         """Find what counts of a class of requirement, and whether it is one or only a hint (CWL, Requirements)."""
@@ -94,7 +97,10 @@ class Expressions:
 
 @dataclass(frozen=True)
 class Step:
-    """A WorkflowStep. Exactly one of ``tool`` (a key of Graph.tools) and ``workflow`` is set."""
+    """A WorkflowStep. Exactly one of ``tool`` (a key of Graph.tools) and ``workflow`` is set.
+
+    ``after``: paths of steps that it takes nothing from and still must follow (beeflow.ordering).
+    """
 
     name: str
     inputs: dict[str, Link]
@@ -105,6 +111,7 @@ class Step:
     tool: str | None = None
     workflow: Workflow | None = None
     expressions: Expressions = field(default_factory=Expressions)
+    after: tuple[str, ...] = ()
 
     @property
     def has_expressions(self) -> bool:

@@ -233,6 +233,7 @@ class ElementRunner:
         except TaskError as error:
             return replace(base, reason=str(error))
         staging.make_read_only(Path(prepared.folders.out))
+        staging.replace_updated(command.stage, self.layout.root)
         return replace(base, state=TaskState.COMPLETED, outputs=outputs)
 
     def watch(self, command: Command) -> process.Measured:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,12 +31,13 @@ from beeflow.graph import (
     Workflow,
     requirement_of,
 )
+from beeflow.ordering import ordered
 
 _METADATA = ("cwlVersion", ORIGINAL_CWLVERSION, "$namespaces")
 
 
 def compile_graph(document: Document) -> Graph:
-    """Compile a document; a bare tool becomes a workflow of one step."""
+    """Compile a document; a bare tool becomes a workflow of one step. Raises DocumentError for what makes no sense."""
     compiler = _Compiler()
     process = document.process
     if process.tool["class"] == "Workflow":
@@ -42,7 +45,7 @@ def compile_graph(document: Document) -> Graph:
     else:
         workflow = compiler.one_step(process, document.path)
     version = process.metadata.get(ORIGINAL_CWLVERSION) or process.metadata.get("cwlVersion", "")
-    return Graph(compiler.tools, workflow, str(version))
+    return ordered(Graph(compiler.tools, workflow, str(version)))
 
 
 def plain(value: Any) -> Any:
@@ -133,6 +136,8 @@ class _Compiler:
             outputs=_names(document["outputs"]),
             resources=static_resources(document) if document["class"] == COMMAND_LINE_TOOL else Resources(),
             formats=_formats(process.formatgraph),
+            updates=_updates(document),
+            loads=_loads(document),
         )
         return name
 
@@ -211,6 +216,38 @@ def _ordered(steps: list[Step], path: str) -> tuple[Step, ...]:
             ordered.append(waiting.pop(step.name))
             done.add(step.name)
     return tuple(ordered)
+
+
+def updates_in_place(document: dict[str, Any]) -> bool:
+    """True when a tool requires it; as a hint it may be ignored, and a copy is safer."""
+    requirement, is_required = requirement_of(document, "InplaceUpdateRequirement")
+    return bool(requirement and is_required and requirement.get("inplaceUpdate"))
+
+
+def _updates(document: dict[str, Any]) -> tuple[str, ...]:
+    """Name the inputs that a tool may update in place: those that a writable entry of its working directory names."""
+    requirement, _ = requirement_of(document, "InitialWorkDirRequirement")
+    if requirement is None or not updates_in_place(document):
+        return ()
+    entries = [each for each in _as_list(requirement.get("listing")) if _may_be_writable(each)]
+    text = json.dumps(entries).replace("\\", "")
+    mentions = re.findall(r"""\binputs\b(?:\.(\w+)|\[["']([^"']+)["']\])?""", text)
+    named = {plain_name or quoted for plain_name, quoted in mentions}
+    return tuple(name for name in _names(document["inputs"]) if name in named or "" in named)
+
+
+def _may_be_writable(entry: Any) -> bool:
+    if isinstance(entry, dict):
+        return bool(entry.get("writable"))
+    # An expression that gives more than an input may give entries that say what they are.
+    return isinstance(entry, str) and re.fullmatch(r"\$\(inputs\.\w+\)", entry.strip()) is None
+
+
+def _loads(document: dict[str, Any]) -> bool:
+    """True when the text of files, or the names in folders, are part of a tool's inputs."""
+    if requirement_of(document, "LoadListingRequirement")[0] is not None:
+        return True
+    return any(key in json.dumps(document["inputs"]) for key in ('"loadContents": true', '_listing"'))
 
 
 def requested(document: dict[str, Any]) -> dict[str, Any]:

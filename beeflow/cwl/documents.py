@@ -37,6 +37,7 @@ SUPPORTED = frozenset(
         MPI,
         "InitialWorkDirRequirement",
         "InlineJavascriptRequirement",
+        "InplaceUpdateRequirement",
         "LoadListingRequirement",
         "MultipleInputFeatureRequirement",
         "NetworkAccess",
@@ -132,8 +133,6 @@ def refuse_unsupported(process: Process) -> None:
         raise UnsupportedError(at_line(tool, "class", what))
     for requirement in process.requirements:
         name = requirement["class"]
-        if name == "InplaceUpdateRequirement" and not requirement.get("inplaceUpdate"):
-            continue
         if name not in SUPPORTED:
             what = f"requirement {name} is not supported; make it a hint if it may be ignored"
             raise UnsupportedError(at_line(tool, "class", what))

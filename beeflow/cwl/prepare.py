@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from cwltool.context import RuntimeContext
 from cwltool.pathmapper import PathMapper
 
 from beeflow import locations, staging
-from beeflow.command import COPY, CREATE, LINK, MKDIR, Command, ContainerSpec, Folders, Stage
+from beeflow.command import COPY, CREATE, LINK, MKDIR, UPDATE, Command, ContainerSpec, Folders, Stage
 from beeflow.cwl import tools
-from beeflow.cwl.compiler import count, plain, requested, resources_of
+from beeflow.cwl.compiler import count, plain, requested, resources_of, updates_in_place
 from beeflow.cwl.documents import quiet, translated
 from beeflow.cwl.pathmapper import forget_below
 from beeflow.errors import TaskError
 from beeflow.graph import CUDA, MPI, Resources, Tool
+from beeflow.layout import Layout
 
 # Where a container sees things. Bind targets must exist in a read-only image; below a private /tmp they can be made.
 INSIDE = "/tmp/cwl"  # noqa: S108
@@ -67,8 +68,16 @@ class Prepared:
                 if not str(entry.get("location", "_:")).startswith("_:"):
                     entry.pop("contents", None)
                     self.own(entry)
+                    self.name_updated(entry)
         made: dict[str, Any] = locations.relative(plain(outputs), self.root)
         return made
+
+    def name_updated(self, entry: locations.Entry) -> None:
+        """Name an output that is an updated file, or in an updated folder, where that was: it is the same."""
+        path = locations.to_path(entry["location"])
+        for stage in self.command.stage:
+            if stage.action == UPDATE and path is not None and path.is_relative_to(stage.target):
+                entry["location"] = locations.to_uri(Path(stage.source) / path.relative_to(stage.target))
 
     def real_of(self, path: Path) -> Path:
         """Return what a link leads to; raises TaskError when that is neither an output nor an input."""
@@ -123,6 +132,8 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
         if job.generatefiles["listing"]:
             mapper = process.make_path_mapper(job.generatefiles["listing"], job.builder.outdir, runtime, False)
             stage += _stage(mapper, binds)
+        if updates_in_place(tool.document):
+            stage = _in_place(stage, folders, root)
         launcher = _launcher(tool, job.builder, granted)
     container = None
     if tool.container:
@@ -234,6 +245,18 @@ def _stage_one(entry: Any, target: str) -> Stage:
         return Stage(MKDIR, target)
     writable = entry.type.startswith("Writable")
     return Stage(COPY if writable else LINK, target, source=entry.resolved, writable=writable)
+
+
+def _in_place(stage: list[Stage], folders: Folders, root: Path) -> list[Stage]:
+    """Have what tasks made updated in place; of a user's own input, and of a document's, the tool changes a copy."""
+    attempt, label = os.path.split(folders.root)
+    older = f"{os.path.dirname(attempt)}/older/{label}"
+    return [
+        replace(each, action=UPDATE, older=f"{older}/{number}")
+        if each.action == COPY and each.source.startswith(f"{Layout(root).tasks}/")
+        else each
+        for number, each in enumerate(stage)
+    ]
 
 
 def _on_host(target: str, binds: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from beeflow import config, site
-from beeflow.command import Command, Folders
+from beeflow.command import COPY, UPDATE, Command, Folders
 from beeflow.cwl import compiler, documents, prepare
 from beeflow.errors import DocumentError, TaskError, UnsupportedError
 from beeflow.graph import Graph, Resources, Tool
@@ -21,15 +21,19 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("schemas")
 
 
-def load(cache: Path, folder: Path, requirements: str, *, version: str = "v1.2", rest: str = "") -> Tool:
+PORTS = "inputs: {n: {type: int, default: 3}}\noutputs: []"
+
+
+def load(
+    cache: Path, folder: Path, requirements: str, *, version: str = "v1.2", rest: str = "", inputs: str = PORTS
+) -> Tool:
     """Compile a tool with these requirements (YAML lines)."""
     document = folder / "tool.cwl"
     document.write_text(
         f"cwlVersion: {version}\n"
         '$namespaces: {cwltool: "http://commonwl.org/cwltool#"}\n'
         "class: CommandLineTool\nbaseCommand: solve\n"
-        "inputs: {n: {type: int, default: 3}}\noutputs: []\n"
-        f"{requirements}\n{rest}\n"
+        f"{inputs}\n{requirements}\n{rest}\n"
     )
     (tool,) = compiler.compile_graph(documents.load(str(document), cache)).tools.values()
     return tool
@@ -136,3 +140,66 @@ def test_a_site_says_how_srun_starts_ranks_whatever_the_last_one_said(cache: Pat
     moved = site.resolve(graph, there)
     assert moved.tools["a"].srun_options == ("--mpi=pmi2",)
     assert site.resolve(moved, settings).tools["a"].srun_options == ()
+
+
+WRITER = """
+inputs: {a: File, b: File, n: {type: int, default: 1}}
+outputs: {o: {type: File, outputBinding: {glob: mine}}}
+"""
+IN_PLACE = "InplaceUpdateRequirement: {inplaceUpdate: true}"
+
+
+def entry(path: Path) -> dict[str, str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("data")
+    return {"class": "File", "location": path.as_uri(), "basename": path.name}
+
+
+def workdir(listing: str) -> str:
+    return f"InitialWorkDirRequirement: {{listing: {listing}}}, InlineJavascriptRequirement: {{}}"
+
+
+@pytest.mark.parametrize(
+    ("listing", "names"),
+    [
+        ("[{entry: $(inputs.a), writable: true}]", ("a",)),
+        ("[{entry: $(inputs.a), entryname: $(inputs.b.basename), writable: true}]", ("a", "b")),
+        ("[{entry: \"$(inputs['a'])\", writable: true}, {entry: $(inputs.b)}]", ("a",)),
+        ("[$(inputs.a)]", ()),
+        ("[{entry: some text, entryname: x, writable: true}]", ()),
+        ("'${return [{entry: inputs.b, writable: true}];}'", ("b",)),
+        ("'${var i = inputs; return [{entry: i.b, writable: true}];}'", ("a", "b", "n")),
+    ],
+)
+def test_the_inputs_that_a_tool_may_update(cache: Path, tmp_path: Path, listing: str, names: tuple[str, ...]) -> None:
+    plain = load(cache, tmp_path, required(workdir(listing)), inputs=WRITER)
+    assert plain.updates == ()
+    assert load(cache, tmp_path, required(f"{workdir(listing)}, {IN_PLACE}"), inputs=WRITER).updates == names
+
+
+def test_what_a_task_made_is_updated_and_the_users_own_is_copied(cache: Path, tmp_path: Path) -> None:
+    listing = "[{entry: $(inputs.a), entryname: mine, writable: true}, {entry: $(inputs.b), writable: true}]"
+    ours, theirs = entry(tmp_path / "w/tasks/001-m/out/a"), entry(tmp_path / "home/b")
+    folders = Folders(str(tmp_path / "w/tasks/002-w/000/000000/7.0/0"))
+    for requirement, action in (
+        (required(f"{workdir(listing)}, {IN_PLACE}"), UPDATE),
+        (required(workdir(listing)), COPY),
+        (f"{required(workdir(listing))}\nhints: {{{IN_PLACE}}}", COPY),
+    ):
+        tool = load(cache, tmp_path, requirement, inputs=WRITER)
+        made = prepare.prepare(tool, {"a": ours, "b": theirs}, tmp_path / "w", folders, prepare.Granted())
+        assert [stage.action for stage in made.command.stage] == [action, COPY]
+    assert made.command.stage[0].source == str(tmp_path / "w/tasks/001-m/out/a")
+
+
+def test_the_output_is_the_updated_file_itself(cache: Path, tmp_path: Path) -> None:
+    listing = "[{entry: $(inputs.a), entryname: mine, writable: true}]"
+    tool = load(cache, tmp_path, required(f"{workdir(listing)}, {IN_PLACE}"), inputs=WRITER)
+    given = {name: entry(tmp_path / "tasks/001-m/out" / name) for name in "ab"}
+    folders = Folders(str(tmp_path / "tasks/002-w/000/000000/7.0/0"))
+    made = prepare.prepare(tool, given, tmp_path, folders, prepare.Granted())
+    (stage,) = made.command.stage
+    assert stage.older == str(tmp_path / "tasks/002-w/000/000000/older/0/0")
+    entry(Path(folders.out) / "mine")
+    assert made.collect(0)["o"]["location"] == "tasks/001-m/out/a"
+    assert made.collect(0)["o"]["basename"] == "mine"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -42,3 +43,36 @@ def test_a_step_that_needs_gpus_is_refused_where_there_are_none(slurm: PrivateSl
     assert done.returncode == 77
     assert "step cuda" in done.stderr
     assert "2 GPUs (CUDARequirement)" in done.stderr
+
+
+def sha1(text: str) -> str:
+    return f"sha1${hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()}"
+
+
+def test_files_of_ours_are_updated_in_place_and_the_users_never(slurm: PrivateSlurm, tmp_path: Path) -> None:
+    given, folder = tmp_path / "given.txt", tmp_path / "folder"
+    given.write_text("given\n")
+    folder.mkdir()
+    (folder / "first").write_text("x")
+    made = run(slurm, tmp_path / "out", "inplace.cwl", "--given", given, "--folder", folder)
+    assert given.read_text() == "given\n"
+    assert [path.name for path in folder.iterdir()] == ["first"]
+    assert text(made["copied"]) == "given\nchanged\n"
+    # The reader of what was there before came first, whatever else was ready.
+    assert text(made["early"]) == "given\n"
+    assert text(made["late"]) == "given\none\ntwo\n"
+    for name in ("made", "added"):
+        assert text(made[name]) == text(made["late"])
+        assert (made[name]["checksum"], made[name]["size"]) == (sha1(text(made[name])), len(text(made[name])))
+    for name in ("folder_copied", "folder_updated"):
+        assert sorted(entry["basename"] for entry in made[name]["listing"]) == ["1", "2", "first"]
+    for name in ("parts", "parts_updated"):
+        assert [text(entry) for entry in made[name]] == ["a\nmore\n", "b\nmore\n"]
+
+
+def test_two_steps_that_update_one_file_in_any_order_are_refused(slurm: PrivateSlurm, tmp_path: Path) -> None:
+    document = tmp_path / "two.cwl"
+    document.write_text((DOCUMENTS / "inplace.cwl").read_text().replace("file: add/made", "file: make/made"))
+    done = slurm.bee("bee-submit", document, "--given", document, "--folder", tmp_path, check=False)
+    assert done.returncode == 65
+    assert "steps add and again: both update one file in place" in done.stderr
