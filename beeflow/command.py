@@ -43,7 +43,8 @@ class ContainerSpec:
 class Command:
     """One command. Paths are the host's, but for argv, env and container, which are what the command sees.
 
-    ``launcher``: the words that start it, before the container's. ``inherit``: patterns of the names of variables that
+    ``launcher``: the words that start it, before the container's. ``modules``: what to load before all of that, with
+    the file that says how (``modules_init``). ``inherit``: patterns of the names of variables that
     it takes from the job's environment.
     ``stdout`` and ``stderr``: host paths. ``*_codes``: CWL's successCodes and so on. ``time_limit_s``: None or more.
     """
@@ -62,6 +63,8 @@ class Command:
     container: ContainerSpec | None = None
     launcher: tuple[str, ...] = ()
     inherit: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    modules_init: str = ""
 
     def is_success(self, exit_code: int) -> bool:
         """Judge an exit code (CWL CommandLineTool: successCodes, then the fail codes, then 0)."""

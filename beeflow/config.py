@@ -49,6 +49,14 @@ class ContainerConfig:
 
 
 @dataclass(frozen=True)
+class ModulesConfig:
+    """The [modules] section. ``packages``: name, or name/version, in lower case -> words of ``module load``."""
+
+    init: str = "/etc/profile.d/modules.sh"
+    packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Config:
     """All of bee.conf. ``origins``: "section.key" -> "file:line" or "default"."""
 
@@ -60,6 +68,7 @@ class Config:
     input_copy_limit_mib: int = 1024
     slurm: SlurmConfig = field(default_factory=SlurmConfig)
     container: ContainerConfig = field(default_factory=ContainerConfig)
+    modules: ModulesConfig = field(default_factory=ModulesConfig)
     path: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -130,6 +139,13 @@ def _plain(text: str) -> str:
     return text.strip()
 
 
+def _words(text: str) -> tuple[str, ...]:
+    words = _options(text)
+    if not words:
+        raise ValueError("a package takes the words of a module load")
+    return words
+
+
 def _options(text: str) -> tuple[str, ...]:
     return tuple(shlex.split(text))
 
@@ -161,7 +177,10 @@ KEYS: dict[str, dict[str, Parser]] = {
         "srun_options": _options,
     },
     "container": {"runtime": _one_of(*RUNTIMES)},
+    "modules": {"init": _plain},
 }
+# Where every other key is a package's name (configparser makes it lower case).
+OPEN_SECTIONS: dict[str, Parser] = {"modules": _words}
 
 
 def user_path(env: Mapping[str, str]) -> Path:
@@ -202,10 +221,11 @@ def read(path: Path, env: Mapping[str, str]) -> Config:
             raise ConfigError(f"{path}:{_line(text, section)}: unknown section [{section}]; known are {known}")
         for key, raw in parser.items(section):
             where = f"{path}:{_line(text, section, key)}"
-            if key not in KEYS[section]:
+            parse = KEYS[section].get(key, OPEN_SECTIONS.get(section))
+            if parse is None:
                 raise ConfigError(f"{where}: unknown key {key!r} in [{section}]; known are {', '.join(KEYS[section])}")
             try:
-                values.setdefault(section, {})[key] = (KEYS[section][key](raw), where)
+                values.setdefault(section, {})[key] = (parse(raw), where)
             except ValueError as error:
                 raise ConfigError(f"{where}: {key}: {error}") from error
     return _build(values, path, env)
@@ -225,9 +245,15 @@ def _build(values: Mapping[str, Mapping[str, Any]], path: Path | None, env: Mapp
         **top,
         slurm=SlurmConfig(**plain["slurm"]),
         container=ContainerConfig(**plain["container"]),
+        modules=_modules(plain["modules"]),
         path=path,
         origins=origins,
     )
+
+
+def _modules(given: Mapping[str, Any]) -> ModulesConfig:
+    packages = {name: words for name, words in given.items() if name not in KEYS["modules"]}
+    return ModulesConfig(packages=packages, **{name: given[name] for name in KEYS["modules"] if name in given})
 
 
 def _line(text: str, section: str, key: str | None = None) -> int:
@@ -269,8 +295,12 @@ class Setting:
 
 
 def settings(config: Config) -> tuple[Setting, ...]:
-    """List every key, in the order of KEYS."""
-    return tuple(
+    """List every key, in the order of KEYS, and the packages of [modules] last."""
+    packages = (
+        Setting("modules", name, words, config.origins.get(f"modules.{name}", "default"))
+        for name, words in config.modules.packages.items()
+    )
+    known = tuple(
         Setting(
             section,
             key,
@@ -280,6 +310,7 @@ def settings(config: Config) -> tuple[Setting, ...]:
         for section, keys in KEYS.items()
         for key in keys
     )
+    return (*known, *packages)
 
 
 def override(config: Config, **slurm: Any) -> Config:

@@ -59,7 +59,8 @@ class Tool:
     ``outputs``: port names. ``resources``: None when they depend on inputs, and are worked out by a pass.
     ``formats``: what is a kind of what among file formats (N-Triples), when the document names an ontology.
     ``srun_options``: the site's, for a tool that runs under srun. ``updates``: the inputs that it changes in place.
-    ``loads``: it reads what is in its inputs' files or folders before it runs.
+    ``loads``: it reads what is in its inputs' files or folders before it runs. ``modules``: the words of the ``module
+    load`` that gives it its software here; ``modules_init``: the file that defines that.
     """
 
     kind: str
@@ -72,6 +73,8 @@ class Tool:
     srun_options: tuple[str, ...] = ()
     updates: tuple[str, ...] = ()
     loads: bool = False
+    modules: tuple[str, ...] = ()
+    modules_init: str = ""
 
     def requirement(self, name: str) -> tuple[dict[str, Any] | None, bool]:
         """Find what counts of a class of requirement, and whether it is one or only a hint (CWL, Requirements)."""

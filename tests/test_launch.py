@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 from beeflow import launch
 from beeflow.command import Command, ContainerSpec
@@ -37,3 +39,43 @@ def test_srun_starts_the_container_and_the_container_lets_ranks_know_who_they_ar
     assert "--unset-env=*" not in argv
     assert (env["SLURM_JOB_ID"], env["PMI_FD"]) == ("7", "3")
     assert "SECRET" not in env
+
+
+# -- modules --------------------------------------------------------------------------------------------------------
+
+INIT = """
+echo "$# words" for the sites own file
+module() {
+  echo loading "$@"
+  [ "$2" = good ] && PATH=/of/the/module:$PATH && export GREETING=hello
+}
+"""
+
+
+def started(folder: Path, *modules: str) -> subprocess.CompletedProcess[str]:
+    """Start a command that prints what it got."""
+    init = folder / "site's init.sh"
+    init.write_text(INIT)
+    words = ("sh", "-c", 'echo "$GREETING,$1,$PATH"', "sh", "a 'word'")
+    command = replace(COMMAND, argv=words, env={"PATH": "/usr/bin:/bin"}, modules=modules, modules_init=str(init))
+    argv, env = launch.wrap(command, {})
+    return subprocess.run(argv, check=False, capture_output=True, text=True, env=env, timeout=30)
+
+
+def test_modules_are_loaded_before_the_command_and_say_nothing_in_its_name(tmp_path: Path) -> None:
+    done = started(tmp_path, "good", "it's")
+    assert done.stdout == "hello,a 'word',/of/the/module:/usr/bin:/bin\n"
+    assert done.stderr == "0 words for the sites own file\nloading load good it's\n"
+    assert done.returncode == 0
+
+
+def test_a_module_that_cannot_be_loaded_ends_the_task(tmp_path: Path) -> None:
+    done = started(tmp_path, "bad")
+    assert (done.returncode, done.stdout) == (launch.EXIT_NOT_LOADED, "")
+    assert "beeflow: module load bad: failed" in done.stderr
+
+
+def test_modules_come_before_srun() -> None:
+    argv, _ = launch.wrap(replace(MPI, modules=("x",), modules_init="/init"), JOB)
+    assert argv[0] == "/bin/bash"
+    assert argv[-4:] == (*SRUN, "solve", "x")

@@ -17,7 +17,7 @@ import cwltool.pack
 import cwltool.workflow
 from cwltool.context import LoadingContext
 from cwltool.errors import GraphTargetMissingException, UnsupportedRequirement, WorkflowException
-from cwltool.process import Process
+from cwltool.process import Process, supportedProcessRequirements
 from cwltool.resolver import tool_resolver
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import ValidationException
@@ -45,6 +45,7 @@ SUPPORTED = frozenset(
         "ScatterFeatureRequirement",
         "SchemaDefRequirement",
         "ShellCommandRequirement",
+        "SoftwareRequirement",
         "StepInputExpressionRequirement",
         "SubworkflowFeatureRequirement",
         "ToolTimeLimit",
@@ -53,6 +54,8 @@ SUPPORTED = frozenset(
 )
 
 
+# cwltool refuses it unless it was given a package manager: what to load is the site's to say (beeflow.site).
+supportedProcessRequirements.append("SoftwareRequirement")
 PROCESSES = ("CommandLineTool", "ExpressionTool", "Workflow")
 
 

@@ -155,6 +155,8 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
         permanent_fail_codes=tuple(job.permanentFailCodes),
         container=container,
         launcher=launcher,
+        modules=tool.modules,
+        modules_init=tool.modules_init,
         inherit=(*(_OF_MPI if launcher else ()), *(_OF_CUDA if tool.requirement(CUDA)[1] else ())),
     )
     return Prepared(command, job, folders, root)

@@ -61,7 +61,7 @@ DOCUMENTS = [
     ("wrong type", TOOL.replace("type: int", "type: integer"), 65, "bad.cwl:6"),
     ("an Operation", "cwlVersion: v1.2\nclass: Operation\ninputs: []\noutputs: []\n", 33, "Operation"),
     ("an extension", EXTENSION + TOOL + "requirements: {'cwltool:ShmSize': {shmSize: 1m}}\n", 33, "ShmSize"),
-    ("software", TOOL + "requirements: {SoftwareRequirement: {packages: {x: {}}}}\n", 33, "Software"),
+    ("software", TOOL + "requirements: {SoftwareRequirement: {packages: {x: {}}}}\n", 33, "software x; say"),
     ("an image", TOOL + "requirements: {DockerRequirement: {dockerPull: 'no.such/image:1'}}\n", 33, "no.such/image:1"),
 ]
 

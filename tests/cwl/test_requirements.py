@@ -203,3 +203,40 @@ def test_the_output_is_the_updated_file_itself(cache: Path, tmp_path: Path) -> N
     entry(Path(folders.out) / "mine")
     assert made.collect(0)["o"]["location"] == "tasks/001-m/out/a"
     assert made.collect(0)["o"]["basename"] == "mine"
+
+
+SOFTWARE = "SoftwareRequirement: {packages: {SamTools: {version: ['1.16', '1.17']}, bwa: {}}}"
+
+
+def at(tool: Tool, **packages: tuple[str, ...]) -> Tool:
+    """Resolve a tool where the site has these packages ("_" is a "/")."""
+    known = {name.replace("_", "/", 1).replace("_", "."): words for name, words in packages.items()}
+    settings = replace(config.load({"HOME": "/h"}), modules=config.ModulesConfig("/init", known))
+    return site.resolve(Graph({"a": tool}, None, "v1.2"), settings).tools["a"]  # type: ignore[arg-type]
+
+
+def test_software_is_what_the_site_loads_for_it(cache: Path, tmp_path: Path) -> None:
+    tool = load(cache, tmp_path, required(SOFTWARE))
+    assert at(tool, samtools_1_17=("bio", "sam/17"), samtools=("sam",), bwa=("bwa",)).modules == (
+        "bio", "sam/17", "bwa"
+    )  # fmt: skip
+    found = at(tool, samtools=("sam",), bwa=("bwa",))
+    assert (found.modules, found.modules_init) == (("sam", "bwa"), "/init")
+    command = command_of(found, tmp_path)
+    assert (command.modules, command.modules_init) == (("sam", "bwa"), "/init")
+
+
+def test_software_that_the_site_does_not_know_is_refused_by_name(cache: Path, tmp_path: Path) -> None:
+    tool = load(cache, tmp_path, required(SOFTWARE))
+    with pytest.raises(
+        UnsupportedError, match=r"step a: requires the software SamTools 1\.16 or 1\.17; say in bee\.conf"
+    ):
+        at(tool, samtools_1_18=("sam",), bwa=("bwa",))
+
+
+def test_software_as_a_hint_is_loaded_where_it_is_known(cache: Path, tmp_path: Path) -> None:
+    tool = load(cache, tmp_path, f"hints: {{{SOFTWARE}}}")
+    assert at(tool, bwa=("bwa",)).modules == ("bwa",)
+    assert at(tool).modules == ()
+    # An archive's graph has what the other site loaded.
+    assert at(at(tool, bwa=("bwa",))).modules_init == ""

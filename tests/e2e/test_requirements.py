@@ -16,9 +16,9 @@ pytestmark = pytest.mark.e2e
 DOCUMENTS = Path(__file__).parent / "documents"
 
 
-def run(slurm: PrivateSlurm, outdir: Path, document: str, *argv: str | Path) -> dict[str, Any]:
+def run(slurm: PrivateSlurm, outdir: Path, document: str, *argv: str | Path, **kwargs: Any) -> dict[str, Any]:
     """Run a document to its end and return its output object."""
-    done = slurm.bee("bee-cwl-runner", "--quiet", "--outdir", outdir, DOCUMENTS / document, *argv)
+    done = slurm.bee("bee-cwl-runner", "--quiet", "--outdir", outdir, DOCUMENTS / document, *argv, **kwargs)
     made: dict[str, Any] = json.loads(done.stdout)
     return made
 
@@ -76,3 +76,43 @@ def test_two_steps_that_update_one_file_in_any_order_are_refused(slurm: PrivateS
     done = slurm.bee("bee-submit", document, "--given", document, "--folder", tmp_path, check=False)
     assert done.returncode == 65
     assert "steps add and again: both update one file in place" in done.stderr
+
+
+def install_greeter(folder: Path) -> Path:
+    """Make a program that is not on PATH, and a modulefile for it."""
+    program = folder / "bin/greet"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho hello from a module\n")
+    program.chmod(0o755)
+    modulefile = folder / "modulefiles/greeter/2.0"
+    modulefile.parent.mkdir(parents=True)
+    modulefile.write_text(f"#%Module1.0\nprepend-path PATH {program.parent}\n")
+    return modulefile.parent.parent
+
+
+def init_of(kind: str, folder: Path, modulefiles: Path) -> Path:
+    """Write what defines ``module``: the real one, or a shell function that does as much as is needed."""
+    init = folder / "init.sh"
+    real = next((path for path in map(Path, MODULES_INITS) if path.exists()), None)
+    if kind == "fake":
+        init.write_text(f'module() {{ [ "$1 $2" = "load greeter/2.0" ] && PATH="{folder}/bin:$PATH"; }}\n')
+    elif real is None:
+        pytest.skip("environment-modules is not installed")
+    else:
+        init.write_text(f". {real}\nmodule use {modulefiles}\n")
+    return init
+
+
+MODULES_INITS = ("/usr/share/modules/init/bash", "/usr/share/lmod/lmod/init/bash", "/etc/profile.d/modules.sh")
+
+
+@pytest.mark.parametrize("kind", ["fake", "real"])
+def test_required_software_is_loaded_as_a_module(slurm: PrivateSlurm, tmp_path: Path, kind: str) -> None:
+    init = init_of(kind, tmp_path, install_greeter(tmp_path))
+    done = slurm.bee("bee-submit", DOCUMENTS / "software.cwl", check=False)
+    assert done.returncode == 33
+    assert "requires the software greeter 2.0" in done.stderr
+    conf = tmp_path / "bee.conf"
+    conf.write_text(f"{slurm.bee_conf.read_text()}[modules]\ninit = {init}\ngreeter/2.0 = greeter/2.0\n")
+    made = run(slurm, tmp_path / "out", "software.cwl", env={"BEE_CONFIG": str(conf)})
+    assert text(made["said"]) == "hello from a module\n"
