@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +120,27 @@ def test_required_software_is_loaded_as_a_module(slurm: PrivateSlurm, tmp_path: 
     conf.write_text(f"{slurm.bee_conf.read_text()}[modules]\ninit = {init}\ngreeter/2.0 = greeter/2.0\n")
     made = run(slurm, tmp_path / "out", "software.cwl", env={"BEE_CONFIG": str(conf)})
     assert text(made["said"]) == "hello from a module\n"
+
+
+def restart(slurm: PrivateSlurm, name: str) -> None:
+    """End one daemon and have it started again, with the slurm.conf as it is now."""
+    daemons = {each["name"]: each for each in json.loads(slurm.bee("bee-slurm", "status", "--json").stdout)["daemons"]}
+    os.kill(daemons[name]["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{daemons[name]['pid']}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    # A node without the GPUs that slurm.conf says it has is not ready.
+    slurm.bee("bee-slurm", "up", "--force", check=False)
+
+
+def test_a_step_gets_the_gpus_it_asks_for_and_is_told_which(empty_slurm: PrivateSlurm, tmp_path: Path) -> None:
+    empty_slurm.bee("bee-slurm", "up", "--force", "--nodes", "2", "--cpus", "2")
+    conf = empty_slurm.bee_workdir / "slurm/slurm.conf"
+    with_gpus = re.sub(r"^(NodeName=.*)$", r"\1 Gres=gpu:2", conf.read_text(), flags=re.MULTILINE)
+    conf.write_text(f"GresTypes=gpu\n{with_gpus}")
+    # Any two devices will do: nothing here opens them.
+    conf.with_name("gres.conf").write_text("Name=gpu File=/dev/null,/dev/zero\n")
+    for name in ("slurmd-bee1", "slurmd-bee2", "slurmctld"):
+        restart(empty_slurm, name)
+    made = run(empty_slurm, tmp_path, "cuda.cwl")
+    assert text(made["said"]) == "2 0,1\n"
