@@ -11,17 +11,22 @@ LINK = "link"  # a file or folder that the tool must not change: hard-link what 
 COPY = "copy"  # a file or folder that the tool may change
 CREATE = "create"  # a file with these contents
 MKDIR = "mkdir"
+UPDATE = "update"  # a file or folder of ours that the tool may change, and that takes the place of the old one then
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One thing to put in place before the command runs. ``target`` is a host path."""
+    """One thing to put in place before the command runs. ``target`` is a host path.
+
+    ``older``: where what an update replaces is kept, so that a task that is run again finds it.
+    """
 
     action: str
     target: str
     source: str = ""
     contents: str = ""
     writable: bool = False
+    older: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class ContainerSpec:
 class Command:
     """One command. Paths are the host's, but for argv, env and container, which are what the command sees.
 
+    ``launcher``: the words that start it, before the container's. ``modules``: what to load before all of that, with
+    the file that says how (``modules_init``). ``inherit``: patterns of the names of variables that
+    it takes from the job's environment.
     ``stdout`` and ``stderr``: host paths. ``*_codes``: CWL's successCodes and so on. ``time_limit_s``: None or more.
     """
 
@@ -53,6 +61,10 @@ class Command:
     temporary_fail_codes: tuple[int, ...] = ()
     permanent_fail_codes: tuple[int, ...] = ()
     container: ContainerSpec | None = None
+    launcher: tuple[str, ...] = ()
+    inherit: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    modules_init: str = ""
 
     def is_success(self, exit_code: int) -> bool:
         """Judge an exit code (CWL CommandLineTool: successCodes, then the fail codes, then 0)."""

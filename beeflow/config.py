@@ -37,8 +37,10 @@ class SlurmConfig:
     api: str = "cli"
     pass_mem: bool = True
     tasks_per_element: int | None = None
+    pass_tmp: bool = False
     driver_options: tuple[str, ...] = ()
     task_options: tuple[str, ...] = ()
+    srun_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ class ContainerConfig:
     """The [container] section."""
 
     runtime: str = "auto"
+
+
+@dataclass(frozen=True)
+class ModulesConfig:
+    """The [modules] section. ``packages``: name, or name/version, in lower case -> words of ``module load``."""
+
+    init: str = "/etc/profile.d/modules.sh"
+    packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,7 @@ class Config:
     input_copy_limit_mib: int = 1024
     slurm: SlurmConfig = field(default_factory=SlurmConfig)
     container: ContainerConfig = field(default_factory=ContainerConfig)
+    modules: ModulesConfig = field(default_factory=ModulesConfig)
     path: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -139,6 +150,13 @@ def _plain(text: str) -> str:
     return text.strip()
 
 
+def _words(text: str) -> tuple[str, ...]:
+    words = _options(text)
+    if not words:
+        raise ValueError("a package takes the words of a module load")
+    return words
+
+
 def _options(text: str) -> tuple[str, ...]:
     return tuple(shlex.split(text))
 
@@ -165,11 +183,16 @@ KEYS: dict[str, dict[str, Parser]] = {
         "api": _one_of(*APIS),
         "pass_mem": parse_bool,
         "tasks_per_element": _auto_or_number,
+        "pass_tmp": parse_bool,
         "driver_options": _options,
         "task_options": _options,
+        "srun_options": _options,
     },
     "container": {"runtime": _one_of(*RUNTIMES)},
+    "modules": {"init": _plain},
 }
+# Where every other key is a package's name (configparser makes it lower case).
+OPEN_SECTIONS: dict[str, Parser] = {"modules": _words}
 
 
 def user_path(env: Mapping[str, str]) -> Path:
@@ -210,10 +233,11 @@ def read(path: Path, env: Mapping[str, str]) -> Config:
             raise ConfigError(f"{path}:{_line(text, section)}: unknown section [{section}]; known are {known}")
         for key, raw in parser.items(section):
             where = f"{path}:{_line(text, section, key)}"
-            if key not in KEYS[section]:
+            parse = KEYS[section].get(key, OPEN_SECTIONS.get(section))
+            if parse is None:
                 raise ConfigError(f"{where}: unknown key {key!r} in [{section}]; known are {', '.join(KEYS[section])}")
             try:
-                values.setdefault(section, {})[key] = (KEYS[section][key](raw), where)
+                values.setdefault(section, {})[key] = (parse(raw), where)
             except ValueError as error:
                 raise ConfigError(f"{where}: {key}: {error}") from error
     return _build(values, path, env)
@@ -233,9 +257,15 @@ def _build(values: Mapping[str, Mapping[str, Any]], path: Path | None, env: Mapp
         **top,
         slurm=SlurmConfig(**plain["slurm"]),
         container=ContainerConfig(**plain["container"]),
+        modules=_modules(plain["modules"]),
         path=path,
         origins=origins,
     )
+
+
+def _modules(given: Mapping[str, Any]) -> ModulesConfig:
+    packages = {name: words for name, words in given.items() if name not in KEYS["modules"]}
+    return ModulesConfig(packages=packages, **{name: given[name] for name in KEYS["modules"] if name in given})
 
 
 def _line(text: str, section: str, key: str | None = None) -> int:
@@ -277,8 +307,12 @@ class Setting:
 
 
 def settings(config: Config) -> tuple[Setting, ...]:
-    """List every key, in the order of KEYS."""
-    return tuple(
+    """List every key, in the order of KEYS, and the packages of [modules] last."""
+    packages = (
+        Setting("modules", name, words, config.origins.get(f"modules.{name}", "default"))
+        for name, words in config.modules.packages.items()
+    )
+    known = tuple(
         Setting(
             section,
             key,
@@ -288,6 +322,7 @@ def settings(config: Config) -> tuple[Setting, ...]:
         for section, keys in KEYS.items()
         for key in keys
     )
+    return (*known, *packages)
 
 
 def override(config: Config, **slurm: Any) -> Config:

@@ -317,7 +317,7 @@ class Driver:
                         continue
                     if not set(numbers_of(intent)) & set(numbers):
                         continue
-                kind = "afterany" if look.has_failed(producer) else "afterok"
+                kind = "afterany" if key in group.after or look.has_failed(producer) else "afterok"
                 by_type.setdefault(kind, []).append(job_id)
         return Dependency({kind: tuple(ids) for kind, ids in by_type.items()})
 
@@ -364,4 +364,6 @@ def _most(each: list[Resources]) -> Resources:
         mem_mib=most("mem_mib"),
         tmp_mib=most("tmp_mib"),
         time_limit_s=most("time_limit_s"),
+        ntasks=most("ntasks"),
+        gpus=most("gpus"),
     )

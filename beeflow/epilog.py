@@ -84,7 +84,8 @@ class Epilog:
                 made[name] = None
                 if isinstance(value, Broken) or broken is None:
                     problems.append(f"output {name}: {broken.reason if broken else 'was not made'}")
-        delivery = Delivery(self.layout.outputs, self.layout.root)
+        updates = any(tool.updates for tool in self.graph.tools.values())
+        delivery = Delivery(self.layout.outputs, self.layout.root, may_be_updated=updates)
         placed = {}
         for name, value in made.items():
             try:
@@ -157,10 +158,14 @@ _LIVE_FILES = frozenset({"control/lock", "control/failures"})
 class Delivery:
     """Puts output files into one folder under names that do not clash."""
 
-    def __init__(self, folder: Path, root: Path, *, replace_same_name: bool = False) -> None:
+    def __init__(
+        self, folder: Path, root: Path, *, replace_same_name: bool = False, may_be_updated: bool = False
+    ) -> None:
         self.folder = folder
         self.root = root
         self.replace = replace_same_name
+        # A task's result has the size and checksum from before another task updated the file in place.
+        self.may_be_updated = may_be_updated
         self.placed: dict[str, str] = {}
         self.numbers: dict[str, int] = {}
 
@@ -180,6 +185,8 @@ class Delivery:
         target = self.free(folder, name, location)
         if entry["class"] == "File":
             self.put_file(entry, source, target)
+            if self.may_be_updated:
+                entry.update(size=target.stat().st_size, checksum=checksum(target))
         elif source is not None:
             self.put_tree(source, target)
         else:

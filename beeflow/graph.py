@@ -12,6 +12,8 @@ from typing import Any
 
 COMMAND_LINE_TOOL = "CommandLineTool"
 EXPRESSION_TOOL = "ExpressionTool"
+MPI = "http://commonwl.org/cwltool#MPIRequirement"
+CUDA = "http://commonwl.org/cwltool#CUDARequirement"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Resources:
     tmp_mib: int | None = None
     time_limit_s: int | None = None
     ntasks: int | None = None
-    gres: str | None = None
+    gpus: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class Tool:
     ``document``: the resolved tool, with all requirements and hints inherited.
     ``outputs``: port names. ``resources``: None when they depend on inputs, and are worked out by a pass.
     ``formats``: what is a kind of what among file formats (N-Triples), when the document names an ontology.
+    ``srun_options``: the site's, for a tool that runs under srun. ``updates``: the inputs that it changes in place.
+    ``loads``: it reads what is in its inputs' files or folders before it runs. ``modules``: the words of the ``module
+    load`` that gives it its software here; ``modules_init``: the file that defines that.
     """
 
     kind: str
@@ -65,6 +70,24 @@ class Tool:
     resources: Resources | None = None
     container: Container | None = None
     formats: str = ""
+    srun_options: tuple[str, ...] = ()
+    updates: tuple[str, ...] = ()
+    loads: bool = False
+    modules: tuple[str, ...] = ()
+    modules_init: str = ""
+
+    def requirement(self, name: str) -> tuple[dict[str, Any] | None, bool]:
+        """Find what counts of a class of requirement, and whether it is one or only a hint (CWL, Requirements)."""
+        return requirement_of(self.document, name)
+
+
+def requirement_of(document: dict[str, Any], name: str) -> tuple[dict[str, Any] | None, bool]:
+    """Find it in a resolved tool: the innermost of the requirements, else of the hints."""
+    for field_name, is_required in (("requirements", True), ("hints", False)):
+        for requirement in reversed(document.get(field_name, [])):
+            if requirement["class"] == name:
+                return requirement, is_required
+    return None, False
 
 
 @dataclass(frozen=True)
@@ -77,7 +100,10 @@ class Expressions:
 
 @dataclass(frozen=True)
 class Step:
-    """A WorkflowStep. Exactly one of ``tool`` (a key of Graph.tools) and ``workflow`` is set."""
+    """A WorkflowStep. Exactly one of ``tool`` (a key of Graph.tools) and ``workflow`` is set.
+
+    ``after``: paths of steps that it takes nothing from and still must follow (beeflow.ordering).
+    """
 
     name: str
     inputs: dict[str, Link]
@@ -88,6 +114,7 @@ class Step:
     tool: str | None = None
     workflow: Workflow | None = None
     expressions: Expressions = field(default_factory=Expressions)
+    after: tuple[str, ...] = ()
 
     @property
     def has_expressions(self) -> bool:

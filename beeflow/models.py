@@ -46,6 +46,7 @@ class SubmitOptions:
     qos: str = ""
     reservation: str = ""
     pass_mem: bool = True
+    pass_tmp: bool = False
     driver_options: tuple[str, ...] = ()
     task_options: tuple[str, ...] = ()
     mail_type: str = ""

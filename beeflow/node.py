@@ -46,10 +46,13 @@ class Node:
             return None
         return values
 
-    def prepare(self, inputs: Mapping[str, Any], folder: str, cpus: int | None, mem_mib: int | None) -> Collectable:
+    def prepare(
+        self, inputs: Mapping[str, Any], folder: str, cpus: int | None, mem_mib: int | None, gpus: int | None
+    ) -> Collectable:
         """Have cwltool prepare a task's command."""
-        given = locations.absolute(dict(inputs), self.layout.root)
-        return Collectable(prepare(self.tool, given, self.layout.root, Folders(folder), Granted(cpus, mem_mib)))
+        root = self.layout.root
+        given = locations.absolute(dict(inputs), root)
+        return Collectable(prepare(self.tool, given, root, Folders(folder), Granted(cpus, mem_mib, gpus)))
 
     def template(self, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
         """Make the template for inputs of this shape."""
@@ -73,4 +76,5 @@ class Collectable:
         """Collect the outputs and make them read-only; raises TaskError when a declared one was not made."""
         outputs = self.prepared.collect(exit_code)
         staging.make_read_only(Path(self.prepared.folders.out))
+        staging.replace_updated(self.prepared.command.stage, self.prepared.root)
         return outputs

@@ -77,6 +77,7 @@ class Group:
     ``skipped``: labels of tasks whose condition is known to be false. ``failed``: label -> why its expression failed.
     ``broken``: why some instances can never be known. ``scattered``: the step, or a workflow around it, is.
     ``tasks_per_element``: how many tasks share an array element.
+    ``after``: groups that it must follow though it takes nothing from them.
     """
 
     key: str
@@ -89,6 +90,7 @@ class Group:
     skipped: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     scattered: bool = False
+    after: frozenset[str] = frozenset()
     tasks_per_element: int = 1
 
     @property
@@ -139,7 +141,7 @@ class Plan:
             for key in {hole.group for hole in holes}:
                 producer = self.groups[key]
                 found |= self.producers(producer) if producer.virtual else {key}
-            self._producers[group.key] = found
+            self._producers[group.key] = found | group.after
         return self._producers[group.key]
 
     def element_of(self, output: Output) -> int | None:
@@ -159,7 +161,7 @@ class Plan:
     def is_element_wise(self, group: Group, producer: str) -> bool:
         """True when task i of the group takes from task i of the producer and from no other of it (aftercorr)."""
         other = self.groups[producer]
-        if group.tasks_per_element != other.tasks_per_element or len(group.tasks) < 2:
+        if producer in group.after or group.tasks_per_element != other.tasks_per_element or len(group.tasks) < 2:
             return False
         if [task.label for task in group.tasks] != [task.label for task in other.tasks]:
             return False
@@ -232,7 +234,8 @@ class _Walker:
     def step(self, step: Step, scopes: list[_Scope], path: str) -> list[Inputs]:
         """Walk one step in all scopes; returns its outputs in each, folded by its scatter."""
         virtual = step.workflow is not None or self.graph.tools[step.tool or ""].kind == EXPRESSION_TOOL
-        group = self.groups[self.keys[path]] = Group(self.keys[path], path, step, virtual)
+        after = frozenset(self.keys[each] for each in step.after)
+        group = self.groups[self.keys[path]] = Group(self.keys[path], path, step, virtual, after=after)
         expansions = [self.expand(step, scope, path) for scope in scopes]
         for expansion in expansions:
             if expansion.pending is not None:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from beeflow import archive, inputs, locations, staging, store, submit, workflow
+from beeflow import archive, inputs, locations, site, staging, store, submit, workflow
 from beeflow.config import Config
-from beeflow.container import images
 from beeflow.cwl import schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.errors import ArchiveError
@@ -106,7 +105,7 @@ def fill(layout: Layout, path: Path, config: Config, record: WorkflowRecord, sch
 
 def check(layout: Layout, config: Config, record: WorkflowRecord, scheduler: Scheduler) -> None:
     """Plan what was unpacked, and ask Slurm whether it would take the jobs."""
-    graph = images.resolve(read_graph(layout), config)
+    graph = site.resolve(read_graph(layout), config)
     store.write_record(layout.graph, graph)
     job = locations.absolute(store.read_json(layout.job), layout.root)
     plan = walk(graph, job, lambda output: output, CwlEvaluator(graph, layout.root))

@@ -13,9 +13,10 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from beeflow.command import COPY, CREATE, LINK, MKDIR, Stage
+from beeflow.command import COPY, CREATE, LINK, MKDIR, UPDATE, Stage
 from beeflow.errors import TaskError
 
 _FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks, where the file system can
@@ -52,7 +53,57 @@ def _copy(stage: Stage, target: Path, _: Path) -> None:
     _tree(Path(stage.source), target, copy_writable)
 
 
-_ACTIONS = {CREATE: _create, MKDIR: _mkdir, LINK: _link, COPY: _copy}
+def _update(stage: Stage, target: Path, own: Path) -> None:
+    """Give the command a copy to change: what a killed attempt left half done must not be what the next begins with."""
+    older = Path(stage.older)
+    older.parent.mkdir(parents=True, exist_ok=True)
+    if older.exists():
+        _copy(replace(stage, source=stage.older), target, own)
+        return
+    _seen(older).write_text(_identity(Path(stage.source)))
+    _copy(stage, target, own)
+
+
+def _seen(older: Path) -> Path:
+    return older.with_name(f"{older.name}.seen")
+
+
+def _identity(path: Path) -> str:
+    return str(os.stat(path).st_ino)
+
+
+def replace_updated(stages: tuple[Stage, ...], own: Path) -> None:
+    """Put what a command updated where it was taken from, so that all who name that place see it.
+
+    The old one moves aside: who has a hard link to it keeps what is in it. May be repeated after any interruption.
+    Raises TaskError when it is not what was staged any more.
+    """
+    for stage in stages:
+        if stage.action == UPDATE and os.path.exists(stage.target):
+            _replace_one(stage, Path(stage.source), Path(stage.older), own)
+
+
+def _replace_one(stage: Stage, source: Path, older: Path, own: Path) -> None:
+    made = older.with_name(f"{older.name}.new")
+    _remove(made)
+    _tree(Path(stage.target), made, functools.partial(link_or_copy, own=own))
+    if not older.exists():
+        if _identity(source) != _seen(older).read_text():
+            raise TaskError(
+                f"{source.name}: another task updated it in place meanwhile; let one take the other's output"
+            )
+        source.rename(older)
+    _remove(source)
+    made.rename(source)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        remove_tree(path)
+    path.unlink(missing_ok=True)
+
+
+_ACTIONS = {CREATE: _create, MKDIR: _mkdir, LINK: _link, COPY: _copy, UPDATE: _update}
 
 
 def _is_own(source: str, own: Path) -> bool:

@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from beeflow import __version__, codec, locations, store, workflow
+from beeflow import __version__, codec, locations, site, store, workflow
 from beeflow.config import Config
-from beeflow.container import images
 from beeflow.cwl import compiler, documents, job_order
 from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.errors import BeeError, InputError, SubmissionError, SystemFileError
@@ -73,7 +72,7 @@ def prepare(request: Request, config: Config) -> Prepared:
     job = job_order.load(document, request.arguments, overrides)
     if overrides:
         document = documents.load(request.document, cache_dir(config), overrides)
-    graph = images.resolve(compiler.compile_graph(document), config)
+    graph = site.resolve(compiler.compile_graph(document), config)
     return Prepared(graph, job, documents.pack(document), documents.sources(document), str(document.path))
 
 
@@ -160,6 +159,7 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
             qos=slurm.qos,
             reservation=slurm.reservation,
             pass_mem=slurm.pass_mem,
+            pass_tmp=slurm.pass_tmp,
             driver_options=slurm.driver_options,
             task_options=slurm.task_options,
         ),
@@ -187,7 +187,8 @@ def ask(scheduler: Scheduler, record: WorkflowRecord, graph: Graph, plan: Plan) 
     for group in plan.groups.values():
         resources = None if group.virtual else graph.tools[group.step.tool or ""].resources
         if resources is not None:
-            shapes.setdefault(task_options(record.options, resources), f"step {group.path}")
+            gpus = f", which asks for {resources.gpus} GPUs (CUDARequirement)" if resources.gpus else ""
+            shapes.setdefault(task_options(record.options, resources), f"step {group.path}{gpus}")
     for options, what in shapes.items():
         try:
             scheduler.check(JobRequest(record.nonce, None, Path("/"), Path(os.devnull), options))

@@ -15,8 +15,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "beeflow"
 LAYERS = {
     0: "states errors",
     1: "models graph command codec",
-    2: "plan values layout process tables locations resources shape",
-    3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts",
+    2: "plan ordering values layout process tables locations resources shape",
+    3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts "
+    "site",
     4: "workflow submit rerun copying remote watch listing reduction submission driver epilog passes "
     "look group_jobs settling outcome node",
     5: "cli commands advance runner",

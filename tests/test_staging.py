@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from beeflow import staging
-from beeflow.command import COPY, CREATE, LINK, MKDIR, Stage
+from beeflow.command import COPY, CREATE, LINK, MKDIR, UPDATE, Stage
 from beeflow.errors import TaskError
 
 
@@ -193,3 +193,105 @@ def test_place_tree_links_ours_and_copies_the_rest(own: Path, tmp_path: Path) ->
     staging.place_tree(theirs, own / "copied", own)
     assert (own / "placed" / "x").samefile(mine)
     assert not (own / "copied").samefile(theirs)
+
+
+# -- updates in place ---------------------------------------------------------------------------------------------
+
+
+def update(own: Path, source: Path, attempt: str = "1", writer: str = "w") -> Stage:
+    """Stage a file or folder to be updated, as an attempt of a writer does."""
+    stage = Stage(UPDATE, str(own / writer / attempt / "x"), str(source), older=str(own / writer / "older/0/0"))
+    staging.put((stage,), own)
+    return stage
+
+
+def change(stage: Stage, text: str = "more") -> Path:
+    """Be the command: add to the file."""
+    target = Path(stage.target)
+    target.write_text(target.read_text() + text)
+    staging.make_read_only(target.parent)
+    return target
+
+
+def test_an_update_takes_the_place_of_what_was_staged(own: Path) -> None:
+    source = write(own / "made/x", 0o444)
+    stage = update(own, source)
+    target = change(stage)
+    assert source.read_text() == "data"
+    staging.replace_updated((stage,), own)
+    assert (source.read_text(), mode_of(source)) == ("datamore", 0o444)
+    assert source.samefile(target)
+
+
+def test_who_has_a_hard_link_to_the_old_one_keeps_it(own: Path) -> None:
+    source = write(own / "made/x", 0o444)
+    reader = put(own, LINK, source)
+    stage = update(own, source)
+    change(stage)
+    staging.replace_updated((stage,), own)
+    assert reader.read_text() == "data"
+
+
+def test_an_attempt_after_one_that_was_killed_begins_with_what_was_there(own: Path) -> None:
+    source = write(own / "made/x", 0o444)
+    change(update(own, source))
+    assert Path(update(own, source, "2").target).read_text() == "data"
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_an_attempt_after_one_that_was_killed_while_it_published(own: Path, *, between: bool) -> None:
+    source = write(own / "made/x", 0o444)
+    first = update(own, source)
+    change(first)
+    staging.replace_updated((first,), own)
+    if between:
+        source.unlink()
+    second = update(own, source, "2")
+    assert Path(second.target).read_text() == "data"
+    change(second)
+    staging.replace_updated((second,), own)
+    assert source.read_text() == "datamore"
+
+
+def test_updates_follow_each_other(own: Path) -> None:
+    source = write(own / "made/x", 0o444)
+    for writer in ("w", "v"):
+        stage = update(own, source, writer=writer)
+        change(stage, writer)
+        staging.replace_updated((stage,), own)
+    assert source.read_text() == "datawv"
+
+
+def test_two_updates_at_a_time_are_one_too_many(own: Path) -> None:
+    source = write(own / "made/x", 0o444)
+    first, second = update(own, source), update(own, source, writer="v")
+    change(first)
+    change(second)
+    staging.replace_updated((first,), own)
+    with pytest.raises(TaskError, match="another task updated it in place meanwhile"):
+        staging.replace_updated((second,), own)
+    assert source.read_text() == "datamore"
+
+
+def test_a_file_that_the_command_removed_is_left_as_it_was(own: Path) -> None:
+    source = write(own / "made/x", 0o444)
+    stage = update(own, source)
+    Path(stage.target).unlink()
+    staging.replace_updated((stage,), own)
+    assert source.read_text() == "data"
+
+
+def test_a_folder_is_updated_whole(own: Path) -> None:
+    folder = own / "made/folder"
+    write(folder / "kept", 0o444)
+    write(folder / "gone", 0o444)
+    for attempt in ("1", "2"):
+        stage = update(own, folder, attempt)
+        target = Path(stage.target)
+        (target / "gone").unlink()
+        (target / "empty").mkdir()
+        write(target / "new")
+        staging.make_read_only(target.parent)
+        staging.replace_updated((stage,), own)
+        assert sorted(os.listdir(folder)) == ["empty", "kept", "new"]
+        assert mode_of(folder / "new") == 0o444

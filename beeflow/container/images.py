@@ -25,7 +25,7 @@ def resolve(graph: Graph, config: Config) -> Graph:
 
 
 def _with_image(name: str, tool: Tool, config: Config, found: dict[str, Container | None]) -> Tool:
-    requirement, is_required = _docker(tool.document)
+    requirement, is_required = tool.requirement("DockerRequirement")
     if requirement is None or tool.kind != "CommandLineTool":
         return tool
     wanted = _named_image(requirement) or requirement.get("dockerImageId") or requirement.get("dockerPull") or ""
@@ -40,14 +40,6 @@ def _with_image(name: str, tool: Tool, config: Config, found: dict[str, Containe
     if container is None and is_required:
         raise UnsupportedError(f"step {name}: image {wanted!r}: {charliecloud.missing(wanted)}")
     return replace(tool, container=container)
-
-
-def _docker(document: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
-    for field, is_required in (("requirements", True), ("hints", False)):
-        for requirement in reversed(document.get(field, [])):
-            if requirement["class"] == "DockerRequirement":
-                return requirement, is_required
-    return None, False
 
 
 def _named_image(requirement: dict[str, Any]) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,26 @@ from ruamel.yaml.scalarfloat import ScalarFloat
 from beeflow import locations
 from beeflow.cwl.documents import Document, short_name
 from beeflow.errors import DocumentError
-from beeflow.graph import COMMAND_LINE_TOOL, Expressions, Graph, Link, Resources, Step, Tool, Workflow
+from beeflow.graph import (
+    COMMAND_LINE_TOOL,
+    CUDA,
+    MPI,
+    Expressions,
+    Graph,
+    Link,
+    Resources,
+    Step,
+    Tool,
+    Workflow,
+    requirement_of,
+)
+from beeflow.ordering import ordered
 
 _METADATA = ("cwlVersion", ORIGINAL_CWLVERSION, "$namespaces")
 
 
 def compile_graph(document: Document) -> Graph:
-    """Compile a document; a bare tool becomes a workflow of one step."""
+    """Compile a document; a bare tool becomes a workflow of one step. Raises DocumentError for what makes no sense."""
     compiler = _Compiler()
     process = document.process
     if process.tool["class"] == "Workflow":
@@ -30,7 +45,7 @@ def compile_graph(document: Document) -> Graph:
     else:
         workflow = compiler.one_step(process, document.path)
     version = process.metadata.get(ORIGINAL_CWLVERSION) or process.metadata.get("cwlVersion", "")
-    return Graph(compiler.tools, workflow, str(version))
+    return ordered(Graph(compiler.tools, workflow, str(version)))
 
 
 def plain(value: Any) -> Any:
@@ -119,8 +134,10 @@ class _Compiler:
             document=document,
             metadata={key: plain(process.metadata[key]) for key in _METADATA if key in process.metadata},
             outputs=_names(document["outputs"]),
-            resources=static_resources(process) if document["class"] == COMMAND_LINE_TOOL else Resources(),
+            resources=static_resources(document) if document["class"] == COMMAND_LINE_TOOL else Resources(),
             formats=_formats(process.formatgraph),
+            updates=_updates(document),
+            loads=_loads(document),
         )
         return name
 
@@ -201,27 +218,93 @@ def _ordered(steps: list[Step], path: str) -> tuple[Step, ...]:
     return tuple(ordered)
 
 
-def static_resources(process: Process) -> Resources | None:
-    """Read ResourceRequirement and ToolTimeLimit; None when an expression decides them."""
-    requirement = process.get_requirement("ResourceRequirement")[0] or {}
-    limit = (process.get_requirement("ToolTimeLimit")[0] or {}).get("timelimit")
-    values = [*requirement.values(), limit]
-    if any(isinstance(value, str) and ("$(" in value or "${" in value) for value in values):
+def updates_in_place(document: dict[str, Any]) -> bool:
+    """True when a tool requires it; as a hint it may be ignored, and a copy is safer."""
+    requirement, is_required = requirement_of(document, "InplaceUpdateRequirement")
+    return bool(requirement and is_required and requirement.get("inplaceUpdate"))
+
+
+def _updates(document: dict[str, Any]) -> tuple[str, ...]:
+    """Name the inputs that a tool may update in place: those that a writable entry of its working directory names."""
+    requirement, _ = requirement_of(document, "InitialWorkDirRequirement")
+    if requirement is None or not updates_in_place(document):
+        return ()
+    entries = [each for each in _as_list(requirement.get("listing")) if _may_be_writable(each)]
+    text = json.dumps(entries).replace("\\", "")
+    mentions = re.findall(r"""\binputs\b(?:\.(\w+)|\[["']([^"']+)["']\])?""", text)
+    named = {plain_name or quoted for plain_name, quoted in mentions}
+    return tuple(name for name in _names(document["inputs"]) if name in named or "" in named)
+
+
+def _may_be_writable(entry: Any) -> bool:
+    if isinstance(entry, dict):
+        return bool(entry.get("writable"))
+    # An expression that gives more than an input may give entries that say what they are.
+    return isinstance(entry, str) and re.fullmatch(r"\$\(inputs\.\w+\)", entry.strip()) is None
+
+
+def _loads(document: dict[str, Any]) -> bool:
+    """True when the text of files, or the names in folders, are part of a tool's inputs."""
+    if requirement_of(document, "LoadListingRequirement")[0] is not None:
+        return True
+    return any(key in json.dumps(document["inputs"]) for key in ('"loadContents": true', '_listing"'))
+
+
+def requested(document: dict[str, Any]) -> dict[str, Any]:
+    """List what a resolved tool asks of Slurm, by CWL's names, as it is written: expressions too."""
+    asked = requirement_of(document, "ResourceRequirement")[0] or {}
+    found = {name: value for name, value in asked.items() if name.endswith(("Min", "Max"))}
+    found["timelimit"] = (requirement_of(document, "ToolTimeLimit")[0] or {}).get("timelimit")
+    mpi, _ = requirement_of(document, MPI)
+    if mpi is not None:
+        found["processes"] = mpi.get("processes", 1)
+    cuda, is_required = requirement_of(document, CUDA)
+    if cuda is not None and is_required:
+        # A hint must not keep a job from running where there is no GPU.
+        found["cudaDeviceCount"] = cuda.get("cudaDeviceCountMin") or cuda.get("cudaDeviceCountMax") or 1
+    return found
+
+
+def static_resources(document: dict[str, Any]) -> Resources | None:
+    """Read what a resolved tool asks for; None when an expression decides it. Raises DocumentError for nonsense."""
+    values = requested(document)
+    if any(isinstance(value, str) and ("$(" in value or "${" in value) for value in values.values()):
         return None
-    return resources_of(requirement, limit)
+    try:
+        return resources_of(values)
+    except (TypeError, ValueError) as error:
+        raise DocumentError(f"{_file_of(document)}: {error}") from error
 
 
-def resources_of(requirement: dict[str, Any], time_limit_s: Any) -> Resources:
-    """Turn evaluated CWL resources (cores; MiB) into Slurm's; the minimum is what is asked for."""
+def _file_of(document: dict[str, Any]) -> str:
+    """Name a tool as a user knows it: its file."""
+    return str(document["id"]).removeprefix("file://")
+
+
+def resources_of(values: Mapping[str, Any]) -> Resources:
+    """Turn evaluated CWL resources (cores; MiB) into Slurm's; the minimum is what is asked for.
+
+    Raises TypeError or ValueError for what is no number.
+    """
 
     def asked(name: str) -> Any:
-        return requirement.get(f"{name}Min") or requirement.get(f"{name}Max")
+        return values.get(f"{name}Min") or values.get(f"{name}Max")
 
     cores, ram = asked("cores"), asked("ram")
     scratch = [value for value in (asked("tmpdir"), asked("outdir")) if value]
+    limit, ranks, gpus = (values.get(name) for name in ("timelimit", "processes", "cudaDeviceCount"))
     return Resources(
         cpus_per_task=max(1, math.ceil(cores or 1)),
         mem_mib=math.ceil(ram) if ram else None,
         tmp_mib=math.ceil(sum(scratch)) if scratch else None,
-        time_limit_s=int(time_limit_s) if time_limit_s else None,
+        time_limit_s=int(limit) if limit else None,
+        ntasks=None if ranks is None else count("MPIRequirement: processes", ranks),
+        gpus=None if gpus is None else count("CUDARequirement: cudaDeviceCountMin", gpus),
     )
+
+
+def count(what: str, value: Any) -> int:
+    """Check a number of processes or devices; raises ValueError for what is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{what}: {value!r} is not a number from 1 on")
+    return value

@@ -17,7 +17,7 @@ import cwltool.pack
 import cwltool.workflow
 from cwltool.context import LoadingContext
 from cwltool.errors import GraphTargetMissingException, UnsupportedRequirement, WorkflowException
-from cwltool.process import Process
+from cwltool.process import Process, supportedProcessRequirements
 from cwltool.resolver import tool_resolver
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import ValidationException
@@ -26,14 +26,18 @@ from schema_salad.sourceline import SourceLine, strip_dup_lineno
 from beeflow import locations
 from beeflow.cwl import schema_cache
 from beeflow.errors import BeeError, DocumentError, UnsupportedError
+from beeflow.graph import CUDA, MPI
 
 # What tasks and passes do; anything else under `requirements` is refused by name.
 SUPPORTED = frozenset(
     {
         "DockerRequirement",
         "EnvVarRequirement",
+        CUDA,
+        MPI,
         "InitialWorkDirRequirement",
         "InlineJavascriptRequirement",
+        "InplaceUpdateRequirement",
         "LoadListingRequirement",
         "MultipleInputFeatureRequirement",
         "NetworkAccess",
@@ -41,12 +45,18 @@ SUPPORTED = frozenset(
         "ScatterFeatureRequirement",
         "SchemaDefRequirement",
         "ShellCommandRequirement",
+        "SoftwareRequirement",
         "StepInputExpressionRequirement",
         "SubworkflowFeatureRequirement",
         "ToolTimeLimit",
         "WorkReuse",
     }
 )
+
+
+# cwltool refuses it unless it was given a package manager: what to load is the site's to say (beeflow.site).
+supportedProcessRequirements.append("SoftwareRequirement")
+PROCESSES = ("CommandLineTool", "ExpressionTool", "Workflow")
 
 
 @dataclass(frozen=True)
@@ -121,12 +131,11 @@ def at_line(item: Any, key: str, message: str, otherwise: str = "") -> str:
 def refuse_unsupported(process: Process) -> None:
     """Raise UnsupportedError for what the document requires and nobody here does."""
     tool = process.tool
-    if tool["class"] == "Operation":
-        raise UnsupportedError(at_line(tool, "class", "class Operation has no implementation to run"))
+    if tool["class"] not in PROCESSES:
+        what = f"class {tool['class']} has no implementation to run"
+        raise UnsupportedError(at_line(tool, "class", what))
     for requirement in process.requirements:
         name = requirement["class"]
-        if name == "InplaceUpdateRequirement" and not requirement.get("inplaceUpdate"):
-            continue
         if name not in SUPPORTED:
             what = f"requirement {name} is not supported; make it a hint if it may be ignored"
             raise UnsupportedError(at_line(tool, "class", what))

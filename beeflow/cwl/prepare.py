@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,31 @@ from cwltool.context import RuntimeContext
 from cwltool.pathmapper import PathMapper
 
 from beeflow import codec, locations, staging
-from beeflow.command import COPY, CREATE, LINK, MKDIR, Command, ContainerSpec, Folders, Stage
+from beeflow.command import COPY, CREATE, LINK, MKDIR, UPDATE, Command, ContainerSpec, Folders, Stage
 from beeflow.cwl import tools
-from beeflow.cwl.compiler import plain, resources_of
+from beeflow.cwl.compiler import count, plain, requested, resources_of, updates_in_place
 from beeflow.cwl.documents import quiet, translated
 from beeflow.cwl.pathmapper import forget_below
 from beeflow.errors import TaskError
-from beeflow.graph import Resources, Tool
+from beeflow.graph import CUDA, MPI, Resources, Tool
+from beeflow.layout import Layout
 
 # Where a container sees things. Bind targets must exist in a read-only image; below a private /tmp they can be made.
 INSIDE = "/tmp/cwl"  # noqa: S108
 INSIDE_OUT, INSIDE_TMP, INSIDE_STAGE, INSIDE_ROOT = (f"{INSIDE}/{name}" for name in ("out", "tmp", "stage", "workflow"))
 
+# What a rank needs of Slurm's environment, and what tells a command its GPUs.
+_OF_MPI = ("SLURM*", "PMI*")
+_OF_CUDA = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+
 
 @dataclass(frozen=True)
 class Granted:
-    """What Slurm gave the task: runtime.cores and runtime.ram (MiB; None: as asked)."""
+    """What Slurm gave the task: runtime.cores, runtime.ram (MiB) and runtime.cudaDeviceCount. None: as asked."""
 
     cores: int | None = None
     ram_mib: int | None = None
+    gpus: int | None = None
 
 
 @dataclass
@@ -68,8 +74,16 @@ class Prepared:
                 if not str(entry.get("location", "_:")).startswith("_:"):
                     entry.pop("contents", None)
                     self.own(entry)
+                    self.name_updated(entry)
         made: dict[str, Any] = locations.relative(plain(outputs), self.root)
         return made
+
+    def name_updated(self, entry: locations.Entry) -> None:
+        """Name an output that is an updated file, or in an updated folder, where that was: it is the same."""
+        path = locations.to_path(entry["location"])
+        for stage in self.command.stage:
+            if stage.action == UPDATE and path is not None and path.is_relative_to(stage.target):
+                entry["location"] = locations.to_uri(Path(stage.source) / path.relative_to(stage.target))
 
     def real_of(self, path: Path) -> Path:
         """Return what a link leads to; raises TaskError when that is neither an output nor an input."""
@@ -124,6 +138,9 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
         if job.generatefiles["listing"]:
             mapper = process.make_path_mapper(job.generatefiles["listing"], job.builder.outdir, runtime, False)
             stage += _stage(mapper, binds)
+        if updates_in_place(tool.document):
+            stage = _in_place(stage, folders, root)
+        launcher = _launcher(tool, job.builder, granted)
     container = None
     if tool.container:
         _refuse_outside(stage, folders)
@@ -143,27 +160,27 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
         temporary_fail_codes=tuple(job.temporaryFailCodes),
         permanent_fail_codes=tuple(job.permanentFailCodes),
         container=container,
+        launcher=launcher,
+        modules=tool.modules,
+        modules_init=tool.modules_init,
+        inherit=(*(_OF_MPI if launcher else ()), *(_OF_CUDA if tool.requirement(CUDA)[1] else ())),
     )
     return Prepared(command, job, folders, root, tuple(process.tool["outputs"]))
 
 
 def resources(tool: Tool, inputs: Mapping[str, Any], root: Path) -> Resources:
-    """Evaluate a tool's ResourceRequirement and ToolTimeLimit for given inputs."""
+    """Evaluate what a tool asks for (ResourceRequirement and the like), for given inputs."""
     quiet()
     with translated(TaskError):
         process = tools.construct(tool, root)
         builder = process._init_job(
             tools.own_inputs(tool, inputs), _runtime(Folders("/nonexistent"), Granted(), in_container=False)
         )
-        requirement = process.get_requirement("ResourceRequirement")[0] or {}
-        limit = (process.get_requirement("ToolTimeLimit")[0] or {}).get("timelimit")
-        evaluated = {
-            name: builder.do_eval(value) for name, value in requirement.items() if name.endswith(("Min", "Max"))
-        }
-        try:
-            return resources_of(evaluated, builder.do_eval(limit))
-        except (TypeError, ValueError) as error:
-            raise TaskError(f"ResourceRequirement: not a number: {error}") from error
+        evaluated = {name: builder.do_eval(value) for name, value in requested(tool.document).items()}
+    try:
+        return resources_of(evaluated)
+    except (TypeError, ValueError) as error:
+        raise TaskError(f"what the step asks for is not a number: {error}") from error
 
 
 class _Binds:
@@ -182,6 +199,19 @@ class _Binds:
         return f"{inside}/{name}"
 
 
+def _launcher(tool: Tool, builder: Any, granted: Granted) -> tuple[str, ...]:
+    """Return what starts the ranks of an MPI program; a rank that fails ends the others."""
+    requirement, _ = tool.requirement(MPI)
+    if requirement is None:
+        return ()
+    try:
+        ranks = count("MPIRequirement: processes", builder.do_eval(requirement.get("processes", 1)))
+    except ValueError as error:
+        raise TaskError(str(error)) from error
+    sizes = (f"--ntasks={ranks}", f"--cpus-per-task={granted.cores or 1}")
+    return ("srun", *sizes, "--kill-on-bad-exit=1", "--export=ALL", *tool.srun_options)
+
+
 def _runtime(folders: Folders, granted: Granted, *, in_container: bool) -> RuntimeContext:
     def select(request: dict[str, Any], _: RuntimeContext) -> dict[str, Any]:
         return {
@@ -189,6 +219,7 @@ def _runtime(folders: Folders, granted: Granted, *, in_container: bool) -> Runti
             "ram": granted.ram_mib or math.ceil(request["ramMin"]),
             "tmpdirSize": math.ceil(request["tmpdirMin"]),
             "outdirSize": math.ceil(request["outdirMin"]),
+            "cudaDeviceCount": granted.gpus or request.get("cudaDeviceCountMin", 0),
         }
 
     runtime = RuntimeContext({"basedir": folders.root, "use_container": in_container})
@@ -222,6 +253,18 @@ def _stage_one(entry: Any, target: str) -> Stage:
         return Stage(MKDIR, target)
     writable = entry.type.startswith("Writable")
     return Stage(COPY if writable else LINK, target, source=entry.resolved, writable=writable)
+
+
+def _in_place(stage: list[Stage], folders: Folders, root: Path) -> list[Stage]:
+    """Have what tasks made updated in place; of a user's own input, and of a document's, the tool changes a copy."""
+    attempt, label = os.path.split(folders.root)
+    older = f"{os.path.dirname(attempt)}/older/{label}"
+    return [
+        replace(each, action=UPDATE, older=f"{older}/{number}")
+        if each.action == COPY and each.source.startswith(f"{Layout(root).tasks}/")
+        else each
+        for number, each in enumerate(stage)
+    ]
 
 
 def _on_host(target: str, binds: Mapping[str, str]) -> str:

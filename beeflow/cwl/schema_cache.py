@@ -1,4 +1,4 @@
-"""Keep cwltool's parsed schemas between processes: 0.1 s instead of 0.5 s a CWL version.
+"""Keep cwltool's parsed schemas between processes: 0.1 s instead of 0.5 s a CWL version. Its extensions are on.
 
 cwltool parses the CWL schema of each version anew in every process. What comes of it depends on the exact
 releases of cwltool, schema-salad and Python only, so it is kept in one file a version, named after them, in a
@@ -8,6 +8,7 @@ folder of the user's. A file that somebody else could have written is not read: 
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.resources
 import logging
 import os
 import pickle  # our own files only, see _trusted
@@ -24,6 +25,9 @@ from schema_salad.ref_resolver import Loader
 log = logging.getLogger(__name__)
 
 _BASE_TYPES = ("https://w3id.org/cwl/cwl#File", "https://w3id.org/cwl/cwl#Directory", "https://w3id.org/cwl/salad#Any")
+# Where cwltool has the requirements of its own namespace (MPIRequirement, CUDARequirement), a file a CWL version.
+_EXTENSIONS = {"v1.0": "extensions.yml", "v1.1": "extensions-v1.1.yml", "v1.2": "extensions-v1.2.yml"}
+_NAMESPACE = "http://commonwl.org/cwltool"
 
 
 class _Schemas(dict[str, Any]):
@@ -53,11 +57,14 @@ def install(folder: Path) -> None:
     """Make cwltool use the cache in this folder; the folder need not exist."""
     if not isinstance(process.SCHEMA_CACHE, _Schemas):
         process.SCHEMA_CACHE = _Schemas(folder)
+        for version, name in _EXTENSIONS.items():
+            text = importlib.resources.files("cwltool").joinpath(name).read_text("utf-8")
+            process.custom_schemas[version] = (_NAMESPACE, text)
 
 
 def _file_name(version: str) -> str:
     releases = [importlib.metadata.version(name) for name in ("cwltool", "schema-salad")]
-    return f"cwl-{version}-{'-'.join(releases)}-py{platform.python_version()}.pickle"
+    return f"cwl-{version}-ext-{'-'.join(releases)}-py{platform.python_version()}.pickle"
 
 
 def _schema(saved: Any) -> Any:

@@ -24,7 +24,7 @@ from beeflow.command import Folders
 from beeflow.cwl.documents import short_name
 from beeflow.cwl.prepare import Granted, Prepared, prepare
 from beeflow.errors import BeeError
-from beeflow.graph import Tool
+from beeflow.graph import CUDA, Tool
 from beeflow.shape import (
     BEGIN,
     CORES,
@@ -84,7 +84,9 @@ def literal_inputs(tool: Tool) -> list[str]:
 
 
 def may_have(tool: Tool) -> bool:
-    """Tell whether templates are worth a try: no position depends on a value."""
+    """Tell whether templates are worth a try: no position depends on a value, nothing is special about the job."""
+    if tool.updates or tool.requirement(CUDA)[0]:
+        return False
     return "'position': '" not in repr([tool.document.get("arguments"), tool.document["inputs"]])
 
 

@@ -18,7 +18,7 @@ from schema_salad.sourceline import cmap
 from beeflow import locations
 from beeflow.cwl.documents import short_name
 from beeflow.cwl.pathmapper import InPlaceMapper, SeenAs
-from beeflow.graph import COMMAND_LINE_TOOL, Tool
+from beeflow.graph import COMMAND_LINE_TOOL, CUDA, MPI, Tool
 
 
 class ContainerJob(CommandLineJob):
@@ -48,8 +48,9 @@ def construct(tool: Tool, root: Path) -> Process:
     """Build a CommandLineTool or ExpressionTool. ``root``: the workflow directory its relative locations are in."""
     document = _decimal(locations.absolute(tool.document, root))
     context = LoadingContext()
-    context.requirements = document.pop("requirements")
-    context.hints = document.pop("hints")
+    # srun is ours, and cwltool knows no container that it could start; nothing is asked of Slurm for CUDA as a hint.
+    context.requirements = [each for each in document.pop("requirements") if each["class"] != MPI]
+    context.hints = [each for each in document.pop("hints") if each["class"] not in (CUDA, MPI)]
     context.metadata = dict(tool.metadata)
     context.disable_js_validation = True
     # Spaces and the like in file names are fine: no shell comes between.

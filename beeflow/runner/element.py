@@ -8,11 +8,12 @@ from _signal import SIG_IGN, SIGTERM, signal
 from zlib import crc32
 
 from beeflow.errors import BeeError, BrokenError, TaskError
-from beeflow.runner import collect, containers, records
+from beeflow.runner import collect, records
 from beeflow.runner.collect import Collector, NeedsCwltoolError
 from beeflow.runner.holes import GOOD, Holes, LateError, NeedsPlanError
 from beeflow.runner.job import Job, iso_time
 from beeflow.runner.launch import CannotStartError, Ended, Launcher
+from beeflow.runner.wrap import wrap
 from beeflow.shape import NoTemplateError, Shape, fill
 
 TYPE_CHECKING = False  # importing typing would take as long as all else here
@@ -219,7 +220,8 @@ class Element:
 
     def from_cwltool(self, task: Task) -> None:
         """Have cwltool prepare the task's command."""
-        task.prepared = self.node().prepare(task.inputs, task.folder, self.job.cpus, self.job.mem_mib)
+        job = self.job
+        task.prepared = self.node().prepare(task.inputs, task.folder, job.cpus, job.mem_mib, job.gpus)
         task.command = task.prepared.as_json()
 
     def launch(self, task: Task) -> None:
@@ -232,7 +234,7 @@ class Element:
         if command["container"]:
             image = self.run_record["container"]
             task.result.update(container_runtime=image["runtime"], container_hash=image["sha256"])
-            containers.wrap(command)
+        wrap(command, os.environ)
         for stream in (command["stdout"], command["stderr"]):
             os.makedirs(os.path.dirname(stream), exist_ok=True)
         try:

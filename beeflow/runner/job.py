@@ -23,6 +23,13 @@ def _number(name: str) -> int | None:
     return int(text) if text else None
 
 
+def _granted_mem_mib() -> int | None:
+    """Read the job's memory on this node: --mem, else its CPUs' share; None where Slurm does not manage memory."""
+    a_cpu = _number("SLURM_MEM_PER_CPU")
+    share = a_cpu * (_number("SLURM_CPUS_ON_NODE") or 1) if a_cpu else None
+    return _number("SLURM_MEM_PER_NODE") or share
+
+
 class Job:
     """Who this job is, and what it was given. ``id``: the array's for an element, as sbatch printed it."""
 
@@ -33,7 +40,8 @@ class Job:
         self.node = os.environ.get("SLURMD_NODENAME", "")
         self.host = os.uname().nodename
         self.cpus = _number("SLURM_CPUS_PER_TASK")
-        self.mem_mib = _number("SLURM_MEM_PER_NODE")
+        self.mem_mib = _granted_mem_mib()
+        self.gpus = _number("SLURM_GPUS_ON_NODE")
 
     @property
     def element_id(self) -> str:

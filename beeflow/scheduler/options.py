@@ -38,7 +38,8 @@ def task_options(options: SubmitOptions, resources: Resources) -> JobOptions:
         cpus_per_task=resources.cpus_per_task,
         ntasks=resources.ntasks,
         mem_mib=resources.mem_mib if options.pass_mem else None,
-        gres=resources.gres,
+        tmp_mib=resources.tmp_mib if options.pass_tmp else None,
+        gres=f"gpu:{resources.gpus}" if resources.gpus else None,
         extra=options.task_options,
     )
 

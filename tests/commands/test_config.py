@@ -74,6 +74,18 @@ def test_show_is_a_bee_conf_with_origins(home: Path, capsys: Capture) -> None:
     assert [each.value for each in config.settings(again)] == [each.value for each in config.settings(first)]
 
 
+def test_packages_are_keys_of_their_own(home: Path, capsys: Capture) -> None:
+    conf = write(conf_of(home), "[modules]\ninit = /m.sh\nSamTools/1.17 = bio 'sam tools'\n")
+    assert config.load({"HOME": str(home)}).modules == config.ModulesConfig(
+        "/m.sh", {"samtools/1.17": ("bio", "sam tools")}
+    )
+    assert command.main(["show"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.endswith(f"# {conf}:3\nsamtools/1.17 = bio 'sam tools'\n")
+    again = config.read(write(home / "again.conf", shown), {"HOME": str(home)})
+    assert again.modules == config.load({"HOME": str(home)}).modules
+
+
 def test_show_json(home: Path, capsys: Capture) -> None:
     conf = write(conf_of(home), "[slurm]\ntime_limit = 90\n")
     assert command.main(["show", "--json"]) == 0
@@ -96,6 +108,7 @@ def test_show_json(home: Path, capsys: Capture) -> None:
         ("[DEFAULT]\nbee_workdir = here\n", 2, "not an absolute path"),
         ("[DEFAULT]\nbee_workdir = /proc/nowhere\n", 2, "cannot be written"),
         ("[DEFAULT]\nbee_workdir = /dev/null/x\n", 2, "not a folder"),
+        ("[modules]\n\nsamtools =\n", 3, "words of a module load"),
         ("bee_workdir = /x\n", 1, "not an INI file"),
         ("[slurm]\nqos = a\nqos = b\n", 3, "not an INI file"),
     ],

@@ -50,6 +50,8 @@ def left_behind(workdir: Path) -> list[str]:
     return [name for name in os.listdir(workdir / "bee") if name != "cache"] if (workdir / "bee").exists() else []
 
 
+EXTENSION = "$namespaces: {cwltool: 'http://commonwl.org/cwltool#'}\n"
+
 DOCUMENTS = [
     ("no such document", None, 65, "no such CWL document"),
     ("not YAML", "a: [", 65, "bad.cwl"),
@@ -58,8 +60,8 @@ DOCUMENTS = [
     ("unknown field", TOOL + "nonsense: 1\n", 65, "bad.cwl:8:1"),
     ("wrong type", TOOL.replace("type: int", "type: integer"), 65, "bad.cwl:6"),
     ("an Operation", "cwlVersion: v1.2\nclass: Operation\ninputs: []\noutputs: []\n", 33, "Operation"),
-    ("a requirement", TOOL + "requirements: {InplaceUpdateRequirement: {inplaceUpdate: true}}\n", 33, "InplaceUpdate"),
-    ("software", TOOL + "requirements: {SoftwareRequirement: {packages: {x: {}}}}\n", 33, "Software"),
+    ("an extension", EXTENSION + TOOL + "requirements: {'cwltool:ShmSize': {shmSize: 1m}}\n", 33, "ShmSize"),
+    ("software", TOOL + "requirements: {SoftwareRequirement: {packages: {x: {}}}}\n", 33, "software x; say"),
     ("an image", TOOL + "requirements: {DockerRequirement: {dockerPull: 'no.such/image:1'}}\n", 33, "no.such/image:1"),
 ]
 

@@ -236,6 +236,29 @@ outputs: {{o: File}}
     assert (outputs(slurm, found) / "o.txt").read_text().splitlines() == ["/tmp/elsewhere", "/bin", "inner"]
 
 
+def test_srun_starts_every_rank_in_a_container_of_its_own(slurm: PrivateSlurm, image: Path, tmp_path: Path) -> None:
+    document = tmp_path / "ranks.cwl"
+    document.write_text(
+        f"""
+cwlVersion: v1.2
+$namespaces: {{beeflow: 'https://beeflow.example.org/ns#', cwltool: 'http://commonwl.org/cwltool#'}}
+class: CommandLineTool
+requirements:
+  DockerRequirement: {{beeflow:useContainer: '{image}'}}
+  cwltool:MPIRequirement: {{processes: 2}}
+  EnvVarRequirement: {{envDef: {{VALUE: mine}}}}
+baseCommand: [sh, -c, 'echo "$SLURM_PROCID of $SLURM_NTASKS: $(cat /proof), $VALUE, $HOME, $OF_THE_IMAGE, $USER"']
+inputs: []
+outputs: {{o: stdout}}
+stdout: said.txt
+"""
+    )
+    found = submit(slurm, document)
+    wait_archived(slurm, found)
+    said = sorted((outputs(slurm, found) / "said.txt").read_text().splitlines())
+    assert said == [f"{rank} of 2: {IN_IMAGE}, mine, /tmp/cwl/out, yes, " for rank in (0, 1)]
+
+
 def test_a_packed_image(slurm: PrivateSlurm, image: Path, tmp_path: Path) -> None:
     packed = tmp_path / "box.tar.gz"
     with tarfile.open(packed, "w:gz") as tar:

@@ -19,7 +19,7 @@ OPTIONS = SubmitOptions(
     driver_options=("--comment=driver",),
     task_options=("--comment=task",),
 )
-BIG = Resources(cpus_per_task=8, mem_mib=4096, time_limit_s=60, ntasks=2, gres="gpu:1")
+BIG = Resources(cpus_per_task=8, mem_mib=4096, time_limit_s=60, ntasks=2, gpus=1, tmp_mib=100)
 
 
 def test_a_pass_asks_for_little() -> None:
@@ -42,6 +42,11 @@ def test_all_jobs_go_to_the_same_place() -> None:
 
 def test_memory_can_be_left_out() -> None:
     assert options.task_options(replace(OPTIONS, pass_mem=False), BIG).mem_mib is None
+
+
+def test_scratch_space_is_asked_for_only_where_the_site_says_so() -> None:
+    assert options.task_options(OPTIONS, BIG).tmp_mib is None
+    assert options.task_options(replace(OPTIONS, pass_tmp=True), BIG).tmp_mib == 100
 
 
 @pytest.mark.parametrize(
