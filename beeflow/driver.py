@@ -20,8 +20,8 @@ from beeflow.graph import Graph, Resources
 from beeflow.group_jobs import GroupJobs
 from beeflow.layout import Layout
 from beeflow.listing import state_record
-from beeflow.look import Look
-from beeflow.models import GroupRecord, Intent, StateRecord, WorkflowRecord, now
+from beeflow.look import Halt, Look
+from beeflow.models import ON_ERROR_STOP, GroupRecord, Intent, StateRecord, WorkflowRecord, now
 from beeflow.outcome import Derived, derive
 from beeflow.plan import Evaluator, Group, Plan, choose_tasks_per_element, walk
 from beeflow.reduction import numbers_of, part_of
@@ -31,11 +31,11 @@ from beeflow.scheduler.options import task_options, time_limit_s
 from beeflow.settling import Settler
 from beeflow.states import WorkflowState
 from beeflow.submission import Submitter
+from beeflow.successor import dependency as awaited
+from beeflow.successor import may_be_cancelled
 
 log = logging.getLogger(__name__)
 
-# sbatch and scontrol take a dependency of at most 131 kB (seen on Slurm 22.05.8).
-MAX_DEPENDENCY_CHARS = 100_000
 # So many expressions in JavaScript a pass evaluates for one step.
 MANY = 50
 # How long a pass stays when Slurm does not answer, so that the next one does not ask at once again.
@@ -56,11 +56,15 @@ class Tools(Evaluator, Protocol):
 
 @dataclass(frozen=True)
 class Ended:
-    """What a pass found when nothing is outstanding. ``derived``: results that no task wrote."""
+    """What a pass found when nothing is outstanding. ``derived``: results that no task wrote.
+
+    ``stopped``: why the rest was not run (--on-error stop).
+    """
 
     plan: Plan
     derived: Derived
     cancelled: bool
+    stopped: str = ""
 
 
 @dataclass
@@ -103,26 +107,40 @@ class Driver:
                 if successor:
                     self.relink(successor, look)
                 return None
-            if look.waiting and not self.may_submit and not self.cancelled:
+            if look.waiting and not self.may_submit and self.halt(look) is Halt.NO:
                 raise TransitionError("more jobs are to be submitted, and [slurm] drive = here allows none from a job")
             if not look.changed:
-                return Ended(look.plan, derive(look, cancelled=self.cancelled), self.cancelled)
+                halt = self.halt(look)
+                return Ended(look.plan, derive(look, halt), halt is Halt.CANCEL, look.stopped)
+
+    @property
+    def stops_on_error(self) -> bool:
+        """True when a failed task is to end the workflow."""
+        return self.record.on_error == ON_ERROR_STOP
+
+    def halt(self, look: Look) -> Halt:
+        """Say whether the workflow goes on."""
+        if self.cancelled:
+            return Halt.CANCEL
+        return Halt.STOP if look.stopped else Halt.NO
 
     def look(self) -> Look:
         """Plan, submit what is ready, settle what ended."""
         results = Results(self.layout, self.graph, self.tools)
         look = Look(walk(self.graph, self.inputs, results.lookup, self.tools), results)
+        failed = look.first_failure() if self.stops_on_error else None
+        look.stopped = f"not run: {failed} failed, and --on-error is stop" if failed else ""
         for group in look.plan.groups.values():
             if group.unknown or look.plan.is_open_ended(group):
                 look.waiting.append(group)
             elif group.tasks:
                 self.keep(look, group)
-                if not group.virtual and not self.cancelled:
+                if not group.virtual and self.halt(look) is Halt.NO:
                     self.submit_group(look, group)
         settler = Settler(self.layout, self.record, self.jobs)
         for group in look.plan.groups.values():
             if not group.virtual and group.unknown is None:
-                settler.settle(look, group, cancelled=self.cancelled)
+                settler.settle(look, group, self.halt(look))
         if not look.outstanding and not look.doubt:
             # No job of ours lives that a refused one could have been waiting for.
             for key, reason in look.refused.items():
@@ -338,12 +356,14 @@ class Driver:
         return path
 
     def relink(self, successor: str, look: Look) -> None:
-        """Have the next pass wait for what must end next."""
-        ids = look.awaited()
-        while sum(len(job_id) + 1 for job_id in ids) > MAX_DEPENDENCY_CHARS:
-            # The pass after finds the rest unfinished and waits for it in turn.
-            ids = ids[len(ids) // 2 :]
-        dependency = Dependency({"afterany": tuple(ids)}, singleton=True)
+        """Have the next pass wait for what must end next; the last call to Slurm, for it may begin at once."""
+        halted = self.halt(look) is not Halt.NO
+        # A pass that cannot submit its successor has only one chance: when all have ended.
+        on_failure = self.stops_on_error and not halted and self.record.drive != "here"
+        dependency = awaited(look, halted=halted, on_failure=on_failure)
+        if may_be_cancelled(dependency):
+            after = Dependency({"afterany": (successor,)}, singleton=True)
+            self.submitter.submit_pass(self.submitter.last_pass() + 1, after)
         try:
             self.submitter.scheduler.relink(successor, dependency)
         except SlurmError as error:

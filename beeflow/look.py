@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 
 from beeflow.plan import Group, Plan, Task
 from beeflow.results import Results
+
+
+class Halt(enum.Enum):
+    """Whether a workflow goes on; with STOP what runs may finish."""
+
+    NO = enum.auto()
+    STOP = enum.auto()
+    CANCEL = enum.auto()
 
 
 @dataclass
@@ -13,6 +22,7 @@ class Look:
     """One look. ``outstanding``: group key -> ids of jobs that have yet to end; ``refused``: group key -> why.
 
     ``waiting``: groups that cannot be submitted yet. ``doubt``: Slurm did not answer. ``changed``: look again.
+    ``stopped``: why nothing more is to begin (--on-error stop).
     """
 
     plan: Plan
@@ -22,6 +32,7 @@ class Look:
     waiting: list[Group] = field(default_factory=list)
     doubt: bool = False
     changed: bool = False
+    stopped: str = ""
     _skipped: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def wait_for(self, key: str, job_id: str) -> None:
@@ -56,13 +67,14 @@ class Look:
         found = (self.results.task(group.key, task.label) for task in group.tasks)
         return any(result is not None and not result.state.good for result in found)
 
-    def awaited(self) -> list[str]:
-        """Name the jobs that the next pass waits for: the producers of what is not known yet, else all."""
-        for group in self.waiting:
-            producers = self.plan.producers(group) & set(self.outstanding)
-            if producers:
-                return self._ids(producers)
-        return self._ids(set(self.outstanding))
-
-    def _ids(self, keys: set[str]) -> list[str]:
-        return sorted({job_id for key in keys for job_id in self.outstanding[key]}, key=int)
+    def first_failure(self) -> str | None:
+        """Name a task that failed, or None."""
+        for group in self.plan.groups.values():
+            if group.broken:
+                return group.path
+            for task in group.tasks:
+                result = self.results.task(group.key, task.label)
+                bad = task.broken or task.label in group.failed
+                if bad or (result is not None and not result.state.good):
+                    return f"{group.path}[{task.label}]" if group.scattered else group.path
+        return None

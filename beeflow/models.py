@@ -9,6 +9,9 @@ from typing import Any
 
 from beeflow.states import TaskState, WorkflowState
 
+ON_ERROR_CONTINUE = "continue"
+ON_ERROR_STOP = "stop"
+
 
 def now() -> str:
     """The time, as all records have it."""
@@ -58,6 +61,7 @@ class WorkflowRecord:
 
     ``parent``: the id of the workflow whose archive this one re-executes. ``drive``: where passes run.
     ``tasks_per_element``: of a scattered step, in one array element; 0: as many as it takes to have few elements.
+    ``on_error``: what a failed task stops: only what depends on it (ON_ERROR_CONTINUE), or all that has not begun.
     """
 
     id: str
@@ -79,6 +83,7 @@ class WorkflowRecord:
     outdir: str | None = None
     fs_settle_s: float = 30.0
     tasks_per_element: int = 0
+    on_error: str = ON_ERROR_CONTINUE
 
     @property
     def nonce(self) -> str:

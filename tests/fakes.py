@@ -112,14 +112,17 @@ class FakeScheduler:
         self.jobs[job_id].dependency = dependency
         self.relinked.append((job_id, dependency))
 
-    def cancel(self, name: str | None, job_ids: Sequence[str]) -> None:
+    def cancel(self, name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> None:
         """Cancel jobs or elements (12_3) that have this name."""
         for shown in job_ids:
             job_id, _, index = shown.partition("_")
             self.cancelled.append((name, shown))
             job = self.jobs.get(job_id)
             if job is not None and name in (None, job.request.name):
-                self.end(job_id, JobState.CANCELLED, "", [int(index)] if index else None)
+                chosen = [int(index)] if index else list(job.states)
+                if pending_only:
+                    chosen = [each for each in chosen if job.states[each][0] is JobState.PENDING]
+                self.end(job_id, JobState.CANCELLED, "", chosen)
 
     def set_mail(self, job_id: str, mail_type: str, mail_user: str) -> None:
         """Remember the wish."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from beeflow import models, store
+from beeflow import models, store, successor
 from beeflow.driver import Driver, Ended
 from beeflow.errors import TaskError
 from beeflow.graph import Graph, Link
@@ -196,6 +196,55 @@ def test_where_a_width_is_unknown_the_successor_waits_for_what_decides_it(layout
     assert list(world.job("s").states) == [0, 1]
     assert world.job("s").dependency == Dependency()
     assert world.job("g").dependency == Dependency({"afterok": (world.job("s").id,)})
+
+
+def two_scatters(layout: Layout) -> World:
+    """Two scatters that have nothing to do with each other, over what two steps each make, and a gather of both."""
+    steps = [step(name) for name in ("a", "b", "c", "slow")]
+    steps += [
+        step("s", {"x": "a/out", "y": "b/out"}, scatter=["x", "y"]),
+        step("t", {"x": "c/out"}, scatter=["x"]),
+        step("g", {"x": "s/out", "y": "t/out", "z": "slow/out"}),
+    ]
+    return World(layout, graph(flow([], steps, {"end": "g/out"})), {}, {})
+
+
+def test_the_first_of_several_widths_that_can_be_known_wakes_the_next_pass(layout: Layout) -> None:
+    world = two_scatters(layout)
+    world.run()
+    a, b, c, slow = (world.job(path).id for path in ("a", "b", "c", "slow"))
+    # Of two that must both end, the one that was submitted last; never the one that decides nothing.
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(b, c))
+    world.finish("b", [1])
+    world.run()
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(a, c))
+    world.finish("c", [1, 2])
+    world.run()
+    assert len(world.job("t").states) == 2
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (a,)}, singleton=True)
+    world.finish("a", [1])
+    world.run()
+    ids = (slow, world.job("t").id, world.job("s").id, world.job("g").id)
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": ids}, singleton=True)
+
+
+def test_a_width_that_takes_less_is_known_first(layout: Layout) -> None:
+    steps = [step("a"), step("b"), step("s", {"x": "a/out", "y": "b/out"}, scatter=["x", "y"])]
+    steps += [step("t", {"x": "a/out"}, scatter=["x"]), step("u", {"x": "t/out", "y": "b/out"}, scatter=["x", "y"])]
+    world = World(layout, graph(flow([], steps)), {}, {})
+    world.run()
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (world.job("a").id,)}, singleton=True)
+
+
+def test_a_dependency_fits_sbatch(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(successor, "MAX_DEPENDENCY_CHARS", 20)
+    world = wide(layout, 7)
+    world.record = replace(RECORD, slurm=replace(RECORD.slurm, max_array_size=1), tasks_per_element=1)
+    world.run()
+    (_, relinked) = world.scheduler.relinked[-1]
+    newest = tuple(job.id for job in world.scheduler.jobs.values())[-len(relinked.by_type["afterany"]) :]
+    assert relinked == Dependency({"afterany": newest}, singleton=True)
+    assert 2 <= len(newest) <= 5
 
 
 def test_a_pass_run_again_submits_nothing_twice(layout: Layout) -> None:
@@ -462,6 +511,129 @@ def test_an_expression_that_fails_is_told(layout: Layout) -> None:
     assert tasks["a"][0] == "COMPLETED"
     assert tasks["e"] == ("FAILED", "ReferenceError: y is not defined")
     assert tasks["b"][0] == "DEP_FAIL"
+
+
+# -- --on-error stop --------------------------------------------------------------------------------------------------
+
+
+def stopping(world: World, **changes: Any) -> World:
+    """Have the workflow stop at its first failure."""
+    world.record = replace(world.record, on_error=models.ON_ERROR_STOP, **changes)
+    return world
+
+
+def test_a_pass_that_waits_for_good_ends_has_one_behind_it(layout: Layout) -> None:
+    world = stopping(wide(layout))
+    for _ in range(2):
+        world.run()
+        ids = tuple(world.job(path).id for path in "stg")
+        assert world.scheduler.relinked[-1] == (world.successor, Dependency({"afterok": ids}, singleton=True))
+        # Slurm cancels the successor when a job fails: the pass behind it comes at once.
+        *_, last = world.scheduler.jobs.values()
+        assert last.request.name == RECORD.job_name("pass.9")
+        assert last.dependency == Dependency({"afterany": (world.successor,)}, singleton=True)
+
+
+def test_stop_lets_what_runs_finish_and_starts_nothing_else(layout: Layout) -> None:
+    steps = [step("s", {"x": "xs"}, scatter=["x"]), step("t", {"x": "s/out"}, scatter=["x"]), step("u")]
+    given = graph(flow(["xs"], [*steps, step("v", {"x": "u/out"})], {"end": "v/out"}))
+    world = stopping(World(layout, given, {"xs": [0, 1, 2, 3]}, {}))
+    world.run()
+    world.finish("s", 1)
+    world.finish("s", None, first=1, state=TaskState.FAILED)
+    s, u = world.job("s"), world.job("u")
+    s.states[2] = (JobState.RUNNING, "")
+    world.begin("s", 2)
+    assert world.run() is None
+    assert {shown for _, shown in world.scheduler.cancelled} == {s.id, u.id, *(world.job(path).id for path in "tv")}
+    assert [state for state, _ in s.states.values()] == [
+        JobState.COMPLETED,
+        JobState.FAILED,
+        JobState.RUNNING,
+        JobState.CANCELLED,
+    ]
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (s.id,)}, singleton=True)
+    world.finish("s", 3, first=2)
+    ended = world.go_on()
+    reason = "not run: s[1] failed, and --on-error is stop"
+    assert (ended.cancelled, ended.stopped) == (False, reason)
+    tasks = world.final_tasks(ended)
+    assert {name: state for name, (state, _) in tasks.items()} == {
+        "s[0]": "COMPLETED",
+        "s[1]": "FAILED",
+        "s[2]": "COMPLETED",
+        "s[3]": "CANCELLED",
+        "t[0]": "CANCELLED",
+        "t[1]": "DEP_FAIL",
+        "t[2]": "CANCELLED",
+        "t[3]": "CANCELLED",
+        "u": "CANCELLED",
+        "v": "CANCELLED",
+    }
+    assert {why for state, why in tasks.values() if state == "CANCELLED"} == {reason}
+
+
+def test_where_a_width_is_unknown_any_failure_wakes_the_pass_too(layout: Layout) -> None:
+    world = stopping(unknown(layout))
+    world.run()
+    a, slow = world.job("a"), world.job("slow")
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(a.id,), or_failed=(slow.id,))
+    world.finish("slow", state=TaskState.FAILED)
+    tasks = world.final_tasks(world.go_on())
+    assert {name: state for name, (state, _) in tasks.items()} == {
+        "a": "CANCELLED",
+        "slow": "FAILED",
+        "s": "CANCELLED",
+        "g": "CANCELLED",
+    }
+
+
+def test_what_a_pass_submitted_before_it_saw_the_failure_is_cancelled(layout: Layout) -> None:
+    steps = [step("a"), step("b"), step("s", {"x": "a/out"}, scatter=["x"])]
+    world = stopping(World(layout, graph(flow([], steps)), {}, {}))
+    world.run()
+    world.finish("a", [1, 2])
+    world.scheduler.end(world.job("b").id, JobState.NODE_FAIL)
+    assert world.run() is None
+    assert {state for state, _ in world.job("s").states.values()} == {JobState.CANCELLED}
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (world.job("s").id,)}, singleton=True)
+    tasks = world.final_tasks(world.go_on())
+    assert [tasks[name][0] for name in ("b", "s[0]", "s[1]")] == ["NODE_FAIL", "CANCELLED", "CANCELLED"]
+
+
+def test_an_expression_that_fails_stops_the_workflow(layout: Layout) -> None:
+    def fail(_: Mapping[str, Any]) -> Any:
+        raise TaskError("ReferenceError: y is not defined")
+
+    steps = [step("a"), step("e", {"x": "a/out"}), step("b", {"x": "a/out"}), step("c", {"x": "e/out"})]
+    world = stopping(World(layout, graph(flow([], steps), expressions=["e"]), {}, {"e": fail}))
+    world.run()
+    world.finish("a", 1)
+    tasks = world.final_tasks(world.go_on())
+    assert {name: state for name, (state, _) in tasks.items()} == {
+        "a": "COMPLETED",
+        "e": "FAILED",
+        "b": "CANCELLED",
+        "c": "DEP_FAIL",
+    }
+
+
+def test_a_pass_without_successor_comes_when_all_has_ended(layout: Layout) -> None:
+    world = stopping(chain(layout), drive="here")
+    world.run()
+    ids = tuple(world.job(path).id for path in "ab")
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": ids}, singleton=True)
+    assert len(world.scheduler.jobs) == 3
+
+
+def test_a_workflow_without_failure_does_not_stop(layout: Layout) -> None:
+    world = stopping(chain(layout))
+    world.run()
+    world.finish("a", 1)
+    world.finish("b", 2)
+    ended = world.run()
+    assert ended is not None
+    assert (ended.derived, ended.stopped, world.scheduler.queries) == ({}, "", 0)
 
 
 # -- refused ----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ LAYERS = {
     2: "plan values layout process tables locations resources shape",
     3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts",
     4: "workflow submit rerun copying remote watch listing reduction submission driver epilog passes "
-    "look group_jobs settling outcome node",
+    "look group_jobs settling outcome successor node",
     5: "cli commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}

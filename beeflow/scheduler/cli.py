@@ -64,10 +64,11 @@ class CliScheduler:
         """Run scontrol update Dependency=."""
         self._scontrol(lines.relink_argv(job_id, dependency))
 
-    def cancel(self, name: str | None, job_ids: Sequence[str]) -> None:
+    def cancel(self, name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> None:
         """Run scancel, in batches that fit a command line."""
         for start in range(0, len(job_ids), CANCEL_BATCH):
-            done = self._run(lines.scancel_argv(name, job_ids[start : start + CANCEL_BATCH]), QUERY_TIMEOUT_S)
+            batch = job_ids[start : start + CANCEL_BATCH]
+            done = self._run(lines.scancel_argv(name, batch, pending_only=pending_only), QUERY_TIMEOUT_S)
             if done.returncode != 0 and "Invalid job id" not in done.stderr and "already completing" not in done.stderr:
                 raise SlurmError(f"scancel: {lines.refusal_words(done.stderr)}")
 

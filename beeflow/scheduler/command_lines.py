@@ -149,9 +149,10 @@ def mail_argv(job_id: str, mail_type: str, mail_user: str) -> list[str]:
     return [*argv, f"MailUser={mail_user}"] if mail_user else argv
 
 
-def scancel_argv(name: str | None, job_ids: Sequence[str]) -> list[str]:
+def scancel_argv(name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> list[str]:
     """Build a scancel that takes only jobs of this name: ids start over when a controller loses its state."""
-    return ["scancel", "--quiet", *([f"--name={name}"] if name else []), *job_ids]
+    argv = ["scancel", "--quiet", *([f"--name={name}"] if name else [])]
+    return [*argv, *(["--state=PENDING"] if pending_only else []), *job_ids]
 
 
 def parse_limits(stdout: str) -> Limits:

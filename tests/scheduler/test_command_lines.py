@@ -323,6 +323,7 @@ def test_squeue_argv() -> None:
         (Dependency({"afterany": ("1", "2")}, singleton=True), "singleton,afterany:1:2"),
         (Dependency({"afterok": ("1",), "aftercorr": ("2",)}), "afterok:1,aftercorr:2"),
         (Dependency(any_of=("1", "2")), "afterany:1?afterany:2"),
+        (Dependency(any_of=("1",), or_failed=("2", "3")), "afterany:1?afternotok:2?afternotok:3"),
     ],
 )
 def test_dependencies(dependency: Dependency, text: str) -> None:
@@ -332,6 +333,7 @@ def test_dependencies(dependency: Dependency, text: str) -> None:
 
 def test_scancel_takes_only_jobs_of_the_name() -> None:
     assert lines.scancel_argv("bee-x", ["1", "2_3"]) == ["scancel", "--quiet", "--name=bee-x", "1", "2_3"]
+    assert lines.scancel_argv("x", ["1"], pending_only=True)[2:] == ["--name=x", "--state=PENDING", "1"]
 
 
 def test_mail() -> None:
