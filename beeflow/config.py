@@ -37,6 +37,7 @@ class SlurmConfig:
     api: str = "cli"
     pass_mem: bool = True
     tasks_per_element: int | None = None
+    max_jobs: int = 0
     driver_options: tuple[str, ...] = ()
     task_options: tuple[str, ...] = ()
 
@@ -124,6 +125,12 @@ def _size(text: str) -> int:
     return int(text)
 
 
+def _number(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def _auto_or_number(text: str) -> int | None:
     """Read "auto" (None) or a number of at least 1."""
     if text.strip().lower() == AUTO:
@@ -165,6 +172,7 @@ KEYS: dict[str, dict[str, Parser]] = {
         "api": _one_of(*APIS),
         "pass_mem": parse_bool,
         "tasks_per_element": _auto_or_number,
+        "max_jobs": _number,
         "driver_options": _options,
         "task_options": _options,
     },

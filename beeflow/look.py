@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from dataclasses import dataclass, field
 
 from beeflow.plan import Group, Plan, Task
@@ -19,25 +20,33 @@ class Halt(enum.Enum):
 
 @dataclass
 class Look:
-    """One look. ``outstanding``: group key -> ids of jobs that have yet to end; ``refused``: group key -> why.
+    """One look. ``outstanding``: group key -> ids of jobs that have yet to end, and of how many elements each.
 
-    ``waiting``: groups that cannot be submitted yet. ``doubt``: Slurm did not answer. ``changed``: look again.
-    ``stopped``: why nothing more is to begin (--on-error stop).
+    ``waiting``: groups that cannot be submitted yet. ``held_back``: groups that can, but for a limit or a refusal;
+    ``refused``: group key -> why. ``full``: Slurm takes no more jobs for now. ``doubt``: Slurm did not answer, ask it
+    later. ``changed``: look again. ``stopped``: why nothing more is to begin (--on-error stop).
     """
 
     plan: Plan
     results: Results
-    outstanding: dict[str, set[str]] = field(default_factory=dict)
+    outstanding: dict[str, Counter[str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     waiting: list[Group] = field(default_factory=list)
+    held_back: set[str] = field(default_factory=set)
+    full: bool = False
     doubt: bool = False
     changed: bool = False
     stopped: str = ""
     _skipped: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def wait_for(self, key: str, job_id: str) -> None:
-        """Note a job that has yet to end."""
-        self.outstanding.setdefault(key, set()).add(job_id)
+        """Note a job, or an element of an array, that has yet to end."""
+        self.outstanding.setdefault(key, Counter())[job_id] += 1
+
+    @property
+    def live(self) -> Counter[str]:
+        """Count the elements that have yet to end, by job."""
+        return sum(self.outstanding.values(), Counter())
 
     def is_open(self, group: Group, number: int) -> bool:
         """True when an element may still give a result."""
@@ -57,6 +66,10 @@ class Look:
         if group.key not in self._skipped:
             self._skipped[group.key] = frozenset(group.skipped)
         return self._skipped[group.key]
+
+    def count_open(self, group: Group) -> int:
+        """Count the elements that may still give a result."""
+        return sum(self.is_open(group, number) for number in range(group.elements))
 
     def has_open(self, group: Group) -> bool:
         """True when any element may still give a result."""

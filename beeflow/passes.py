@@ -23,7 +23,7 @@ from beeflow.layout import Layout, cache_dir
 from beeflow.listing import is_over
 from beeflow.models import StateRecord, WorkflowRecord
 from beeflow.results import read_graph
-from beeflow.scheduler import Dependency, Scheduler
+from beeflow.scheduler import Dependency, Scheduler, SubmitLimitError
 from beeflow.states import WorkflowState
 from beeflow.submission import Submitter, pass_key, pass_number
 
@@ -167,4 +167,4 @@ def drive_here(submitter: Submitter) -> None:
 
 def is_transient(error: SlurmError) -> bool:
     """True when asking Slurm again may help."""
-    return error.exit_code == SlurmError.exit_code
+    return error.exit_code == SlurmError.exit_code or isinstance(error, SubmitLimitError)

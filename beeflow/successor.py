@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from beeflow.look import Look
 from beeflow.scheduler import Dependency
+from beeflow.windows import younger_half
 
 # sbatch and scontrol take a dependency of at most 131 kB (seen on Slurm 22.05.8).
 MAX_DEPENDENCY_CHARS = 100_000
@@ -18,7 +19,7 @@ def dependency(look: Look, *, halted: bool, on_failure: bool) -> Dependency:
     ends badly; where all jobs must end, that is "afterok", with which Slurm cancels the pass when one does not.
     """
     every = _ids(look, look.outstanding)
-    sets = [] if halted else _smallest(_deciding(look))
+    sets = [] if halted else _smallest([*_deciding(look), *_windows(look)])
     if len(sets) > 1 or (on_failure and sets and set(sets[0]) != set(every)):
         # "?" can't say "all of these": of each set the job that was submitted last is likely to end last.
         any_of = _fitting({max(each, key=int) for each in sets}, len("afterany:?"), MAX_DEPENDENCY_CHARS // 2)
@@ -36,7 +37,7 @@ def may_be_cancelled(awaited: Dependency) -> bool:
 
 def _deciding(look: Look) -> list[frozenset[str]]:
     """List, for each group that waits and could go on by itself, the jobs that must end before it can."""
-    waiting = {group.key for group in look.waiting}
+    waiting = look.held_back.union(group.key for group in look.waiting)
     found = []
     for group in look.waiting:
         keys = look.plan.deciders(group)
@@ -44,6 +45,11 @@ def _deciding(look: Look) -> list[frozenset[str]]:
         if not keys & waiting and not (group.unknown is None and look.plan.is_open_ended(group)):
             found.append(frozenset(_ids(look, keys & set(look.outstanding))))
     return [each for each in found if each]
+
+
+def _windows(look: Look) -> list[frozenset[str]]:
+    """List the jobs each of which leaves room for more when it ends."""
+    return [frozenset({job_id}) for job_id in younger_half(look.live)] if look.held_back else []
 
 
 def _smallest(sets: Iterable[frozenset[str]]) -> list[frozenset[str]]:

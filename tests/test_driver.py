@@ -665,6 +665,160 @@ def test_a_refusal_with_nothing_to_wait_for_is_final_and_in_slurms_words(layout:
     assert world.jobs("a") == world.jobs("b") == []
 
 
+# -- limits -----------------------------------------------------------------------------------------------------------
+
+
+def limited(world: World, **changes: Any) -> World:
+    """Set limits of a workflow, and give every task an element of its own."""
+    world.record = replace(world.record, tasks_per_element=1, **changes)
+    return world
+
+
+def finish_in_order(world: World, path: str, most: int = 30, *, wake: bool = True) -> int:
+    """End the jobs of a step one after the other, with a pass after each that a pass waits for; returns the passes."""
+    passes, ended = 0, 0
+    while ended < len(world.jobs(path)):
+        job = world.jobs(path)[ended]
+        ended += 1
+        world.finish(path, *elements_of(job), first=elements_of(job)[0])
+        awaited = world.scheduler.jobs[world.successor].dependency
+        if job.id in {*awaited.any_of, *awaited.by_type.get("afterany", ())} and wake:
+            assert passes < most
+            passes += 1
+            world.run()
+    return passes
+
+
+@pytest.mark.parametrize("most", [1, 7, 30, 59])
+def test_no_more_elements_than_allowed_are_in_the_queue(layout: Layout, most: int) -> None:
+    world = limited(wide(layout, 60), max_jobs=most)
+    seen = []
+    world.scheduler.on_accept = lambda *_: seen.append(
+        sum(world.scheduler.count_live(f"{RECORD.nonce}-00{number}") for number in (1, 2, 3))
+    )
+    world.run()
+    finish_in_order(world, "s", most=70)
+    finish_in_order(world, "t", most=70)
+    finish_in_order(world, "g")
+    assert max(seen) <= most
+    for path in "st":
+        assert sorted(each for job in world.jobs(path) for each in elements_of(job)) == list(range(60))
+        # About two arrays a window.
+        assert len(world.jobs(path)) <= 3 * -(-60 // most)
+    assert {state for state, _ in world.final_tasks(world.go_on()).values()} == {"COMPLETED"}
+
+
+def test_a_window_is_two_arrays_and_either_brings_more(layout: Layout) -> None:
+    world = limited(wide(layout, 20), max_jobs=8)
+    world.run()
+    first, second = world.jobs("s")
+    assert [elements_of(first), elements_of(second)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    # What takes from a step that is not submitted as a whole waits too.
+    assert world.jobs("t") == world.jobs("g") == []
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(first.id, second.id))
+    world.finish("s", 0, 1, 2, 3)
+    world.finish("s", 4, first=4)
+    world.run()
+    third, fourth = world.jobs("s")[2:]
+    assert [elements_of(third), elements_of(fourth)] == [[8, 9, 10, 11], [12]]
+    # The oldest has only three left to run: that it ends means little.
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(third.id, fourth.id))
+
+
+def test_windows_and_widths_wake_the_next_pass_each(layout: Layout) -> None:
+    steps = [step("a"), step("s", {"x": "xs"}, scatter=["x"]), step("t", {"x": "a/out"}, scatter=["x"])]
+    world = limited(World(layout, graph(flow(["xs"], steps)), {"xs": list(range(30))}, {}), max_jobs=11)
+    world.run()
+    a, (first, second) = world.job("a"), world.jobs("s")
+    assert (len(first.states), len(second.states)) == (6, 4)
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(a.id, first.id, second.id))
+
+
+def test_half_of_max_job_count_is_left_to_others(layout: Layout) -> None:
+    world = limited(wide(layout, 60), slurm=replace(RECORD.slurm, max_job_count=40))
+    world.run()
+    assert [len(job.states) for job in world.jobs("s")] == [10, 10]
+
+
+def test_an_index_is_below_max_array_size_also_where_elements_are_missing(layout: Layout) -> None:
+    world = limited(wide(layout, 12), slurm=replace(RECORD.slurm, max_array_size=5))
+    world.run()
+    world.finish("s", *range(12))
+    for job in world.jobs("t"):
+        indices = [index for index in job.states if offset_of(job) + (index or 0) in (1, 7, 11)]
+        world.scheduler.end(job.id, JobState.CANCELLED, "DependencyNeverSatisfied", indices)
+    world.run()
+    again = world.jobs("t")[3:]
+    assert [elements_of(job) for job in again] == [[1], [7, 11]]
+    assert all(max(job.request.array or ()) < 5 for job in again)
+
+
+def test_a_submit_limit_is_met_by_fewer_elements(layout: Layout) -> None:
+    world = limited(wide(layout, 60))
+    world.scheduler.max_submitted = 20
+    world.run()
+    # The pass after and 15 of 60: the half of the half.
+    assert [len(job.states) for job in world.jobs("s")] == [15]
+    assert world.jobs("t") == []
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (world.jobs("s")[0].id,)}, singleton=True)
+    world.scheduler.end(world.successor, JobState.COMPLETED)
+    finish_all(world, "stg")
+    assert sorted(each for job in world.jobs("s") for each in elements_of(job)) == list(range(60))
+    assert {state for state, _ in world.final_tasks(world.go_on()).values()} == {"COMPLETED"}
+
+
+def finish_all(world: World, paths: str) -> None:
+    """End what is submitted, pass after pass, until all is; each pass's own job ends with it."""
+    for _ in range(30):
+        for path in paths:
+            for job in world.jobs(path):
+                if not next(iter(job.states.values()))[0].ended:
+                    world.finish(path, *elements_of(job), first=elements_of(job)[0])
+        if all(world.jobs(path) for path in paths) and not world.scheduler.count_live():
+            return
+        world.run()
+        world.scheduler.end(world.successor, JobState.COMPLETED)
+    raise AssertionError(world.scheduler.count_live())
+
+
+def test_a_limit_that_not_even_one_job_meets_is_final(layout: Layout) -> None:
+    world = limited(wide(layout, 4))
+    world.scheduler.max_submitted = 1
+    ended = world.run()
+    assert ended is not None
+    tasks = world.final_tasks(ended)
+    assert tasks["s[0]"][0] == "FAILED"
+    assert "not submitted: Slurm says: AssocMaxSubmitJobLimit" in tasks["s[3]"][1]
+    assert tasks["g"][0] == "DEP_FAIL"
+
+
+def test_a_full_queue_is_asked_again_later(layout: Layout) -> None:
+    world = wide(layout)
+    world.scheduler.faults = ["", fakes.FULL]
+    assert world.run() is None
+    assert world.jobs("s") == world.jobs("t") == []
+    assert world.scheduler.relinked == []
+    world.run()
+    assert [len(world.jobs(path)) for path in "stg"] == [1, 1, 1]
+
+
+def test_a_full_queue_is_waited_for_behind_jobs_of_ours(layout: Layout) -> None:
+    world = unknown(layout)
+    world.scheduler.faults = ["", "", fakes.FULL]
+    world.run()
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (world.job("a").id,)}, singleton=True)
+    assert world.jobs("slow") == []
+
+
+def test_elements_in_doubt_that_a_limit_refuses_are_cut_anew(layout: Layout) -> None:
+    world = limited(wide(layout, 8))
+    world.scheduler.faults = ["", fakes.NO_ANSWER]
+    world.run()
+    world.scheduler.max_submitted = 2 + 5
+    world.run()
+    assert [elements_of(job) for job in world.jobs("s")] == [[0, 1, 2, 3]]
+
+
 # -- lost -------------------------------------------------------------------------------------------------------------
 
 

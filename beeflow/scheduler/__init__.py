@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from beeflow.errors import SlurmError
+from beeflow.errors import SlurmError, SubmissionError
 from beeflow.states import JobState
 
 
@@ -21,6 +21,14 @@ class SubmissionDoubtError(SlurmError):
 
 class SlurmUnreachableError(SlurmError):
     """No controller answered: nothing was submitted."""
+
+
+class QueueFullError(SlurmError):
+    """The controller has as many jobs as it takes, everybody's (MaxJobCount): nothing was submitted."""
+
+
+class SubmitLimitError(SubmissionError):
+    """More jobs than the user may have submitted, or in an array: fewer may be taken."""
 
 
 @dataclass(frozen=True)

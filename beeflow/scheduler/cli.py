@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from beeflow import process
 from beeflow.errors import SlurmError, SubmissionError
-from beeflow.scheduler import Dependency, JobRecord, JobRequest, Limits, SlurmUnreachableError, SubmissionDoubtError
+from beeflow.scheduler import (
+    Dependency,
+    JobRecord,
+    JobRequest,
+    Limits,
+    QueueFullError,
+    SlurmUnreachableError,
+    SubmissionDoubtError,
+    SubmitLimitError,
+)
 from beeflow.scheduler import command_lines as lines
 
 log = logging.getLogger(__name__)
@@ -92,5 +101,13 @@ class CliScheduler:
 
 def _refusal(stderr: str) -> SlurmError:
     words = lines.refusal_words(stderr)
-    kinds = {"unreachable": SlurmUnreachableError, "doubt": SubmissionDoubtError, "refused": SubmissionError}
-    return kinds[lines.refusal_kind(stderr)](f"Slurm says: {words}")
+    return _KINDS[lines.refusal_kind(stderr)](f"Slurm says: {words}")
+
+
+_KINDS: Mapping[str, type[SlurmError]] = {
+    "unreachable": SlurmUnreachableError,
+    "doubt": SubmissionDoubtError,
+    "full": QueueFullError,
+    "limit": SubmitLimitError,
+    "refused": SubmissionError,
+}

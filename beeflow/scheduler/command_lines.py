@@ -25,6 +25,11 @@ _DOUBT = (
     "Slurm backup controller in standby",
     "I/O error",
 )
+# What it says once it is tired of "sleeping and retrying" at MaxJobCount (EAGAIN).
+_FULL = "Resource temporarily unavailable"
+# Too many jobs submitted, by association or QOS; or more elements than max_array_tasks (SchedulerParameters). Slurm
+# has the same words for a job that is too big or too long for an account, which fewer elements don't help.
+_LIMIT = ("MaxSubmitJob", "Job violates accounting/QOS policy", "Invalid job array specification")
 
 
 def options_argv(options: JobOptions) -> list[str]:
@@ -86,11 +91,15 @@ def parse_submitted(stdout: str) -> str:
 
 
 def refusal_kind(stderr: str) -> str:
-    """Tell what sbatch's complaint means: "unreachable", "doubt" or "refused"."""
+    """Tell what sbatch's complaint means: "unreachable", "doubt", "full", "limit" or "refused"."""
     if any(words in stderr for words in _UNREACHABLE):
         return "unreachable"
     if any(words in stderr for words in _DOUBT):
         return "doubt"
+    if _FULL in stderr:
+        return "full"
+    if any(words in stderr for words in _LIMIT):
+        return "limit"
     return "refused"
 
 

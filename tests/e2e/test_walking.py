@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,41 @@ steps:
       inputs: {n: {type: int, inputBinding: {position: 1}}}
       outputs: {o: {type: stdout}}
   use_fast: {scatter: n, in: {n: make_fast/numbers}, out: [o], run: *use}
+"""
+
+SIXTY = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}, InlineJavascriptRequirement: {}, StepInputExpressionRequirement: {}}
+inputs: {numbers: 'int[]'}
+outputs: {all: {type: File, outputSource: gather/o}}
+steps:
+  mark:
+    scatter: n
+    in: {n: numbers}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'echo $0 >> MARKER; echo $0']
+      inputs: {n: {type: int, inputBinding: {position: 1}}}
+      outputs: {o: {type: stdout}}
+  copy:
+    scatter: f
+    in: {f: mark/o}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: cat
+      inputs: {f: {type: File, inputBinding: {position: 1}}}
+      outputs: {o: {type: stdout}}
+  gather:
+    in: {f: copy/o}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: cat
+      inputs: {f: {type: 'File[]', inputBinding: {position: 1}}}
+      outputs: {o: {type: stdout}}
 """
 
 FAILING = """
@@ -133,3 +169,70 @@ def test_the_runner_takes_on_error(slurm: PrivateSlurm, tmp_path: Path) -> None:
     done = slurm.bee("bee-cwl-runner", *argv, check=False)
     assert done.returncode == 1
     assert json.loads(done.stdout) == {"o": None}
+
+
+# -- limits -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Sixty:
+    """A scatter of sixty, each an element of its own, twice, and a gather."""
+
+    folder: Path
+
+    def submit(self, slurm: PrivateSlurm, *lines: str) -> str:
+        """Submit it with these lines in bee.conf, [slurm]."""
+        conf = self.folder / "bee.conf"
+        conf.write_text("\n".join([slurm.bee_conf.read_text(), "[slurm]", "tasks_per_element = 1", *lines, ""]))
+        document = write(self.folder / "sixty.cwl", SIXTY.replace("MARKER", str(self.folder / "marker")))
+        job = write(self.folder / "job.json", json.dumps({"numbers": list(range(100, 160))}))
+        return submit(slurm, document, job, env={"BEE_CONFIG": str(conf)})
+
+    def check(self, slurm: PrivateSlurm, found: str) -> None:
+        """Check that every task ran once, and that the outputs are in order."""
+        numbers = [str(number) for number in range(100, 160)]
+        assert sorted((self.folder / "marker").read_text().split()) == numbers
+        outputs = list((directory(slurm, found) / "outputs").iterdir())
+        assert [path.read_text().split() for path in outputs] == [numbers]
+
+
+def live(slurm: PrivateSlurm, found: str) -> int:
+    """Count the jobs and elements of a workflow in the queue, passes not counted."""
+    nonce = f"bee-{found.replace('-', '')[:12]}-"
+    lines = slurm.slurm("squeue", "--noheader", "--array", "--format=%T %j").splitlines()
+    mine = [line.split() for line in lines if nonce in line]
+    return sum(state in ("PENDING", "RUNNING") and not name.endswith("-pass") for state, name in mine)
+
+
+def test_no_more_jobs_than_asked_for_are_in_the_queue(slurm: PrivateSlurm, tmp_path: Path) -> None:
+    sixty = Sixty(tmp_path)
+    found = sixty.submit(slurm, "max_jobs = 14")
+    most = 0
+    deadline = time.monotonic() + 180
+    while not (directory(slurm, found) / "outputs.json").exists():
+        assert time.monotonic() < deadline
+        most = max(most, live(slurm, found))
+        time.sleep(0.1)
+    wait_state(slurm, found, "Archived")
+    sixty.check(slurm, found)
+    # What has published its result may have yet to leave Slurm.
+    assert 7 <= most <= 14 + 7
+    windows = list((directory(slurm, found) / "jobs").glob("001-mark.*.json"))
+    assert 60 / 14 < len(windows) <= 3 * 60 / 14
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(["MaxArraySize=11", "MaxJobCount=60", "MinJobAge=2"], id="sizes"),
+        pytest.param(["SchedulerParameters=max_array_tasks=9,batch_sched_delay=0,sched_interval=2"], id="refused"),
+        pytest.param(["MaxJobCount=30", "MinJobAge=2"], id="sbatch-sleeps", marks=pytest.mark.slow),
+    ],
+)
+def test_a_small_slurm_runs_a_wide_scatter(empty_slurm: PrivateSlurm, tmp_path: Path, settings: list[str]) -> None:
+    words = [word for setting in settings for word in ("--set", setting)]
+    empty_slurm.bee("bee-slurm", "up", "--force", "--nodes", "2", "--cpus", "4", *words)
+    sixty = Sixty(tmp_path)
+    found = sixty.submit(empty_slurm)
+    wait_state(empty_slurm, found, "Archived", timeout_s=240)
+    sixty.check(empty_slurm, found)

@@ -158,7 +158,6 @@ REFUSED = {
         "sbatch: error: Memory specification can not be satisfied\n"
         "sbatch: error: Batch job submission failed: Requested node configuration is not available\n"
     ),
-    "--array=0-99999999": "sbatch: error: Batch job submission failed: Invalid job array specification\n",
     "--gres=gpu:5": "sbatch: error: Invalid generic resource (gres) specification\n",
     "--dependency=afterok:abc": "sbatch: error: Batch job submission failed: Job dependency problem\n",
     "--constraint=zz": "sbatch: error: Batch job submission failed: Invalid feature specification\n",
@@ -168,12 +167,34 @@ REFUSED = {
     "--account=nope": (
         "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified\n"
     ),
-    "QOS": (
-        "sbatch: error: QOSMaxSubmitJobPerUserLimit\n"
-        "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy "
-        "(job submit limit, user's size and/or time limits)\n"
-    ),
 }
+
+
+# The same, of which fewer jobs might be taken.
+POLICY = (
+    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy "
+    "(job submit limit, user's size and/or time limits)\n"
+)
+LIMITS = {
+    "--array=0-99999999": "sbatch: error: Batch job submission failed: Invalid job array specification\n",
+    "QOS": f"sbatch: error: QOSMaxSubmitJobPerUserLimit\n{POLICY}",
+    "association": f"sbatch: error: AssocMaxSubmitJobLimit\n{POLICY}",
+    "not told which": POLICY,
+}
+
+
+@pytest.mark.parametrize("stderr", LIMITS.values(), ids=LIMITS)
+def test_a_limit(stderr: str) -> None:
+    assert lines.refusal_kind(stderr) == "limit"
+
+
+def test_a_full_queue() -> None:
+    # Seen on Slurm 22.05.8, at MaxJobCount.
+    stderr = (
+        "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying\n"
+        "sbatch: error: Batch job submission failed: Resource temporarily unavailable\n"
+    )
+    assert lines.refusal_kind(stderr) == "full"
 
 
 @pytest.mark.parametrize("stderr", REFUSED.values(), ids=REFUSED)
