@@ -248,6 +248,7 @@ class Driver:
             "step": group.path,
             "time_limit_s": self.time_limit_s(group),
             "fs_settle_s": self.record.fs_settle_s,
+            "stops_on_error": self.stops_on_error,
             "cores": resources.cpus_per_task,
             "mem_mib": resources.mem_mib,
             **self.tools.run_facts(look.plan, group),
