@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from beeflow import __version__, config
 from beeflow.errors import BeeError, UsageError
+from beeflow.models import ON_ERROR_CONTINUE, ON_ERROR_STOP
 
 EXIT_BUG = 70
 EXIT_INTERRUPT = 130
@@ -120,7 +121,18 @@ def add_run_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--no-start", action="store_true", help="write the workflow and hold it until bee-start")
     made.add_argument("--wait", action="store_true", help="stay, show progress, end with 0 only if it completed")
     made.add_argument("--outdir", type=Path, metavar="DIR", help="also copy the final outputs to this folder")
+    add_on_error_option(made)
     add_sbatch_options(made)
+
+
+def add_on_error_option(made: argparse.ArgumentParser) -> None:
+    """Add what a failed task stops."""
+    made.add_argument(
+        "--on-error",
+        choices=(ON_ERROR_STOP, ON_ERROR_CONTINUE),
+        default=ON_ERROR_CONTINUE,
+        help="when a task fails: start no other, or (the default) run all that does not depend on it",
+    )
 
 
 def run_settings(arguments: argparse.Namespace, env: Mapping[str, str]) -> config.Config:

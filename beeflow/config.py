@@ -38,6 +38,7 @@ class SlurmConfig:
     pass_mem: bool = True
     tasks_per_element: int | None = None
     pass_tmp: bool = False
+    max_jobs: int = 0
     driver_options: tuple[str, ...] = ()
     task_options: tuple[str, ...] = ()
     srun_options: tuple[str, ...] = ()
@@ -135,6 +136,12 @@ def _size(text: str) -> int:
     return int(text)
 
 
+def _number(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def _auto_or_number(text: str) -> int | None:
     """Read "auto" (None) or a number of at least 1."""
     if text.strip().lower() == AUTO:
@@ -184,6 +191,7 @@ KEYS: dict[str, dict[str, Parser]] = {
         "pass_mem": parse_bool,
         "tasks_per_element": _auto_or_number,
         "pass_tmp": parse_bool,
+        "max_jobs": _number,
         "driver_options": _options,
         "task_options": _options,
         "srun_options": _options,

@@ -9,33 +9,33 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from beeflow import codec, elements, scripts, store, values
+from beeflow import codec, elements, scripts, store, values, windows
 from beeflow.errors import SlurmError, SubmissionError, TaskError, TransitionError
 from beeflow.graph import Graph, Resources
 from beeflow.group_jobs import GroupJobs
 from beeflow.layout import Layout
 from beeflow.listing import state_record
-from beeflow.look import Look
-from beeflow.models import GroupRecord, Intent, StateRecord, WorkflowRecord, now
+from beeflow.look import Halt, Look
+from beeflow.models import ON_ERROR_STOP, GroupRecord, Intent, StateRecord, WorkflowRecord, now
 from beeflow.outcome import Derived, derive
 from beeflow.plan import Evaluator, Group, Plan, choose_tasks_per_element, walk
 from beeflow.reduction import numbers_of, part_of
 from beeflow.results import Results
-from beeflow.scheduler import Dependency, JobRequest
+from beeflow.scheduler import Dependency, JobRequest, QueueFullError, SubmitLimitError
 from beeflow.scheduler.options import task_options, time_limit_s
 from beeflow.settling import Settler
 from beeflow.states import WorkflowState
 from beeflow.submission import Submitter
+from beeflow.successor import dependency as awaited
+from beeflow.successor import may_be_cancelled
 
 log = logging.getLogger(__name__)
 
-# sbatch and scontrol take a dependency of at most 131 kB (seen on Slurm 22.05.8).
-MAX_DEPENDENCY_CHARS = 100_000
 # So many expressions in JavaScript a pass evaluates for one step.
 MANY = 50
 # How long a pass stays when Slurm does not answer, so that the next one does not ask at once again.
@@ -56,16 +56,20 @@ class Tools(Evaluator, Protocol):
 
 @dataclass(frozen=True)
 class Ended:
-    """What a pass found when nothing is outstanding. ``derived``: results that no task wrote."""
+    """What a pass found when nothing is outstanding. ``derived``: results that no task wrote.
+
+    ``stopped``: why the rest was not run (--on-error stop).
+    """
 
     plan: Plan
     derived: Derived
     cancelled: bool
+    stopped: str = ""
 
 
 @dataclass
 class Driver:
-    """A pass over one workflow."""
+    """A pass over one workflow. ``room``: how many more elements it may submit."""
 
     layout: Layout
     record: WorkflowRecord
@@ -76,6 +80,7 @@ class Driver:
     may_submit: bool = True
     pause_s: float = DOUBT_PAUSE_S
     jobs: GroupJobs = field(init=False)
+    room: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """Know no jobs yet."""
@@ -103,32 +108,65 @@ class Driver:
                 if successor:
                     self.relink(successor, look)
                 return None
-            if look.waiting and not self.may_submit and not self.cancelled:
+            if look.waiting and not self.may_submit and self.halt(look) is Halt.NO:
                 raise TransitionError("more jobs are to be submitted, and [slurm] drive = here allows none from a job")
             if not look.changed:
-                return Ended(look.plan, derive(look, cancelled=self.cancelled), self.cancelled)
+                halt = self.halt(look)
+                return Ended(look.plan, derive(look, halt), halt is Halt.CANCEL, look.stopped)
+
+    @property
+    def stops_on_error(self) -> bool:
+        """True when a failed task is to end the workflow."""
+        return self.record.on_error == ON_ERROR_STOP
+
+    def halt(self, look: Look) -> Halt:
+        """Say whether the workflow goes on."""
+        if self.cancelled:
+            return Halt.CANCEL
+        return Halt.STOP if look.stopped else Halt.NO
 
     def look(self) -> Look:
         """Plan, submit what is ready, settle what ended."""
         results = Results(self.layout, self.graph, self.tools)
         look = Look(walk(self.graph, self.inputs, results.lookup, self.tools), results)
+        failed = look.first_failure() if self.stops_on_error else None
+        look.stopped = f"not run: {failed} failed, and --on-error is stop" if failed else ""
+        known = []
         for group in look.plan.groups.values():
             if group.unknown or look.plan.is_open_ended(group):
                 look.waiting.append(group)
             elif group.tasks:
                 self.keep(look, group)
-                if not group.virtual and not self.cancelled:
-                    self.submit_group(look, group)
+                known.append(group)
+        self.room = self.count_room(look, known)
+        for group in known:
+            if not group.virtual and self.halt(look) is Halt.NO:
+                self.submit_group(look, group)
         settler = Settler(self.layout, self.record, self.jobs)
         for group in look.plan.groups.values():
             if not group.virtual and group.unknown is None:
-                settler.settle(look, group, cancelled=self.cancelled)
+                settler.settle(look, group, self.halt(look))
+        # Somebody else's jobs fill the queue: there is nothing of ours to wait for.
+        look.doubt = look.doubt or (look.full and not look.outstanding and not look.refused)
         if not look.outstanding and not look.doubt:
             # No job of ours lives that a refused one could have been waiting for.
             for key, reason in look.refused.items():
                 group = look.plan.groups[key]
                 settler.refuse(look, group, self.to_submit(look, group), reason)
         return look
+
+    @property
+    def limit(self) -> int:
+        """How many elements of the workflow may be in the queue."""
+        return windows.limit(self.record.max_jobs, self.record.slurm.max_job_count)
+
+    def count_room(self, look: Look, groups: list[Group]) -> int:
+        """Count how many more elements may be submitted. ``groups``: those whose tasks are known."""
+        groups = [group for group in groups if not group.virtual]
+        if sum(group.elements for group in groups) <= self.limit:
+            return self.limit
+        live = sum(look.count_open(group) - len(self.to_submit(look, group)) for group in groups)
+        return max(0, self.limit - live)
 
     def keep(self, look: Look, group: Group) -> None:
         """Write what the group's tasks are."""
@@ -178,12 +216,20 @@ class Driver:
             return
         # Working out the resources may have shown that some cannot run.
         numbers = [number for number in numbers if look.is_open(group, number)]
+        if self.room <= 0 and not self.jobs.in_doubt(group.key):
+            look.held_back.add(group.key)
+            return
         self.describe(look, group, resources)
         try:
-            for part, indices in self.parts(group, numbers):
-                self.submit_part(look, group, part, indices, resources, dependencies)
+            self.submit_numbers(look, group, numbers, resources, dependencies)
         except SubmissionError as error:
             look.refused[group.key] = str(error)
+            look.held_back.add(group.key)
+            self.jobs.forget(group.key)
+        except QueueFullError as error:
+            log.warning("%s: %s", group.key, error)
+            look.full, self.room = True, 0
+            look.held_back.add(group.key)
             self.jobs.forget(group.key)
         except SlurmError as error:
             log.warning("%s: %s", group.key, error)
@@ -202,6 +248,7 @@ class Driver:
             "step": group.path,
             "time_limit_s": self.time_limit_s(group),
             "fs_settle_s": self.record.fs_settle_s,
+            "stops_on_error": self.stops_on_error,
             "cores": resources.cpus_per_task,
             "mem_mib": resources.mem_mib,
             **self.tools.run_facts(look.plan, group),
@@ -261,18 +308,44 @@ class Driver:
                 unfinished.append(key)
         return unfinished
 
-    def parts(self, group: Group, numbers: list[int]) -> Iterator[tuple[int, list[int]]]:
-        """Cut elements into arrays that fit MaxArraySize (the greatest index is one less)."""
-        first = len(self.jobs.intents(group.key))
+    def submit_numbers(
+        self, look: Look, group: Group, numbers: list[int], resources: Resources, producers: list[str]
+    ) -> None:
+        """Submit the elements of a group that there is room for."""
         for intent in self.jobs.in_doubt(group.key):
             # An sbatch we know no answer of: again the same, so that its job is found if there is one.
             again = numbers_of(intent)
             if set(again) & set(numbers):
-                numbers = [number for number in numbers if number not in again]
-                yield part_of(intent), again
-        size = max(1, self.record.slurm.max_array_size)
-        for part, start in enumerate(range(0, len(numbers), size)):
-            yield first + part, numbers[start : start + size]
+                try:
+                    self.submit_part(look, group, part_of(intent), again, resources, producers)
+                except SubmitLimitError:
+                    # There was no job, and so many are not taken: they are cut anew.
+                    self.jobs.forget(group.key)
+                else:
+                    numbers = [number for number in numbers if number not in again]
+        if len(numbers) > self.room:
+            look.held_back.add(group.key)
+        for part in windows.arrays(numbers, self.room, self.limit, self.record.slurm.max_array_size):
+            if not self.submit_some(look, group, part, resources, producers):
+                look.held_back.add(group.key)
+                return
+
+    def submit_some(
+        self, look: Look, group: Group, numbers: list[int], resources: Resources, producers: list[str]
+    ) -> bool:
+        """Submit an array, or as much of it as Slurm takes; False when that is not all."""
+        some = numbers
+        while True:
+            try:
+                self.submit_part(look, group, self.jobs.next_part(group.key), some, resources, producers)
+            except SubmitLimitError as error:
+                log.warning("%s: %d elements: %s", group.key, len(some), error)
+                look.full, self.room = True, 0
+                if len(some) == 1:
+                    raise
+                some = some[: len(some) // 2]
+            else:
+                return len(some) == len(numbers)
 
     def submit_part(
         self,
@@ -300,9 +373,9 @@ class Driver:
             dependency=self.dependency(look, group, producers, numbers),
             script_args=(f"{key}:{offset}",),
         )
-        job_id = self.submitter.submit(intent, request)
+        self.submitter.submit(intent, request)
         self.jobs.note(intent)
-        look.wait_for(group.key, job_id)
+        self.room -= len(numbers)
 
     def dependency(self, look: Look, group: Group, producers: list[str], numbers: list[int]) -> Dependency:
         """Say what the group waits for: element by element where the arrays match, else all of the producer."""
@@ -338,12 +411,14 @@ class Driver:
         return path
 
     def relink(self, successor: str, look: Look) -> None:
-        """Have the next pass wait for what must end next."""
-        ids = look.awaited()
-        while sum(len(job_id) + 1 for job_id in ids) > MAX_DEPENDENCY_CHARS:
-            # The pass after finds the rest unfinished and waits for it in turn.
-            ids = ids[len(ids) // 2 :]
-        dependency = Dependency({"afterany": tuple(ids)}, singleton=True)
+        """Have the next pass wait for what must end next; the last call to Slurm, for it may begin at once."""
+        halted = self.halt(look) is not Halt.NO
+        # A pass that cannot submit its successor has only one chance: when all have ended.
+        on_failure = self.stops_on_error and not halted and self.record.drive != "here"
+        dependency = awaited(look, halted=halted, on_failure=on_failure)
+        if may_be_cancelled(dependency):
+            after = Dependency({"afterany": (successor,)}, singleton=True)
+            self.submitter.submit_pass(self.submitter.last_pass() + 1, after)
         try:
             self.submitter.scheduler.relink(successor, dependency)
         except SlurmError as error:

@@ -51,7 +51,7 @@ class Epilog:
         """Settle, gather, archive."""
         tasks = Reduction(self.layout, self.record, self.graph, derived=ended.derived).tasks()
         problems = self.gather(ended.plan.outputs)
-        state = self.judge(tasks, problems, cancelled=ended.cancelled)
+        state = self.judge(tasks, problems, ended)
         store.write_record(self.layout.final_tasks, TasksRecord(tuple(tasks)))
         store.write_record(self.layout.state, state)
         self.write_metadata(tasks)
@@ -59,15 +59,16 @@ class Epilog:
             return state
         return self.archive(state)
 
-    def judge(self, tasks: list[TaskRecord], problems: list[str], *, cancelled: bool) -> StateRecord:
+    def judge(self, tasks: list[TaskRecord], problems: list[str], ended: Ended) -> StateRecord:
         """Say how the workflow ended, and why."""
         bad = [task for task in tasks if task.state.final and not task.state.good]
-        causes = sorted((task for task in bad if task.state in _RANK), key=lambda task: _RANK.index(task.state))
+        causes = [task for task in bad if task.state in _RANK and task.reason != (ended.stopped or None)]
+        causes.sort(key=lambda task: _RANK.index(task.state))
         reason = "; ".join(problems)
         if causes:
             more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
             reason = f"{causes[0].name} {causes[0].state.value}: {causes[0].reason}{more}"
-        if cancelled:
+        if ended.cancelled:
             return state_record(self.record, WorkflowState.CANCELLED, "cancelled by the user")
         state = WorkflowState.FAILED if bad or problems else WorkflowState.COMPLETED
         return state_record(self.record, state, reason)

@@ -36,6 +36,10 @@ class GroupJobs:
             self._intents[key] = sorted((each for each in found if each), key=part_of)
         return self._intents[key]
 
+    def next_part(self, key: str) -> int:
+        """Return the number of the next submission of a group."""
+        return 1 + max((part_of(intent) for intent in self.intents(key)), default=-1)
+
     def note(self, intent: Intent) -> None:
         """Remember a submission that this pass made."""
         self.fresh.add(intent.key)

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+import enum
+from collections import Counter
 from dataclasses import dataclass, field
 
 from beeflow.plan import Group, Plan, Task
 from beeflow.results import Results
 
 
+class Halt(enum.Enum):
+    """Whether a workflow goes on; with STOP what runs may finish."""
+
+    NO = enum.auto()
+    STOP = enum.auto()
+    CANCEL = enum.auto()
+
+
 @dataclass
 class Look:
-    """One look. ``outstanding``: group key -> ids of jobs that have yet to end; ``refused``: group key -> why.
+    """One look. ``outstanding``: group key -> ids of jobs that have yet to end, and of how many elements each.
 
-    ``waiting``: groups that cannot be submitted yet. ``doubt``: Slurm did not answer. ``changed``: look again.
+    ``waiting``: groups that cannot be submitted yet. ``held_back``: groups that can, but for a limit or a refusal;
+    ``refused``: group key -> why. ``full``: Slurm takes no more jobs for now. ``doubt``: Slurm did not answer, ask it
+    later. ``changed``: look again. ``stopped``: why nothing more is to begin (--on-error stop).
     """
 
     plan: Plan
     results: Results
-    outstanding: dict[str, set[str]] = field(default_factory=dict)
+    outstanding: dict[str, Counter[str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     waiting: list[Group] = field(default_factory=list)
+    held_back: set[str] = field(default_factory=set)
+    full: bool = False
     doubt: bool = False
     changed: bool = False
+    stopped: str = ""
     _skipped: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def wait_for(self, key: str, job_id: str) -> None:
-        """Note a job that has yet to end."""
-        self.outstanding.setdefault(key, set()).add(job_id)
+        """Note a job, or an element of an array, that has yet to end."""
+        self.outstanding.setdefault(key, Counter())[job_id] += 1
+
+    @property
+    def live(self) -> Counter[str]:
+        """Count the elements that have yet to end, by job."""
+        return sum(self.outstanding.values(), Counter())
 
     def is_open(self, group: Group, number: int) -> bool:
         """True when an element may still give a result."""
@@ -47,6 +67,10 @@ class Look:
             self._skipped[group.key] = frozenset(group.skipped)
         return self._skipped[group.key]
 
+    def count_open(self, group: Group) -> int:
+        """Count the elements that may still give a result."""
+        return sum(self.is_open(group, number) for number in range(group.elements))
+
     def has_open(self, group: Group) -> bool:
         """True when any element may still give a result."""
         return any(self.is_open(group, number) for number in range(group.elements))
@@ -56,13 +80,14 @@ class Look:
         found = (self.results.task(group.key, task.label) for task in group.tasks)
         return any(result is not None and not result.state.good for result in found)
 
-    def awaited(self) -> list[str]:
-        """Name the jobs that the next pass waits for: the producers of what is not known yet, else all."""
-        for group in self.waiting:
-            producers = self.plan.producers(group) & set(self.outstanding)
-            if producers:
-                return self._ids(producers)
-        return self._ids(set(self.outstanding))
-
-    def _ids(self, keys: set[str]) -> list[str]:
-        return sorted({job_id for key in keys for job_id in self.outstanding[key]}, key=int)
+    def first_failure(self) -> str | None:
+        """Name a task that failed, or None."""
+        for group in self.plan.groups.values():
+            if group.broken:
+                return group.path
+            for task in group.tasks:
+                result = self.results.task(group.key, task.label)
+                bad = task.broken or task.label in group.failed
+                if bad or (result is not None and not result.state.good):
+                    return f"{group.path}[{task.label}]" if group.scattered else group.path
+        return None

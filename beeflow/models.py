@@ -9,6 +9,9 @@ from typing import Any
 
 from beeflow.states import TaskState, WorkflowState
 
+ON_ERROR_CONTINUE = "continue"
+ON_ERROR_STOP = "stop"
+
 
 def now() -> str:
     """The time, as all records have it."""
@@ -59,6 +62,8 @@ class WorkflowRecord:
 
     ``parent``: the id of the workflow whose archive this one re-executes. ``drive``: where passes run.
     ``tasks_per_element``: of a scattered step, in one array element; 0: as many as it takes to have few elements.
+    ``max_jobs``: how many array elements may be in the queue; 0: as many as the cluster lets a workflow have.
+    ``on_error``: what a failed task stops: only what depends on it (ON_ERROR_CONTINUE), or all that has not begun.
     """
 
     id: str
@@ -80,6 +85,8 @@ class WorkflowRecord:
     outdir: str | None = None
     fs_settle_s: float = 30.0
     tasks_per_element: int = 0
+    on_error: str = ON_ERROR_CONTINUE
+    max_jobs: int = 0
 
     @property
     def nonce(self) -> str:

@@ -23,13 +23,14 @@ from beeflow.layout import Layout, cache_dir
 from beeflow.listing import is_over
 from beeflow.models import StateRecord, WorkflowRecord
 from beeflow.results import read_graph
-from beeflow.scheduler import Dependency, Scheduler
+from beeflow.scheduler import Dependency, Scheduler, SubmitLimitError
 from beeflow.states import WorkflowState
 from beeflow.submission import Submitter, pass_key, pass_number
 
 log = logging.getLogger(__name__)
 
-LOCK_TIMEOUT_S = 60.0
+# Longer than the last call to Slurm of a pass that holds the lock may take.
+LOCK_TIMEOUT_S = 120.0
 SUBMIT_TRIES_S = (5.0, 15.0, 45.0)
 # A pass that fails is followed by its successor; after so many failures in a row the workflow is left to the user.
 MAX_FAILURES = 3
@@ -50,15 +51,16 @@ class Pass:
             self.end(key)
             return 0
         successor = self.submit_successor(key, job_id) if self.may_submit(job_id) else None
-        self.check_failures(key)
-        try:
-            with self.locked():
+        # A pass that waits for any of several jobs has no singleton: it may begin while this one is about to end.
+        with self.locked():
+            self.check_failures(key)
+            try:
                 final = self.advance(successor, may_submit=self.may_submit(job_id))
-        except BeeError as error:
-            known = (store.read_text(self.layout.failures) or "").splitlines()
-            self.note_failure([*known[:-1], " ".join(str(error).split())])
-            raise
-        self.clear_failures()
+            except BeeError as error:
+                known = (store.read_text(self.layout.failures) or "").splitlines()
+                self.note_failure([*known[:-1], " ".join(str(error).split())])
+                raise
+            self.clear_failures()
         if final is None:
             if successor and job_id is None:
                 self.submitter.scheduler.release(successor)
@@ -165,4 +167,4 @@ def drive_here(submitter: Submitter) -> None:
 
 def is_transient(error: SlurmError) -> bool:
     """True when asking Slurm again may help."""
-    return error.exit_code == SlurmError.exit_code
+    return error.exit_code == SlurmError.exit_code or isinstance(error, SubmitLimitError)

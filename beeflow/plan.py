@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -137,12 +137,19 @@ class Plan:
         """Return the keys of the groups whose jobs must end before this group's can start."""
         if group.key not in self._producers:
             holes = itertools.chain(group.unknown or (), *(task.holes() for task in group.tasks))
-            found: set[str] = set()
-            for key in {hole.group for hole in holes}:
-                producer = self.groups[key]
-                found |= self.producers(producer) if producer.virtual else {key}
-            self._producers[group.key] = found | group.after
+            self._producers[group.key] = self._made_by(holes) | group.after
         return self._producers[group.key]
+
+    def deciders(self, group: Group) -> set[str]:
+        """Return the keys of the groups whose jobs must end before more is known of this one."""
+        return self.producers(group) if group.unknown is None else self._made_by(group.unknown)
+
+    def _made_by(self, holes: Iterable[Output]) -> set[str]:
+        found: set[str] = set()
+        for key in {hole.group for hole in holes}:
+            producer = self.groups[key]
+            found |= self.producers(producer) if producer.virtual else {key}
+        return found
 
     def element_of(self, output: Output) -> int | None:
         """Return the number of the element that makes an output; None where no job does."""
@@ -361,6 +368,7 @@ class _Walker:
         if not step.scatter:
             return _Expansion([_Scope(scope.label, inputs)], None)
         columns: list[tuple[Value, ...]] = []
+        pending: list[Output] = []
         for name in step.scatter:
             broken = broken_of(inputs[name]) if not isinstance(inputs[name], Items) else None
             if broken:
@@ -370,8 +378,11 @@ class _Walker:
             except DocumentError as error:
                 return _Expansion([], None, broken=str(error))
             if column is None:
-                return _Expansion([], None, pending=list(outputs_of(inputs[name])))
-            columns.append(column)
+                pending += outputs_of(inputs[name])
+            else:
+                columns.append(column)
+        if pending:
+            return _Expansion([], None, pending=pending)
         try:
             rows, lengths = _rows(step, path, columns)
         except InputError as error:

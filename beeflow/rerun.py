@@ -13,7 +13,7 @@ from beeflow.cwl import schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.errors import ArchiveError
 from beeflow.layout import MANIFEST, Layout, folders
-from beeflow.models import WorkflowRecord
+from beeflow.models import ON_ERROR_CONTINUE, WorkflowRecord
 from beeflow.plan import walk
 from beeflow.results import read_graph
 from beeflow.scheduler import Scheduler
@@ -36,6 +36,7 @@ class Request:
     outdir: Path | None = None
     mail_type: str = ""
     mail_user: str = ""
+    on_error: str = ON_ERROR_CONTINUE
 
 
 def rerun(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowDir:
@@ -55,6 +56,7 @@ def rerun(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowD
         parent=old.id,
         options=replace(record.options, mail_type=request.mail_type, mail_user=request.mail_user),
         outdir=str(request.outdir.absolute()) if request.outdir else None,
+        on_error=request.on_error,
     )
     workflows = Store(config.workflows_dir)
     staged = workflows.create(record)

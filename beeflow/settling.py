@@ -11,7 +11,7 @@ from beeflow import attempts, store
 from beeflow.attempts import Progress
 from beeflow.group_jobs import GroupJobs, was_dropped
 from beeflow.layout import Layout
-from beeflow.look import Look
+from beeflow.look import Halt, Look
 from beeflow.models import ElementResult, Intent, Lost, TaskResult, WorkflowRecord, now
 from beeflow.plan import Group
 from beeflow.reduction import part_of
@@ -42,40 +42,42 @@ class Settler:
     record: WorkflowRecord
     jobs: GroupJobs
 
-    def settle(self, look: Look, group: Group, *, cancelled: bool) -> None:
+    def settle(self, look: Look, group: Group, halt: Halt) -> None:
         """Settle the elements of a group that were submitted and have no result."""
-        doomed: dict[str, list[JobRecord]] = {}
+        doomed: dict[str, set[str]] = {}
         for number, intent in self.jobs.newest(group.key).items():
             job_id = self.jobs.known_id(intent)
             if job_id is None or not look.is_open(group, number):
                 continue
-            if intent.key in self.jobs.fresh and not cancelled:
-                look.wait_for(group.key, job_id)
+            fresh = intent.key in self.jobs.fresh
+            job = None if fresh else self.jobs.record(intent, number)
+            if not fresh and (job is None or job.state.ended):
+                self.settle_ended(look, Ended(group, number, intent, job, self.limit_s(look, group)), halt)
                 continue
-            job = self.jobs.record(intent, number)
-            if job is None or job.state.ended:
-                self.settle_ended(
-                    look, Ended(group, number, intent, job, self.limit_s(look, group)), cancelled=cancelled
-                )
-            elif cancelled:
-                doomed.setdefault(intent.job_name, []).append(job)
-            else:
+            pending = job is not None and job.state is JobState.PENDING
+            if halt is Halt.CANCEL:
+                doomed.setdefault(intent.job_name, set()).add(self.jobs.shown_id(intent, number))
+            elif halt is Halt.STOP and (fresh or pending):
+                # The whole array: of that, only what is pending is cancelled.
+                doomed.setdefault(intent.job_name, set()).add(job_id)
+            if halt is Halt.NO or not pending:
                 look.wait_for(group.key, job_id)
-        self.cancel(look, group, doomed)
+        for name, shown in doomed.items():
+            self.jobs.submitter.scheduler.cancel(name, sorted(shown), pending_only=halt is Halt.STOP)
 
-    def settle_ended(self, look: Look, ended: Ended, *, cancelled: bool) -> None:
+    def settle_ended(self, look: Look, ended: Ended, halt: Halt) -> None:
         """Settle an element whose job ended: submit it again, or write the result that the job did not."""
         key, number, job = ended.group.key, ended.number, ended.job
         progress = attempts.read(self.layout, key, number)
-        if cancelled and progress.latest is None:
+        if progress.latest is None and is_cancelled(job, halt):
             return
         look.changed = True
-        if was_dropped(job) and self.jobs.may_go_again(key, number) and not cancelled:
+        if was_dropped(job) and self.jobs.may_go_again(key, number) and halt is Halt.NO:
             return
         if job is not None and job.state is JobState.COMPLETED and self.appears(key, number):
             return
         missing = [task.label for task in look.open_tasks(ended.group, number) if task.label not in progress.settled]
-        again = set() if cancelled else self.again(look, ended, progress, missing)
+        again = self.again(look, ended, progress, missing) if halt is Halt.NO else set()
         died = {label: self.lost(ended, progress, label) for label in missing if label not in again}
         settled = {**progress.settled, **died}
         if again:
@@ -115,15 +117,6 @@ class Settler:
             time.sleep(_POLL_S)
         return True
 
-    def cancel(self, look: Look, group: Group, doomed: dict[str, list[JobRecord]]) -> None:
-        """Cancel the jobs of a cancelled workflow; those that run have yet to end."""
-        for name, jobs in doomed.items():
-            shown = [job.job_id if job.array_task_id is None else f"{job.job_id}_{job.array_task_id}" for job in jobs]
-            self.jobs.submitter.scheduler.cancel(name, shown)
-            for job in jobs:
-                if job.state is not JobState.PENDING:
-                    look.wait_for(group.key, job.job_id)
-
     def lost(self, ended: Ended, progress: Progress, label: str) -> TaskResult:
         """Describe a task whose job ended without a result."""
         attempt, job = progress.latest, ended.job
@@ -158,6 +151,11 @@ class Settler:
             refused = {task.label: result for task in look.open_tasks(group, number)}
             self.publish(group, number, {**refused, **progress.settled})
         look.changed = True
+
+
+def is_cancelled(job: JobRecord | None, halt: Halt) -> bool:
+    """True for a job that never began because its workflow was halted."""
+    return halt is Halt.CANCEL or (halt is Halt.STOP and (job is None or job.state is JobState.CANCELLED))
 
 
 def was_cut_short(ended: Ended, progress: Progress, label: str) -> bool:

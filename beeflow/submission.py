@@ -16,7 +16,7 @@ from beeflow import scripts, store
 from beeflow.errors import SlurmError, SubmissionError
 from beeflow.layout import Layout
 from beeflow.models import Intent, WorkflowRecord, now
-from beeflow.scheduler import Dependency, JobRecord, JobRequest, Scheduler
+from beeflow.scheduler import Dependency, JobRecord, JobRequest, QueueFullError, Scheduler
 from beeflow.scheduler import command_lines as lines
 from beeflow.scheduler.options import pass_options
 
@@ -85,7 +85,7 @@ class Submitter:
     def _sbatch(self, intent: Intent, request: JobRequest) -> str:
         try:
             job_id = self.scheduler.submit(request)
-        except SubmissionError:
+        except (SubmissionError, QueueFullError):
             # A clear no: nothing is in doubt.
             self.layout.intent(intent.key).unlink(missing_ok=True)
             raise

@@ -23,7 +23,7 @@ from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.errors import BeeError, InputError, SubmissionError, SystemFileError
 from beeflow.graph import Graph
 from beeflow.layout import Layout
-from beeflow.models import SlurmRecord, SubmitOptions, WorkflowRecord, now
+from beeflow.models import ON_ERROR_CONTINUE, SlurmRecord, SubmitOptions, WorkflowRecord, now
 from beeflow.plan import Plan, walk
 from beeflow.scheduler import JobOptions, JobRequest, Limits, Scheduler
 from beeflow.scheduler.cli import CliScheduler
@@ -47,6 +47,7 @@ class Request:
     outdir: Path | None = None
     mail_type: str = ""
     mail_user: str = ""
+    on_error: str = ON_ERROR_CONTINUE
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def submit(request: Request, config: Config, env: Mapping[str, str]) -> Workflow
         record,
         options=replace(record.options, mail_type=request.mail_type, mail_user=request.mail_user),
         outdir=str(request.outdir.absolute()) if request.outdir else None,
+        on_error=request.on_error,
     )
     plan = walk(prepared.graph, prepared.job, lambda output: output, CwlEvaluator(prepared.graph, Path("/")))
     refuse_broken(plan)
@@ -169,6 +171,7 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
         delete_completed=config.delete_completed_workflow_dirs,
         input_copy_limit_mib=config.input_copy_limit_mib,
         tasks_per_element=slurm.tasks_per_element or 0,
+        max_jobs=slurm.max_jobs,
     )
 
 

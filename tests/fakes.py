@@ -11,7 +11,16 @@ from beeflow.errors import SubmissionError
 from beeflow.graph import COMMAND_LINE_TOOL, EXPRESSION_TOOL, Graph, Link, Resources, Step, Tool, Workflow
 from beeflow.models import SlurmRecord, SubmitOptions, WorkflowRecord
 from beeflow.plan import Group, Plan
-from beeflow.scheduler import Dependency, JobRecord, JobRequest, Limits, SlurmUnreachableError, SubmissionDoubtError
+from beeflow.scheduler import (
+    Dependency,
+    JobRecord,
+    JobRequest,
+    Limits,
+    QueueFullError,
+    SlurmUnreachableError,
+    SubmissionDoubtError,
+    SubmitLimitError,
+)
 from beeflow.states import JobState
 
 # A workflow that is only a name.
@@ -33,6 +42,7 @@ LOST_ANSWER = "the job was accepted, and the answer lost"
 NO_ANSWER = "no answer, and no job"
 UNREACHABLE = "no controller"
 REFUSED = "refused"
+FULL = "the queue is full"
 KILLED = "the submitter was killed before sbatch"
 
 
@@ -53,7 +63,10 @@ class FakeJob:
 
 @dataclass
 class FakeScheduler:
-    """A Scheduler in memory. ``faults``: what happens to the next submissions, "" for a normal answer."""
+    """A Scheduler in memory. ``faults``: what happens to the next submissions, "" for a normal answer.
+
+    ``max_submitted``: how many jobs and array elements, passes included, it has at a time.
+    """
 
     faults: list[str] = field(default_factory=list)
     jobs: dict[str, FakeJob] = field(default_factory=dict)
@@ -63,6 +76,7 @@ class FakeScheduler:
     mails: list[tuple[str, str, str]] = field(default_factory=list)
     on_accept: Callable[[str, JobRequest], None] | None = None
     next_id: int = 100
+    max_submitted: int = 10**6
 
     def submit(self, request: JobRequest) -> str:
         """Accept a job, unless a fault is due."""
@@ -73,6 +87,10 @@ class FakeScheduler:
             raise SubmissionError("Slurm says: Invalid account or account/partition combination specified")
         if fault == UNREACHABLE:
             raise SlurmUnreachableError("Slurm says: Unable to contact slurm controller (connect failure)")
+        if fault == FULL:
+            raise QueueFullError("Slurm says: Resource temporarily unavailable")
+        if self.count_live() + (1 if request.array is None else len(request.array)) > self.max_submitted:
+            raise SubmitLimitError("Slurm says: AssocMaxSubmitJobLimit; Job violates accounting/QOS policy")
         if fault == NO_ANSWER:
             raise SubmissionDoubtError("sbatch: no answer within 150 s")
         self.next_id += 1
@@ -112,14 +130,17 @@ class FakeScheduler:
         self.jobs[job_id].dependency = dependency
         self.relinked.append((job_id, dependency))
 
-    def cancel(self, name: str | None, job_ids: Sequence[str]) -> None:
+    def cancel(self, name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> None:
         """Cancel jobs or elements (12_3) that have this name."""
         for shown in job_ids:
             job_id, _, index = shown.partition("_")
             self.cancelled.append((name, shown))
             job = self.jobs.get(job_id)
             if job is not None and name in (None, job.request.name):
-                self.end(job_id, JobState.CANCELLED, "", [int(index)] if index else None)
+                chosen = [int(index)] if index else list(job.states)
+                if pending_only:
+                    chosen = [each for each in chosen if job.states[each][0] is JobState.PENDING]
+                self.end(job_id, JobState.CANCELLED, "", chosen)
 
     def set_mail(self, job_id: str, mail_type: str, mail_user: str) -> None:
         """Remember the wish."""
@@ -128,6 +149,11 @@ class FakeScheduler:
     def limits(self) -> Limits:
         """Return Slurm's defaults."""
         return Limits("fake", "22.05.8", 1001, 10000)
+
+    def count_live(self, name: str = "") -> int:
+        """Count the jobs and elements that have not ended, of those whose name begins so."""
+        jobs = [job for job in self.jobs.values() if job.request.name.startswith(name)]
+        return sum(not state.ended for job in jobs for state, _ in job.states.values())
 
     # -- what a test does to the jobs -----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from beeflow import models, store
+from beeflow import models, store, successor
 from beeflow.driver import Driver, Ended
 from beeflow.errors import TaskError
 from beeflow.graph import Graph, Link
@@ -196,6 +196,55 @@ def test_where_a_width_is_unknown_the_successor_waits_for_what_decides_it(layout
     assert list(world.job("s").states) == [0, 1]
     assert world.job("s").dependency == Dependency()
     assert world.job("g").dependency == Dependency({"afterok": (world.job("s").id,)})
+
+
+def two_scatters(layout: Layout) -> World:
+    """Two scatters that have nothing to do with each other, over what two steps each make, and a gather of both."""
+    steps = [step(name) for name in ("a", "b", "c", "slow")]
+    steps += [
+        step("s", {"x": "a/out", "y": "b/out"}, scatter=["x", "y"]),
+        step("t", {"x": "c/out"}, scatter=["x"]),
+        step("g", {"x": "s/out", "y": "t/out", "z": "slow/out"}),
+    ]
+    return World(layout, graph(flow([], steps, {"end": "g/out"})), {}, {})
+
+
+def test_the_first_of_several_widths_that_can_be_known_wakes_the_next_pass(layout: Layout) -> None:
+    world = two_scatters(layout)
+    world.run()
+    a, b, c, slow = (world.job(path).id for path in ("a", "b", "c", "slow"))
+    # Of two that must both end, the one that was submitted last; never the one that decides nothing.
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(b, c))
+    world.finish("b", [1])
+    world.run()
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(a, c))
+    world.finish("c", [1, 2])
+    world.run()
+    assert len(world.job("t").states) == 2
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (a,)}, singleton=True)
+    world.finish("a", [1])
+    world.run()
+    ids = (slow, world.job("t").id, world.job("s").id, world.job("g").id)
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": ids}, singleton=True)
+
+
+def test_a_width_that_takes_less_is_known_first(layout: Layout) -> None:
+    steps = [step("a"), step("b"), step("s", {"x": "a/out", "y": "b/out"}, scatter=["x", "y"])]
+    steps += [step("t", {"x": "a/out"}, scatter=["x"]), step("u", {"x": "t/out", "y": "b/out"}, scatter=["x", "y"])]
+    world = World(layout, graph(flow([], steps)), {}, {})
+    world.run()
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (world.job("a").id,)}, singleton=True)
+
+
+def test_a_dependency_fits_sbatch(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(successor, "MAX_DEPENDENCY_CHARS", 20)
+    world = wide(layout, 7)
+    world.record = replace(RECORD, slurm=replace(RECORD.slurm, max_array_size=1), tasks_per_element=1)
+    world.run()
+    (_, relinked) = world.scheduler.relinked[-1]
+    newest = tuple(job.id for job in world.scheduler.jobs.values())[-len(relinked.by_type["afterany"]) :]
+    assert relinked == Dependency({"afterany": newest}, singleton=True)
+    assert 2 <= len(newest) <= 5
 
 
 def test_a_pass_run_again_submits_nothing_twice(layout: Layout) -> None:
@@ -464,6 +513,129 @@ def test_an_expression_that_fails_is_told(layout: Layout) -> None:
     assert tasks["b"][0] == "DEP_FAIL"
 
 
+# -- --on-error stop --------------------------------------------------------------------------------------------------
+
+
+def stopping(world: World, **changes: Any) -> World:
+    """Have the workflow stop at its first failure."""
+    world.record = replace(world.record, on_error=models.ON_ERROR_STOP, **changes)
+    return world
+
+
+def test_a_pass_that_waits_for_good_ends_has_one_behind_it(layout: Layout) -> None:
+    world = stopping(wide(layout))
+    for _ in range(2):
+        world.run()
+        ids = tuple(world.job(path).id for path in "stg")
+        assert world.scheduler.relinked[-1] == (world.successor, Dependency({"afterok": ids}, singleton=True))
+        # Slurm cancels the successor when a job fails: the pass behind it comes at once.
+        *_, last = world.scheduler.jobs.values()
+        assert last.request.name == RECORD.job_name("pass.9")
+        assert last.dependency == Dependency({"afterany": (world.successor,)}, singleton=True)
+
+
+def test_stop_lets_what_runs_finish_and_starts_nothing_else(layout: Layout) -> None:
+    steps = [step("s", {"x": "xs"}, scatter=["x"]), step("t", {"x": "s/out"}, scatter=["x"]), step("u")]
+    given = graph(flow(["xs"], [*steps, step("v", {"x": "u/out"})], {"end": "v/out"}))
+    world = stopping(World(layout, given, {"xs": [0, 1, 2, 3]}, {}))
+    world.run()
+    world.finish("s", 1)
+    world.finish("s", None, first=1, state=TaskState.FAILED)
+    s, u = world.job("s"), world.job("u")
+    s.states[2] = (JobState.RUNNING, "")
+    world.begin("s", 2)
+    assert world.run() is None
+    assert {shown for _, shown in world.scheduler.cancelled} == {s.id, u.id, *(world.job(path).id for path in "tv")}
+    assert [state for state, _ in s.states.values()] == [
+        JobState.COMPLETED,
+        JobState.FAILED,
+        JobState.RUNNING,
+        JobState.CANCELLED,
+    ]
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (s.id,)}, singleton=True)
+    world.finish("s", 3, first=2)
+    ended = world.go_on()
+    reason = "not run: s[1] failed, and --on-error is stop"
+    assert (ended.cancelled, ended.stopped) == (False, reason)
+    tasks = world.final_tasks(ended)
+    assert {name: state for name, (state, _) in tasks.items()} == {
+        "s[0]": "COMPLETED",
+        "s[1]": "FAILED",
+        "s[2]": "COMPLETED",
+        "s[3]": "CANCELLED",
+        "t[0]": "CANCELLED",
+        "t[1]": "DEP_FAIL",
+        "t[2]": "CANCELLED",
+        "t[3]": "CANCELLED",
+        "u": "CANCELLED",
+        "v": "CANCELLED",
+    }
+    assert {why for state, why in tasks.values() if state == "CANCELLED"} == {reason}
+
+
+def test_where_a_width_is_unknown_any_failure_wakes_the_pass_too(layout: Layout) -> None:
+    world = stopping(unknown(layout))
+    world.run()
+    a, slow = world.job("a"), world.job("slow")
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(a.id,), or_failed=(slow.id,))
+    world.finish("slow", state=TaskState.FAILED)
+    tasks = world.final_tasks(world.go_on())
+    assert {name: state for name, (state, _) in tasks.items()} == {
+        "a": "CANCELLED",
+        "slow": "FAILED",
+        "s": "CANCELLED",
+        "g": "CANCELLED",
+    }
+
+
+def test_what_a_pass_submitted_before_it_saw_the_failure_is_cancelled(layout: Layout) -> None:
+    steps = [step("a"), step("b"), step("s", {"x": "a/out"}, scatter=["x"])]
+    world = stopping(World(layout, graph(flow([], steps)), {}, {}))
+    world.run()
+    world.finish("a", [1, 2])
+    world.scheduler.end(world.job("b").id, JobState.NODE_FAIL)
+    assert world.run() is None
+    assert {state for state, _ in world.job("s").states.values()} == {JobState.CANCELLED}
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (world.job("s").id,)}, singleton=True)
+    tasks = world.final_tasks(world.go_on())
+    assert [tasks[name][0] for name in ("b", "s[0]", "s[1]")] == ["NODE_FAIL", "CANCELLED", "CANCELLED"]
+
+
+def test_an_expression_that_fails_stops_the_workflow(layout: Layout) -> None:
+    def fail(_: Mapping[str, Any]) -> Any:
+        raise TaskError("ReferenceError: y is not defined")
+
+    steps = [step("a"), step("e", {"x": "a/out"}), step("b", {"x": "a/out"}), step("c", {"x": "e/out"})]
+    world = stopping(World(layout, graph(flow([], steps), expressions=["e"]), {}, {"e": fail}))
+    world.run()
+    world.finish("a", 1)
+    tasks = world.final_tasks(world.go_on())
+    assert {name: state for name, (state, _) in tasks.items()} == {
+        "a": "COMPLETED",
+        "e": "FAILED",
+        "b": "CANCELLED",
+        "c": "DEP_FAIL",
+    }
+
+
+def test_a_pass_without_successor_comes_when_all_has_ended(layout: Layout) -> None:
+    world = stopping(chain(layout), drive="here")
+    world.run()
+    ids = tuple(world.job(path).id for path in "ab")
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": ids}, singleton=True)
+    assert len(world.scheduler.jobs) == 3
+
+
+def test_a_workflow_without_failure_does_not_stop(layout: Layout) -> None:
+    world = stopping(chain(layout))
+    world.run()
+    world.finish("a", 1)
+    world.finish("b", 2)
+    ended = world.run()
+    assert ended is not None
+    assert (ended.derived, ended.stopped, world.scheduler.queries) == ({}, "", 0)
+
+
 # -- refused ----------------------------------------------------------------------------------------------------------
 
 
@@ -491,6 +663,160 @@ def test_a_refusal_with_nothing_to_wait_for_is_final_and_in_slurms_words(layout:
     assert "Invalid account or account/partition combination specified" in tasks["a"][1]
     assert tasks["b"][0] == "DEP_FAIL"
     assert world.jobs("a") == world.jobs("b") == []
+
+
+# -- limits -----------------------------------------------------------------------------------------------------------
+
+
+def limited(world: World, **changes: Any) -> World:
+    """Set limits of a workflow, and give every task an element of its own."""
+    world.record = replace(world.record, tasks_per_element=1, **changes)
+    return world
+
+
+def finish_in_order(world: World, path: str, most: int = 30, *, wake: bool = True) -> int:
+    """End the jobs of a step one after the other, with a pass after each that a pass waits for; returns the passes."""
+    passes, ended = 0, 0
+    while ended < len(world.jobs(path)):
+        job = world.jobs(path)[ended]
+        ended += 1
+        world.finish(path, *elements_of(job), first=elements_of(job)[0])
+        awaited = world.scheduler.jobs[world.successor].dependency
+        if job.id in {*awaited.any_of, *awaited.by_type.get("afterany", ())} and wake:
+            assert passes < most
+            passes += 1
+            world.run()
+    return passes
+
+
+@pytest.mark.parametrize("most", [1, 7, 30, 59])
+def test_no_more_elements_than_allowed_are_in_the_queue(layout: Layout, most: int) -> None:
+    world = limited(wide(layout, 60), max_jobs=most)
+    seen = []
+    world.scheduler.on_accept = lambda *_: seen.append(
+        sum(world.scheduler.count_live(f"{RECORD.nonce}-00{number}") for number in (1, 2, 3))
+    )
+    world.run()
+    finish_in_order(world, "s", most=70)
+    finish_in_order(world, "t", most=70)
+    finish_in_order(world, "g")
+    assert max(seen) <= most
+    for path in "st":
+        assert sorted(each for job in world.jobs(path) for each in elements_of(job)) == list(range(60))
+        # About two arrays a window.
+        assert len(world.jobs(path)) <= 3 * -(-60 // most)
+    assert {state for state, _ in world.final_tasks(world.go_on()).values()} == {"COMPLETED"}
+
+
+def test_a_window_is_two_arrays_and_either_brings_more(layout: Layout) -> None:
+    world = limited(wide(layout, 20), max_jobs=8)
+    world.run()
+    first, second = world.jobs("s")
+    assert [elements_of(first), elements_of(second)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    # What takes from a step that is not submitted as a whole waits too.
+    assert world.jobs("t") == world.jobs("g") == []
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(first.id, second.id))
+    world.finish("s", 0, 1, 2, 3)
+    world.finish("s", 4, first=4)
+    world.run()
+    third, fourth = world.jobs("s")[2:]
+    assert [elements_of(third), elements_of(fourth)] == [[8, 9, 10, 11], [12]]
+    # The oldest has only three left to run: that it ends means little.
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(third.id, fourth.id))
+
+
+def test_windows_and_widths_wake_the_next_pass_each(layout: Layout) -> None:
+    steps = [step("a"), step("s", {"x": "xs"}, scatter=["x"]), step("t", {"x": "a/out"}, scatter=["x"])]
+    world = limited(World(layout, graph(flow(["xs"], steps)), {"xs": list(range(30))}, {}), max_jobs=11)
+    world.run()
+    a, (first, second) = world.job("a"), world.jobs("s")
+    assert (len(first.states), len(second.states)) == (6, 4)
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(a.id, first.id, second.id))
+
+
+def test_half_of_max_job_count_is_left_to_others(layout: Layout) -> None:
+    world = limited(wide(layout, 60), slurm=replace(RECORD.slurm, max_job_count=40))
+    world.run()
+    assert [len(job.states) for job in world.jobs("s")] == [10, 10]
+
+
+def test_an_index_is_below_max_array_size_also_where_elements_are_missing(layout: Layout) -> None:
+    world = limited(wide(layout, 12), slurm=replace(RECORD.slurm, max_array_size=5))
+    world.run()
+    world.finish("s", *range(12))
+    for job in world.jobs("t"):
+        indices = [index for index in job.states if offset_of(job) + (index or 0) in (1, 7, 11)]
+        world.scheduler.end(job.id, JobState.CANCELLED, "DependencyNeverSatisfied", indices)
+    world.run()
+    again = world.jobs("t")[3:]
+    assert [elements_of(job) for job in again] == [[1], [7, 11]]
+    assert all(max(job.request.array or ()) < 5 for job in again)
+
+
+def test_a_submit_limit_is_met_by_fewer_elements(layout: Layout) -> None:
+    world = limited(wide(layout, 60))
+    world.scheduler.max_submitted = 20
+    world.run()
+    # The pass after and 15 of 60: the half of the half.
+    assert [len(job.states) for job in world.jobs("s")] == [15]
+    assert world.jobs("t") == []
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (world.jobs("s")[0].id,)}, singleton=True)
+    world.scheduler.end(world.successor, JobState.COMPLETED)
+    finish_all(world, "stg")
+    assert sorted(each for job in world.jobs("s") for each in elements_of(job)) == list(range(60))
+    assert {state for state, _ in world.final_tasks(world.go_on()).values()} == {"COMPLETED"}
+
+
+def finish_all(world: World, paths: str) -> None:
+    """End what is submitted, pass after pass, until all is; each pass's own job ends with it."""
+    for _ in range(30):
+        for path in paths:
+            for job in world.jobs(path):
+                if not next(iter(job.states.values()))[0].ended:
+                    world.finish(path, *elements_of(job), first=elements_of(job)[0])
+        if all(world.jobs(path) for path in paths) and not world.scheduler.count_live():
+            return
+        world.run()
+        world.scheduler.end(world.successor, JobState.COMPLETED)
+    raise AssertionError(world.scheduler.count_live())
+
+
+def test_a_limit_that_not_even_one_job_meets_is_final(layout: Layout) -> None:
+    world = limited(wide(layout, 4))
+    world.scheduler.max_submitted = 1
+    ended = world.run()
+    assert ended is not None
+    tasks = world.final_tasks(ended)
+    assert tasks["s[0]"][0] == "FAILED"
+    assert "not submitted: Slurm says: AssocMaxSubmitJobLimit" in tasks["s[3]"][1]
+    assert tasks["g"][0] == "DEP_FAIL"
+
+
+def test_a_full_queue_is_asked_again_later(layout: Layout) -> None:
+    world = wide(layout)
+    world.scheduler.faults = ["", fakes.FULL]
+    assert world.run() is None
+    assert world.jobs("s") == world.jobs("t") == []
+    assert world.scheduler.relinked == []
+    world.run()
+    assert [len(world.jobs(path)) for path in "stg"] == [1, 1, 1]
+
+
+def test_a_full_queue_is_waited_for_behind_jobs_of_ours(layout: Layout) -> None:
+    world = unknown(layout)
+    world.scheduler.faults = ["", "", fakes.FULL]
+    world.run()
+    assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (world.job("a").id,)}, singleton=True)
+    assert world.jobs("slow") == []
+
+
+def test_elements_in_doubt_that_a_limit_refuses_are_cut_anew(layout: Layout) -> None:
+    world = limited(wide(layout, 8))
+    world.scheduler.faults = ["", fakes.NO_ANSWER]
+    world.run()
+    world.scheduler.max_submitted = 2 + 5
+    world.run()
+    assert [elements_of(job) for job in world.jobs("s")] == [[0, 1, 2, 3]]
 
 
 # -- lost -------------------------------------------------------------------------------------------------------------

@@ -15,11 +15,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "beeflow"
 LAYERS = {
     0: "states errors",
     1: "models graph command codec",
-    2: "plan ordering values layout process tables locations resources shape",
+    2: "plan ordering values layout process tables locations resources shape windows",
     3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts "
     "site",
     4: "workflow submit rerun copying remote watch listing reduction submission driver epilog passes "
-    "look group_jobs settling outcome node",
+    "look group_jobs settling outcome successor node",
     5: "cli commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}

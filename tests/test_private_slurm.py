@@ -111,6 +111,22 @@ def test_senseless_shapes_are_refused(asked: Asked) -> None:
 
 def test_wishes_count_for_later_ups() -> None:
     assert Asked(cpus=3).over(Asked(nodes=4, cpus=8)) == Asked(nodes=4, cpus=3)
+    kept = Asked(settings=("MaxArraySize=11",))
+    assert Asked.from_json(Asked().over(kept).to_json()) == kept
+
+
+def test_settings_take_the_place_of_lines_of_slurm_conf() -> None:
+    text = "MaxArraySize=10001\nNodeName=a\n"
+    assert (
+        shapes.with_settings(text, ["maxarraysize=11", "MinJobAge=2"]) == "maxarraysize=11\nNodeName=a\nMinJobAge=2\n"
+    )
+
+
+@pytest.mark.parametrize("word", ["MaxArraySize", "=1", "A B=1", "A=1\nB=2", "NodeName=x", "slurmctldport=1"])
+def test_settings_that_are_ours_or_make_no_sense_are_refused(word: str) -> None:
+    shapes.check_settings(["MaxArraySize=11", "SchedulerParameters=max_array_tasks=5"])
+    with pytest.raises(UsageError, match="--set"):
+        shapes.check_settings([word])
 
 
 # Addresses and ports

@@ -26,6 +26,7 @@ def main(argv: Sequence[str]) -> int:
     """Submit, wait for the epilog by looking at its files, print the outputs."""
     parser = cli.parser("bee-cwl-runner", __doc__)
     parser.add_argument("--outdir", type=Path, default=Path(), metavar="DIR", help="where the outputs go (default: .)")
+    cli.add_on_error_option(parser)
     parser.add_argument("--quiet", action="store_true", help="only errors on stderr")
     parser.add_argument("document", metavar="DOCUMENT")
     parser.add_argument("inputs", metavar="JOB | --input value", nargs="...")
@@ -33,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     cli.start_logging(0 if arguments.quiet else arguments.verbose)
     from beeflow import submit
 
-    request = submit.Request(arguments.document, arguments.inputs, outdir=arguments.outdir)
+    request = submit.Request(arguments.document, arguments.inputs, outdir=arguments.outdir, on_error=arguments.on_error)
     try:
         # The output object is read from the workflow directory.
         settings = replace(cli.load_config(), delete_completed_workflow_dirs=False)

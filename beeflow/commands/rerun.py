@@ -33,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
         outdir=arguments.outdir,
         mail_type=arguments.mail_type or "",
         mail_user=arguments.mail_user or "",
+        on_error=arguments.on_error,
     )
     made = rerun.rerun(request, settings, os.environ)
     print(f"Job submitted! Your workflow id is {made.id}.", flush=True)

@@ -47,6 +47,13 @@ def make_parser() -> argparse.ArgumentParser:
     up.add_argument("--nodes", type=int, metavar="N", help="virtual nodes (2)")
     up.add_argument("--cpus", type=int, metavar="N", help="CPUs of each node, more than there are if you like (all)")
     up.add_argument("--memory", type=int, metavar="MIB", help="memory of each node (the host's, shared by the nodes)")
+    up.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a line of slurm.conf, to try a site's limits: --set MaxArraySize=101 (may be given several times)",
+    )
     up.add_argument("--force", action="store_true", help="even beside another Slurm, or if it ran on a host now gone")
     down = commands.add_parser("down", help="stop it and keep its queue", allow_abbrev=False)
     down.add_argument("--force", action="store_true", help="even if it ran on another host, now gone")
@@ -61,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     args = make_parser().parse_args(argv)
     cli.start_logging(args.verbose)
     if args.command == "up":
-        return _up(Asked(args.nodes, args.cpus, args.memory), force=args.force)
+        return _up(Asked(args.nodes, args.cpus, args.memory, tuple(args.set)), force=args.force)
     if args.command == "down":
         return _down(force=args.force)
     if args.command == "status":

@@ -58,6 +58,7 @@ def main(argv: Sequence[str]) -> int:
         outdir=arguments.outdir,
         mail_type=arguments.mail_type or "",
         mail_user=arguments.mail_user or "",
+        on_error=arguments.on_error,
     )
     try:
         workflow = submit.submit(request, settings, os.environ)

@@ -186,8 +186,8 @@ def _check_outside(paths: Paths) -> None:
 
 
 def _check_shape(known: Record, asked: shapes.Asked) -> None:
-    wanted = replace(known.shape, **{key: value for key, value in asked.to_json().items() if value is not None})
-    if wanted != known.shape:
+    wanted = replace(known.shape, **{key: value for key, value in asked.shape_json().items() if value is not None})
+    if wanted != known.shape or asked.over(known.asked).settings != known.asked.settings:
         raise TransitionError(
             f"it runs already, with {describe(known.shape)}; to change that run bee-slurm down, then up again"
         )
@@ -201,6 +201,7 @@ def describe(shape: shapes.Shape) -> str:
 
 def _start_afresh(paths: Paths, programs: Mapping[str, Path], asked: shapes.Asked, known: Record | None) -> None:
     shape = shapes.choose_shape(asked)
+    shapes.check_settings(asked.settings)
     if known is not None:
         if known.daemons:
             log.warning("Slurm was not brought down (a crash? a reboot?); the jobs that ran then are run again")
@@ -213,7 +214,7 @@ def _start_afresh(paths: Paths, programs: Mapping[str, Path], asked: shapes.Aske
     for attempt in range(1, PORT_ATTEMPTS + 1):
         chosen = ports.choose(1 + shape.nodes, where.ip, preferred)
         new = Record(paths.runtime, asked, shape, chosen, where.prefix)
-        shapes.write(shape, paths, where, chosen, version)
+        shapes.write(shape, paths, where, chosen, version, asked.settings)
         record.write(paths.root, new)
         try:
             _start_all(paths, programs, new)

@@ -29,11 +29,15 @@ LISTEN = "CommunicationParameters=NoInAddrAny,NoCtldInAddrAny"
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user asked for; None: choose. Kept, so that a later plain ``up`` makes the same nodes again."""
+    """What the user asked for; None: choose. Kept, so that a later plain ``up`` makes the same nodes again.
+
+    ``settings``: lines of slurm.conf, such as "MaxArraySize=101", in the place of ours.
+    """
 
     nodes: int | None = None
     cpus: int | None = None
     memory_mib: int | None = None
+    settings: tuple[str, ...] = ()
 
     def over(self, older: Asked) -> Asked:
         """Return these wishes, and where there are none the older ones."""
@@ -41,17 +45,24 @@ class Asked:
             older.nodes if self.nodes is None else self.nodes,
             older.cpus if self.cpus is None else self.cpus,
             older.memory_mib if self.memory_mib is None else self.memory_mib,
+            self.settings or older.settings,
         )
 
-    def to_json(self) -> dict[str, int | None]:
-        """Write as state.json has it."""
+    def shape_json(self) -> dict[str, int | None]:
+        """Write what was asked of the nodes."""
         return {"nodes": self.nodes, "cpus": self.cpus, "memory_mib": self.memory_mib}
+
+    def to_json(self) -> dict[str, Any]:
+        """Write as state.json has it."""
+        return {**self.shape_json(), "settings": list(self.settings)}
 
     @classmethod
     def from_json(cls, value: Any) -> Asked:
         """Read what to_json wrote; raises KeyError, TypeError or ValueError."""
-        parts = [None if value[key] is None else int(value[key]) for key in ("nodes", "cpus", "memory_mib")]
-        return cls(*parts)
+        nodes, cpus, memory = (
+            None if value[key] is None else int(value[key]) for key in ("nodes", "cpus", "memory_mib")
+        )
+        return cls(nodes, cpus, memory, tuple(str(line) for line in value.get("settings", ())))
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,9 @@ def user_name() -> str:
         return str(os.getuid())
 
 
-def write(shape: Shape, paths: Paths, address: Address, ports: Sequence[int], version: str) -> None:
+def write(
+    shape: Shape, paths: Paths, address: Address, ports: Sequence[int], version: str, settings: Sequence[str] = ()
+) -> None:
     """Write cgroup.conf, slurm.conf, and daemons.conf for daemons that see this host under another name.
 
     A srun under its real name could not be reached on the address of that, so it listens on all, as srun does anywhere.
@@ -110,10 +123,10 @@ def write(shape: Shape, paths: Paths, address: Address, ports: Sequence[int], ve
     paths.cgroup_conf.write_text(render_cgroup(version), encoding="utf-8")
     own_name = not address.everywhere and not address.prefix
     text = render(shape, paths, address, ports, listen=LISTEN if own_name else "")
-    paths.conf.write_text(text, encoding="utf-8")
+    paths.conf.write_text(with_settings(text, settings), encoding="utf-8")
     if address.prefix:
         text = render(shape, paths, address, ports, listen=LISTEN)
-        paths.renamed_conf.write_text(text, encoding="utf-8")
+        paths.renamed_conf.write_text(with_settings(text, settings), encoding="utf-8")
 
 
 def render_cgroup(version: str) -> str:
@@ -153,6 +166,27 @@ def render(shape: Shape, paths: Paths, address: Address, ports: Sequence[int], *
         ),
     }
     return string.Template(resources.find(TEMPLATE).read_text(encoding="utf-8")).substitute(values)
+
+
+def check_settings(settings: Sequence[str]) -> None:
+    """Raise UsageError for what is no line of slurm.conf, or one that only we can write."""
+    template = resources.find(TEMPLATE).read_text(encoding="utf-8")
+    ours = {line.partition("=")[0].lower() for line in template.splitlines() if "$" in line} | {"partitionname"}
+    for setting in settings:
+        key, equals, _ = setting.partition("=")
+        if not equals or not key.isalnum() or not setting.isprintable():
+            raise UsageError(f"--set {setting!r}: write KEY=VALUE, as slurm.conf has it")
+        if key.lower() in {*ours, "nodename"}:
+            raise UsageError(f"--set {setting!r}: bee-slurm chooses {key} itself")
+
+
+def with_settings(text: str, settings: Sequence[str]) -> str:
+    """Put lines in the place of those of the same key, or at the end."""
+    for setting in settings:
+        key = setting.partition("=")[0]
+        text, found = re.subn(rf"(?im)^{key}=.*$", setting.replace("\\", r"\\"), text)
+        text += "" if found else f"{setting}\n"
+    return text
 
 
 def _render_node(name: str, place: str, shape: Shape) -> str:

@@ -76,7 +76,7 @@ class Element:
     # The whole.
 
     def run(self, specs: list[dict[str, Any]], settled: dict[str, dict[str, Any]]) -> int:
-        """Run the tasks that are not settled; returns the exit code: 0 when any task of the element made something."""
+        """Run the tasks that are not settled; returns the exit code, 0 when any task of the element made something."""
         self.results.update({spec["label"]: settled[spec["label"]] for spec in specs if spec["label"] in settled})
         self.attempt = self.job.free_folder(self.folder)
         records.write_new(f"{self.attempt}/started.json", {"version": records.VERSION, **self.job.attempt()})
@@ -90,7 +90,10 @@ class Element:
                 self.give_up(waiting)
         if not self.late:
             self.publish()
-        return 0 if any(result["state"] in GOOD for result in self.results.values()) and not self.late else EXIT_FAILED
+        good = [result["state"] in GOOD for result in self.results.values()]
+        # What waits for a good end is also what has to know of a failure, where that stops the workflow.
+        enough = all(good) if self.run_record["stops_on_error"] else any(good)
+        return 0 if enough and not self.late else EXIT_FAILED
 
     def work(self, waiting: list[dict[str, Any]]) -> None:
         """Run tasks until none is left."""

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from beeflow.errors import SlurmError
+from beeflow.errors import SlurmError, SubmissionError
 from beeflow.states import JobState
 
 
@@ -23,21 +23,33 @@ class SlurmUnreachableError(SlurmError):
     """No controller answered: nothing was submitted."""
 
 
+class QueueFullError(SlurmError):
+    """The controller has as many jobs as it takes, everybody's (MaxJobCount): nothing was submitted."""
+
+
+class SubmitLimitError(SubmissionError):
+    """More jobs than the user may have submitted, or in an array: fewer may be taken."""
+
+
 @dataclass(frozen=True)
 class Dependency:
     """What a job waits for, as sbatch's --dependency has it. ``by_type``: "afterok" -> job ids.
 
-    ``any_of``: start when any one of these (afterany) ended; it does not mix with the rest.
+    ``any_of``: start when any one of these (afterany) ended, or any of ``or_failed`` ended badly (afternotok); neither
+    mixes with the rest.
     """
 
     by_type: dict[str, tuple[str, ...]] = field(default_factory=dict)
     singleton: bool = False
     any_of: tuple[str, ...] = ()
+    or_failed: tuple[str, ...] = ()
 
     def render(self) -> str:
         """Write the option's value; "" when there is nothing to wait for."""
-        if self.any_of:
-            return "?".join(f"afterany:{job_id}" for job_id in self.any_of)
+        either = [f"afterany:{job_id}" for job_id in self.any_of]
+        either += [f"afternotok:{job_id}" for job_id in self.or_failed]
+        if either:
+            return "?".join(either)
         parts = ["singleton"] if self.singleton else []
         parts += [f"{kind}:{':'.join(job_ids)}" for kind, job_ids in self.by_type.items() if job_ids]
         return ",".join(parts)
@@ -128,8 +140,10 @@ class Scheduler(Protocol):
         """Replace what a pending job waits for."""
         ...
 
-    def cancel(self, name: str | None, job_ids: Sequence[str]) -> None:
+    def cancel(self, name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> None:
         """Cancel jobs of this name among these ids; one that ended already is no error.
+
+        ``pending_only``: what runs goes on, also the elements of an array that do.
 
         Without a name only for ids this process was just given: it saves a query (seen on Slurm 22.05.8).
         """

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from beeflow import process
 from beeflow.errors import SlurmError, SubmissionError
-from beeflow.scheduler import Dependency, JobRecord, JobRequest, Limits, SlurmUnreachableError, SubmissionDoubtError
+from beeflow.scheduler import (
+    Dependency,
+    JobRecord,
+    JobRequest,
+    Limits,
+    QueueFullError,
+    SlurmUnreachableError,
+    SubmissionDoubtError,
+    SubmitLimitError,
+)
 from beeflow.scheduler import command_lines as lines
 
 log = logging.getLogger(__name__)
@@ -64,10 +73,11 @@ class CliScheduler:
         """Run scontrol update Dependency=."""
         self._scontrol(lines.relink_argv(job_id, dependency))
 
-    def cancel(self, name: str | None, job_ids: Sequence[str]) -> None:
+    def cancel(self, name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> None:
         """Run scancel, in batches that fit a command line."""
         for start in range(0, len(job_ids), CANCEL_BATCH):
-            done = self._run(lines.scancel_argv(name, job_ids[start : start + CANCEL_BATCH]), QUERY_TIMEOUT_S)
+            batch = job_ids[start : start + CANCEL_BATCH]
+            done = self._run(lines.scancel_argv(name, batch, pending_only=pending_only), QUERY_TIMEOUT_S)
             if done.returncode != 0 and "Invalid job id" not in done.stderr and "already completing" not in done.stderr:
                 raise SlurmError(f"scancel: {lines.refusal_words(done.stderr)}")
 
@@ -91,5 +101,13 @@ class CliScheduler:
 
 def _refusal(stderr: str) -> SlurmError:
     words = lines.refusal_words(stderr)
-    kinds = {"unreachable": SlurmUnreachableError, "doubt": SubmissionDoubtError, "refused": SubmissionError}
-    return kinds[lines.refusal_kind(stderr)](f"Slurm says: {words}")
+    return _KINDS[lines.refusal_kind(stderr)](f"Slurm says: {words}")
+
+
+_KINDS: Mapping[str, type[SlurmError]] = {
+    "unreachable": SlurmUnreachableError,
+    "doubt": SubmissionDoubtError,
+    "full": QueueFullError,
+    "limit": SubmitLimitError,
+    "refused": SubmissionError,
+}

@@ -25,6 +25,11 @@ _DOUBT = (
     "Slurm backup controller in standby",
     "I/O error",
 )
+# What it says once it is tired of "sleeping and retrying" at MaxJobCount (EAGAIN).
+_FULL = "Resource temporarily unavailable"
+# Too many jobs submitted, by association or QOS; or more elements than max_array_tasks (SchedulerParameters). Slurm
+# has the same words for a job that is too big or too long for an account, which fewer elements don't help.
+_LIMIT = ("MaxSubmitJob", "Job violates accounting/QOS policy", "Invalid job array specification")
 
 
 def options_argv(options: JobOptions) -> list[str]:
@@ -86,11 +91,15 @@ def parse_submitted(stdout: str) -> str:
 
 
 def refusal_kind(stderr: str) -> str:
-    """Tell what sbatch's complaint means: "unreachable", "doubt" or "refused"."""
+    """Tell what sbatch's complaint means: "unreachable", "doubt", "full", "limit" or "refused"."""
     if any(words in stderr for words in _UNREACHABLE):
         return "unreachable"
     if any(words in stderr for words in _DOUBT):
         return "doubt"
+    if _FULL in stderr:
+        return "full"
+    if any(words in stderr for words in _LIMIT):
+        return "limit"
     return "refused"
 
 
@@ -149,9 +158,10 @@ def mail_argv(job_id: str, mail_type: str, mail_user: str) -> list[str]:
     return [*argv, f"MailUser={mail_user}"] if mail_user else argv
 
 
-def scancel_argv(name: str | None, job_ids: Sequence[str]) -> list[str]:
+def scancel_argv(name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> list[str]:
     """Build a scancel that takes only jobs of this name: ids start over when a controller loses its state."""
-    return ["scancel", "--quiet", *([f"--name={name}"] if name else []), *job_ids]
+    argv = ["scancel", "--quiet", *([f"--name={name}"] if name else [])]
+    return [*argv, *(["--state=PENDING"] if pending_only else []), *job_ids]
 
 
 def parse_limits(stdout: str) -> Limits:

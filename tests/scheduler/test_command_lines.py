@@ -158,7 +158,6 @@ REFUSED = {
         "sbatch: error: Memory specification can not be satisfied\n"
         "sbatch: error: Batch job submission failed: Requested node configuration is not available\n"
     ),
-    "--array=0-99999999": "sbatch: error: Batch job submission failed: Invalid job array specification\n",
     "--gres=gpu:5": "sbatch: error: Invalid generic resource (gres) specification\n",
     "--dependency=afterok:abc": "sbatch: error: Batch job submission failed: Job dependency problem\n",
     "--constraint=zz": "sbatch: error: Batch job submission failed: Invalid feature specification\n",
@@ -168,12 +167,34 @@ REFUSED = {
     "--account=nope": (
         "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified\n"
     ),
-    "QOS": (
-        "sbatch: error: QOSMaxSubmitJobPerUserLimit\n"
-        "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy "
-        "(job submit limit, user's size and/or time limits)\n"
-    ),
 }
+
+
+# The same, of which fewer jobs might be taken.
+POLICY = (
+    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy "
+    "(job submit limit, user's size and/or time limits)\n"
+)
+LIMITS = {
+    "--array=0-99999999": "sbatch: error: Batch job submission failed: Invalid job array specification\n",
+    "QOS": f"sbatch: error: QOSMaxSubmitJobPerUserLimit\n{POLICY}",
+    "association": f"sbatch: error: AssocMaxSubmitJobLimit\n{POLICY}",
+    "not told which": POLICY,
+}
+
+
+@pytest.mark.parametrize("stderr", LIMITS.values(), ids=LIMITS)
+def test_a_limit(stderr: str) -> None:
+    assert lines.refusal_kind(stderr) == "limit"
+
+
+def test_a_full_queue() -> None:
+    # Seen on Slurm 22.05.8, at MaxJobCount.
+    stderr = (
+        "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying\n"
+        "sbatch: error: Batch job submission failed: Resource temporarily unavailable\n"
+    )
+    assert lines.refusal_kind(stderr) == "full"
 
 
 @pytest.mark.parametrize("stderr", REFUSED.values(), ids=REFUSED)
@@ -323,6 +344,7 @@ def test_squeue_argv() -> None:
         (Dependency({"afterany": ("1", "2")}, singleton=True), "singleton,afterany:1:2"),
         (Dependency({"afterok": ("1",), "aftercorr": ("2",)}), "afterok:1,aftercorr:2"),
         (Dependency(any_of=("1", "2")), "afterany:1?afterany:2"),
+        (Dependency(any_of=("1",), or_failed=("2", "3")), "afterany:1?afternotok:2?afternotok:3"),
     ],
 )
 def test_dependencies(dependency: Dependency, text: str) -> None:
@@ -332,6 +354,7 @@ def test_dependencies(dependency: Dependency, text: str) -> None:
 
 def test_scancel_takes_only_jobs_of_the_name() -> None:
     assert lines.scancel_argv("bee-x", ["1", "2_3"]) == ["scancel", "--quiet", "--name=bee-x", "1", "2_3"]
+    assert lines.scancel_argv("x", ["1"], pending_only=True)[2:] == ["--name=x", "--state=PENDING", "1"]
 
 
 def test_mail() -> None:
