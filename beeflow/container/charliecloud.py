@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from beeflow import process, staging
 from beeflow.archive import sha256_of
-from beeflow.command import Command
+from beeflow.command import Command, ContainerSpec
 from beeflow.config import Config
+from beeflow.container import skeleton
 from beeflow.errors import InputError, SystemFileError, TaskError, UnsupportedError
 from beeflow.graph import Container
 
 RUNTIME = "Charliecloud"
+# In the task's own temporary folder, which goes when it is done: what stands in for its image, where it needs that.
+_ROOT = "tmp/.image"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNPACK_TIMEOUT_S = 1800.0
 _ROOT_FOLDERS = ("bin", "usr", "etc")
@@ -32,14 +37,33 @@ def wrap(command: Command) -> tuple[tuple[str, ...], dict[str, str]]:
     odd = next((host for host in spec.binds if ":" in host), None)
     if odd is not None:
         raise TaskError(f"{odd}: ch-run cannot bind a folder with a colon in its name; move the input elsewhere")
+    image, binds = _with_places(spec, Path(command.workdir).parent / _ROOT)
     env = _own_env()
     argv = ["ch-run", "--private-tmp", f"--cd={spec.workdir}", "--unset-env=*", "--env-no-expand"]
     argv += [f"--set-env=PATH={_PATH}"]
     argv += ["--set-env"] if _has_environment(spec.image, env) else []
     # ch-run takes one pair of single quotes off a value: these, not the value's own.
     argv += [f"--set-env={name}='{value}'" for name, value in command.env.items()]
-    argv += [f"--bind={host}:{inside}" for host, inside in spec.binds.items()]
-    return (*argv, spec.image, "--", *command.argv), env
+    argv += [f"--bind={host}:{inside}" for host, inside in binds.items()]
+    return (*argv, image, "--", *command.argv), env
+
+
+def _with_places(spec: ContainerSpec, root: Path) -> tuple[str, dict[str, str]]:
+    """Return the image and the binds; where the image lacks what is bound to, a root made for this task."""
+    image, binds = Path(spec.image), _below_tmp(spec.binds)
+    if not image.is_dir():
+        return spec.image, binds
+    wanted = skeleton.missing(image, binds)
+    return (str(root), {**skeleton.make(image, wanted, root), **binds}) if wanted else (spec.image, binds)
+
+
+def _below_tmp(binds: Mapping[str, str]) -> dict[str, str]:
+    """Bind the folder of a file that belongs below the private /tmp: ch-run makes folders there, but no files."""
+    made: dict[str, str] = {}
+    for host, inside in binds.items():
+        is_file = inside.startswith("/tmp/") and not os.path.isdir(host)  # noqa: S108
+        made[os.path.dirname(host) if is_file else host] = os.path.dirname(inside) if is_file else inside
+    return made
 
 
 def _own_env() -> dict[str, str]:
@@ -78,8 +102,18 @@ def find(wanted: str, config: Config, *, given: bool) -> Container | None:
         return _from_path(path, config)
     stored = storage() / "img" / storage_name(wanted)
     if wanted and stored.is_dir() and _is_mine(storage()) and _is_mine(stored) and process.find("ch-run"):
-        return Container(RUNTIME, str(stored), wanted, tree_hash(stored))
+        return Container(RUNTIME, str(stored), wanted, tree_hash(stored), *_own_command(stored))
     return None
+
+
+def _own_command(image: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read ENTRYPOINT and CMD of a pulled image, which ch-run ignores (CWL v1.2 CommandLineTool, DockerRequirement)."""
+    try:
+        config = json.loads((image / "ch/config.pulled.json").read_text(encoding="utf-8")).get("config") or {}
+        entrypoint, command = (tuple(map(str, config.get(key) or ())) for key in ("Entrypoint", "Cmd"))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return (), ()
+    return entrypoint, command
 
 
 def missing(wanted: str) -> str:
