@@ -43,12 +43,17 @@ class Resources:
 
 @dataclass(frozen=True)
 class Container:
-    """The image a tool runs in. ``image``: a path, or a name in Charliecloud's storage."""
+    """The image a tool runs in. ``image``: a path, or a name in Charliecloud's storage.
+
+    ``entrypoint``: what stands before the command; ``default_command``: what runs when the tool has none.
+    """
 
     runtime: str
     image: str
     name: str
     sha256: str | None = None
+    entrypoint: tuple[str, ...] = ()
+    default_command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

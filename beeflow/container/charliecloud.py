@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -35,8 +36,18 @@ def find(wanted: str, config: Config, *, given: bool) -> Container | None:
         return _from_path(path, config)
     stored = storage() / "img" / storage_name(wanted)
     if wanted and stored.is_dir() and _is_mine(storage()) and _is_mine(stored) and process.find("ch-run"):
-        return Container(RUNTIME, str(stored), wanted, tree_hash(stored))
+        return Container(RUNTIME, str(stored), wanted, tree_hash(stored), *_own_command(stored))
     return None
+
+
+def _own_command(image: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read ENTRYPOINT and CMD of a pulled image, which ch-run ignores (CWL v1.2 CommandLineTool, DockerRequirement)."""
+    try:
+        config = json.loads((image / "ch/config.pulled.json").read_text(encoding="utf-8")).get("config") or {}
+        entrypoint, command = (tuple(map(str, config.get(key) or ())) for key in ("Entrypoint", "Cmd"))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return (), ()
+    return entrypoint, command
 
 
 def missing(wanted: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ class _Compiler:
         )
 
     def one_step(self, process: Process, document: Path) -> Workflow:
-        name = short_name(process.tool["id"])
+        name = urllib.parse.unquote(short_name(process.tool["id"]))
         name = Path(name).stem if "#" not in process.tool["id"] else name
         inputs, outputs = _names(process.tool["inputs"]), _names(process.tool["outputs"])
         step = Step(

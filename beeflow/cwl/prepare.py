@@ -143,12 +143,12 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
         launcher = _launcher(tool, job.builder, granted)
     container = None
     if tool.container:
-        _refuse_outside(stage, folders)
+        stage = _outside(stage, folders, binds)
         if not any(entry.target.startswith(f"{folders.stage}/") for entry in stage):
             del binds[folders.stage]  # it is not made, and ch-run refuses to bind what is not there
         container = ContainerSpec(tool.container.runtime, tool.container.image, binds, job.builder.outdir)
     command = Command(
-        argv=tuple(str(word) for word in job.command_line),
+        argv=_argv(tool, tuple(str(word) for word in job.command_line)),
         env={str(name): str(value) for name, value in job.environment.items()},
         workdir=folders.out,
         stdin=_stdin(job, folders, binds),
@@ -166,6 +166,12 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
         inherit=(*(_OF_MPI if launcher else ()), *(_OF_CUDA if tool.requirement(CUDA)[1] else ())),
     )
     return Prepared(command, job, folders, root, tuple(process.tool["outputs"]))
+
+
+def _argv(tool: Tool, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Put the image's ENTRYPOINT before the command, and its CMD in place of none."""
+    image = tool.container
+    return (*image.entrypoint, *(words or image.default_command)) if image else words
 
 
 def resources(tool: Tool, inputs: Mapping[str, Any], root: Path) -> Resources:
@@ -274,14 +280,23 @@ def _on_host(target: str, binds: Mapping[str, str]) -> str:
     return target
 
 
-def _refuse_outside(stage: list[Stage], folders: Folders) -> None:
-    """Refuse to put a file where only the image has a place (CWL v1.2: an absolute entryname in a container)."""
+def _outside(stage: list[Stage], folders: Folders, binds: dict[str, str]) -> list[Stage]:
+    """Bind what belongs elsewhere in the image (CWL v1.2: an absolute entryname in a container); returns all stages.
+
+    Raises TaskError for a file right in /tmp, which is the task's own.
+    """
+    made = []
     for entry in stage:
-        if not entry.target.startswith(f"{folders.root}/"):
-            raise TaskError(
-                f"InitialWorkDirRequirement: {entry.target}: Charliecloud cannot put a file into an image; use a name "
-                "relative to the working directory"
-            )
+        if entry.target.startswith(f"{folders.root}/"):
+            made.append(entry)
+            continue
+        if os.path.dirname(entry.target) == "/tmp":  # noqa: S108
+            raise TaskError(f"InitialWorkDirRequirement: {entry.target}: use a folder below /tmp")
+        host = f"{folders.root}/given{entry.target}"
+        if not any(entry.target.startswith(f"{inside}/") for inside in binds.values()):
+            binds[host] = entry.target
+        made.append(replace(entry, target=host))
+    return made
 
 
 def _relink(folder: Path, binds: Mapping[str, str]) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 EXIT_NOT_LOADED = 127  # a shell's word for a command that is not there
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROBE_TIMEOUT_S = 60.0
+# In the task's own temporary folder, which goes when it is done: what stands in for its image, where it needs that.
+_ROOT = "tmp/.image"
 
 
 def wrap(command: dict[str, Any], environ: Mapping[str, str]) -> None:
@@ -64,6 +66,7 @@ def _contain(command: dict[str, Any], given: dict[str, str], own: dict[str, str]
     odd = next((host for host in spec["binds"] if ":" in host), None)
     if odd is not None:
         raise TaskError(f"{odd}: ch-run cannot bind a folder with a colon in its name; move the input elsewhere")
+    image, binds = _with_places(spec, f"{os.path.dirname(command['workdir'])}/{_ROOT}")
     env = own_environment()
     kept = command["inherit"]
     # ch-run(1): extended globs.
@@ -73,9 +76,32 @@ def _contain(command: dict[str, Any], given: dict[str, str], own: dict[str, str]
     argv += ["--set-env"] if _has_environment(spec["image"], env) else []
     # ch-run takes one pair of single quotes off a value: these, not the value's own.
     argv += [f"--set-env={name}='{value}'" for name, value in own.items()]
-    argv += [f"--bind={host}:{inside}" for host, inside in spec["binds"].items()]
-    command["argv"] = [*argv, spec["image"], "--", *command["argv"]]
+    argv += [f"--bind={host}:{inside}" for host, inside in binds.items()]
+    command["argv"] = [*argv, image, "--", *command["argv"]]
     command["env"] = {**env, **given}
+
+
+def _with_places(spec: dict[str, Any], root: str) -> tuple[str, dict[str, str]]:
+    """Return the image and the binds; where the image lacks what is bound to, a root made for this task."""
+    image, binds = spec["image"], _below_tmp(spec["binds"])
+    lacking = [each for each in binds.values() if not each.startswith("/tmp/") and not os.path.lexists(image + each)]
+    if not lacking or not os.path.isdir(image):
+        return image, binds
+    from pathlib import Path  # seldom needed
+
+    from beeflow.container import skeleton
+
+    wanted = {host: inside for host, inside in binds.items() if inside in lacking}
+    return root, {**skeleton.make(Path(image), wanted, Path(root)), **binds}
+
+
+def _below_tmp(binds: dict[str, str]) -> dict[str, str]:
+    """Bind the folder of a file that belongs below the private /tmp: ch-run makes folders there, but no files."""
+    made: dict[str, str] = {}
+    for host, inside in binds.items():
+        is_file = inside.startswith("/tmp/") and not os.path.isdir(host)
+        made[os.path.dirname(host) if is_file else host] = os.path.dirname(inside) if is_file else inside
+    return made
 
 
 def own_environment() -> dict[str, str]:

@@ -50,6 +50,7 @@ def make_image(root: Path) -> Path:
             (root / "bin" / applet).symlink_to("busybox")
     for name in ("passwd", "group", "hosts", "resolv.conf"):
         (root / "etc" / name).touch()
+    (root / "sbin").symlink_to("bin")
     (root / "proof").write_text(f"{IN_IMAGE}\n")
     (root / "ch/environment").write_text("OF_THE_IMAGE=yes\n")
     return root
@@ -259,6 +260,67 @@ stdout: said.txt
     assert said == [f"{rank} of 2: {IN_IMAGE}, mine, /tmp/cwl/out, yes, " for rank in (0, 1)]
 
 
+def test_places_that_the_image_lacks(slurm: PrivateSlurm, image: Path, tmp_path: Path) -> None:
+    given = tmp_path / "given.txt"
+    given.write_text("given\n")
+    other = tmp_path / "other.txt"
+    other.write_text("other\n")
+    document = tmp_path / "tool.cwl"
+    document.write_text(
+        f"""
+cwlVersion: v1.2
+{NAMESPACES}
+class: CommandLineTool
+requirements:
+  DockerRequirement: {{beeflow:useContainer: '{image}', dockerOutputDirectory: /results/here}}
+  InitialWorkDirRequirement:
+    listing:
+      - {{entryname: /data/in/given.txt, entry: $(inputs.given)}}
+      - {{entryname: /etc/made.conf, entry: of the document}}
+      - {{entryname: /tmp/data/other.txt, entry: $(inputs.other), writable: true}}
+baseCommand: [sh, -c]
+arguments:
+  - cat /proof /data/in/given.txt /etc/made.conf > o.txt && echo more >> /tmp/data/other.txt
+    && cat /tmp/data/other.txt >> o.txt && pwd >> o.txt && [ -e /etc/passwd ] && ! touch /data/new 2> /dev/null
+inputs: {{given: File, other: File}}
+outputs: {{o: {{type: File, outputBinding: {{glob: o.txt}}}}}}
+"""
+    )
+    found = submit(slurm, document, "--given", given, "--other", other)
+    wait_archived(slurm, found)
+    assert (outputs(slurm, found) / "o.txt").read_text().split("\n") == [
+        IN_IMAGE,
+        "given",
+        "of the documentother",
+        "more",
+        "/results/here",
+        "",
+    ]
+    assert other.read_text() == "other\n"
+    assert not (image / "data").exists()
+    assert not (image / "etc/made.conf").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "says"), [("[-c, 'echo said']", "said"), ("[]", "by default")], ids=["entrypoint", "cmd"]
+)
+def test_the_entry_point_of_a_pulled_image(
+    slurm: PrivateSlurm, image: Path, tmp_path: Path, command: str, says: str
+) -> None:
+    stored = tmp_path / "storage/img/box+1"
+    shutil.copytree(image, stored, symlinks=True)
+    config = {"config": {"Entrypoint": ["sh"], "Cmd": ["-c", "echo by default"]}}
+    (stored / "ch/config.pulled.json").write_text(json.dumps(config))
+    document = tmp_path / "tool.cwl"
+    document.write_text(
+        "{cwlVersion: v1.2, class: CommandLineTool, requirements: {DockerRequirement: {dockerPull: 'box:1'}},"
+        f" baseCommand: {command}, inputs: [], outputs: {{o: stdout}}, stdout: o.txt}}"
+    )
+    found = submit(slurm, document, env={"CH_IMAGE_STORAGE": str(tmp_path / "storage")})
+    wait_archived(slurm, found)
+    assert (outputs(slurm, found) / "o.txt").read_text() == f"{says}\n"
+
+
 def test_a_packed_image(slurm: PrivateSlurm, image: Path, tmp_path: Path) -> None:
     packed = tmp_path / "box.tar.gz"
     with tarfile.open(packed, "w:gz") as tar:
@@ -358,10 +420,11 @@ def test_no_containers_by_configuration(slurm: PrivateSlurm, image: Path, tmp_pa
 @pytest.mark.parametrize(
     ("requirements", "command", "reason"),
     [
-        ("InitialWorkDirRequirement: {listing: [{entryname: /etc/x, entry: x}]}", "[ls]", "/etc/x: Charliecloud"),
+        ("InitialWorkDirRequirement: {listing: [{entryname: /tmp/x, entry: x}]}", "[ls]", "/tmp/x: use a folder"),
+        ("InitialWorkDirRequirement: {listing: [{entryname: /sbin/x/y, entry: x}]}", "[ls]", "/sbin: a symbolic link"),
         ("ResourceRequirement: {coresMin: 1}", "[no-such-program]", "ended with exit code"),
     ],
-    ids=["file-into-image", "missing-program"],
+    ids=["file-in-tmp", "file-through-a-link", "missing-program"],
 )
 def test_what_cannot_run_in_a_container(
     slurm: PrivateSlurm, image: Path, tmp_path: Path, requirements: str, command: str, reason: str
@@ -383,4 +446,4 @@ outputs: []
     found = submit(slurm, document)
     wait_state(slurm, found, "Archived/Failed")
     assert reason in only_task(slurm, found)["reason"]
-    assert not Path("/etc/x").exists()
+    assert not Path("/sbin/x").exists()

@@ -1,0 +1,1 @@
+"""The CWL conformance suite, run on Slurm by bee-cwl-runner."""
