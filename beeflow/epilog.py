@@ -21,7 +21,7 @@ from beeflow.listing import state_record
 from beeflow.models import Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
 from beeflow.reduction import Reduction
 from beeflow.states import TaskState, WorkflowState
-from beeflow.values import Broken, Known, Value, broken_of
+from beeflow.values import Broken, Items, Known, Value, broken_of
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Epilog:
             if isinstance(value, Known):
                 made[name] = value.value
             else:
-                made[name] = None
+                made[name] = salvaged(value)
                 if isinstance(value, Broken) or broken is None:
                     problems.append(f"output {name}: {broken.reason if broken else 'was not made'}")
         updates = any(tool.updates for tool in self.graph.tools.values())
@@ -150,6 +150,14 @@ class Epilog:
         return final
 
 
+def salvaged(value: Value) -> Any:
+    """Return what there is of an output: of a scatter of which some tasks failed, null in their places; else null."""
+    if isinstance(value, Known):
+        return value.value
+    made = [salvaged(each) for each in value.values] if isinstance(value, Items) else []
+    return made if any(each is not None for each in made) else None
+
+
 # Waiting for room may help; nothing else that a file system says of an output will change.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # What only this run of the passes needs.
@@ -213,6 +221,9 @@ class Delivery:
         else:
             target.unlink(missing_ok=True)
             staging.link_or_copy(str(source), str(target), self.root)
+        if not self.replace:
+            entry["size"] = target.stat().st_size
+            entry["checksum"] = entry.get("checksum") or checksum(target)
 
     def put_tree(self, source: Path, target: Path) -> None:
         """Put one folder; in our own outputs/ a repeated run puts it anew."""

@@ -34,6 +34,8 @@ from beeflow.graph import (
 )
 from beeflow.ordering import ordered
 
+# Beyond this a float's neighbours are not whole numbers apart: as an integer it would show digits nobody wrote.
+_EXACT = 1 << 53
 _METADATA = ("cwlVersion", ORIGINAL_CWLVERSION, "$namespaces")
 
 
@@ -65,7 +67,8 @@ def plain(value: Any) -> Any:
 def _plain_float(value: Any) -> float | int:
     """Keep that 1.23e5 was written without a fraction: a command line gets 123000, not 123000.0."""
     text = RoundTripRepresenter().represent_scalar_float(value).value
-    return int(value) if "e" in text.lower() and float(value).is_integer() else float(value)
+    is_exact = float(value).is_integer() and abs(value) < _EXACT
+    return int(value) if "e" in text.lower() and is_exact else float(value)
 
 
 def _names(parameters: list[Any]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import cwltool.load_tool
 import cwltool.main
 from cwltool.context import RuntimeContext
 from cwltool.errors import WorkflowException
-from cwltool.process import CWL_IANA
+from cwltool.process import CWL_IANA, get_schema
 from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import adjustDirObjs, trim_listing
 from schema_salad.exceptions import ValidationException
@@ -161,8 +161,10 @@ def _take_overrides(document: Document, order: Any, path: Path, overrides: list[
     if _REQUIREMENTS in order:
         if document.process.metadata.get(ORIGINAL_CWLVERSION) == "v1.0":
             raise InputError(f"{path}: cwl:requirements in an input object is of CWL v1.1; use cwltool:overrides")
-        target = document.process.tool["id"]
-        overrides.append({"overrideTarget": target, "requirements": order.pop(_REQUIREMENTS)})
+        added = cmap({"overrideTarget": document.process.tool["id"], "requirements": order.pop(_REQUIREMENTS)})
+        # Maps of requirements, of variables and so on become lists, as in a document.
+        get_schema("v1.2")[0].resolve_all(added, locations.to_uri(path), checklinks=False)
+        overrides.append(added)
 
 
 def _check_files(order: Any, what: str) -> None:

@@ -98,7 +98,7 @@ def checksums(value: Any) -> Any:
     """Reduce an output object to what does not depend on where it was made."""
     if isinstance(value, dict):
         if value.get("class") == "File":
-            kept = {key: value.get(key) for key in ("class", "basename", "checksum", "size")}
+            kept = {key: value.get(key) for key in ("class", "basename", "checksum", "size", "format")}
             return {**kept, "secondaryFiles": checksums(value.get("secondaryFiles", []))}
         if value.get("class") == "Directory":
             listing = sorted((checksums(each) for each in value.get("listing", [])), key=json.dumps)

@@ -1,0 +1,1 @@
+function shout(word) { return word.toUpperCase() + "!"; }
