@@ -80,8 +80,14 @@ class Runs:
     theirs: Future[dict[str, Ended]]
 
 
+def _with_python(slurm: PrivateSlurm) -> dict[str, str]:
+    """Have the examples' scripts find the Python that has what they import."""
+    return {"PATH": f"{Path(sys.executable).parent}:{slurm.env['PATH']}"}
+
+
 def _ours(slurm: PrivateSlurm, case: Case, outdir: Path) -> Ended:
-    done = slurm.bee("bee-cwl-runner", "--quiet", "--outdir", outdir, *case.words, check=False)
+    words = ("--quiet", "--outdir", str(outdir), *case.words)
+    done = slurm.bee("bee-cwl-runner", *words, env=_with_python(slurm), check=False)
     return done.returncode, json.loads(done.stdout or "null"), done.stderr
 
 
@@ -92,7 +98,7 @@ def _theirs(slurm: PrivateSlurm, top: Path) -> dict[str, Ended]:
         for name, case in CASES.items()
     }
     module = "tests.e2e.reference"
-    done = slurm.run(sys.executable, "-m", module, stdin=json.dumps(argvs), timeout_s=240)
+    done = slurm.run(sys.executable, "-m", module, stdin=json.dumps(argvs), env=_with_python(slurm), timeout_s=240)
     made: dict[str, Ended] = {name: tuple(ended) for name, ended in json.loads(done.stdout).items()}
     return made
 
