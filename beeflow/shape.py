@@ -144,6 +144,20 @@ def fill(template: Any, values: list[Any]) -> Any:
     return template
 
 
+def fill_command(template: dict[str, Any], values: list[Any]) -> dict[str, Any]:
+    """Fill the template of a command; raises NoTemplateError for what cwltool would refuse, or stage otherwise."""
+    command: dict[str, Any] = fill(template, values)
+    targets = [stage["target"] for stage in command["stage"]]
+    for path in (command["stdout"], command["stderr"], *targets):
+        # Whether the folders above have dots is nobody's concern here.
+        name = path[len(values[FOLDER]) + 1 :]
+        if ".." in name or name.endswith("/") or "\0" in name:
+            raise NoTemplateError
+    if len({os.path.normpath(target) for target in targets}) < len(targets):
+        raise NoTemplateError
+    return command
+
+
 def fill_text(text: str, values: list[Any]) -> str:
     """Fill the holes of a text."""
     first, *parts = text.split(BEGIN)

@@ -55,6 +55,20 @@ class InPlaceMapper(PathMapper):
             self._in_place(inner)
 
 
+class WorkdirMapper(PathMapper):
+    """A PathMapper for what goes into the working directory: a file need not be there yet."""
+
+    def visit(self, obj: Any, stagedir: str, basedir: str, copy: bool = False, staged: bool = False) -> None:
+        """Map a file or folder; whether a file is there, and what a link leads to, shows when it is staged."""
+        path = locations.to_path(obj["location"])
+        if obj["class"] != "File" or path is None or path.exists() or obj["location"] in self._pathmap:
+            super().visit(obj, stagedir, basedir, copy=copy, staged=staged)
+            return
+        target = f"{obj.get('dirname') or stagedir}/{obj['basename']}"
+        self._pathmap[obj["location"]] = MapperEnt(str(path), target, "WritableFile" if copy else "File", staged)
+        self.visitlisting(obj.get("secondaryFiles", []), stagedir, basedir, copy=copy, staged=staged)
+
+
 def forget_below(mapper: PathMapper, folder: str) -> None:
     """Forget where the files came from that were staged into a folder, so that outputs found there are there."""
     below = [key for key, entry in mapper.items() if entry.target.startswith(f"{folder}/")]

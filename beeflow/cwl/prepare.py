@@ -220,13 +220,15 @@ def _launcher(tool: Tool, builder: Any, granted: Granted) -> tuple[str, ...]:
 
 def _runtime(folders: Folders, granted: Granted, *, in_container: bool) -> RuntimeContext:
     def select(request: dict[str, Any], _: RuntimeContext) -> dict[str, Any]:
-        return {
+        given = {
             "cores": granted.cores or request["coresMin"],
             "ram": granted.ram_mib or math.ceil(request["ramMin"]),
             "tmpdirSize": math.ceil(request["tmpdirMin"]),
             "outdirSize": math.ceil(request["outdirMin"]),
-            "cudaDeviceCount": granted.gpus or request.get("cudaDeviceCountMin", 0),
         }
+        if "cudaDeviceCountMin" in request:
+            given["cudaDeviceCount"] = granted.gpus or request["cudaDeviceCountMin"]
+        return given
 
     runtime = RuntimeContext({"basedir": folders.root, "use_container": in_container})
     runtime.outdir, runtime.tmpdir, runtime.stagedir = folders.out, folders.tmp, folders.stage

@@ -40,6 +40,7 @@ from beeflow.shape import (
     NoTemplateError,
     Shape,
     fill,
+    fill_command,
 )
 
 log = logging.getLogger(__name__)
@@ -118,10 +119,11 @@ def agrees(template: Template, tool: Tool, inputs: Inputs, root: Path) -> bool:
     shape.values += [folders.root[1:], os.environ.get("PATH", os.defpath), granted.cores, granted.ram_mib]
     try:
         shape.of(dict(inputs))
+        filled = {**fill(template, shape.values), "command": fill_command(template["command"], shape.values)}
         made = _plain(prepare(tool, locations.absolute(dict(inputs), root), root, folders, granted), "")
     except (BeeError, NoTemplateError):
         return False
-    return _same(fill(template, shape.values), made)
+    return _same(filled, made)
 
 
 def new_shape(tool: Tool, root: Path) -> Shape:

@@ -17,7 +17,7 @@ from schema_salad.sourceline import cmap
 
 from beeflow import locations
 from beeflow.cwl.documents import short_name
-from beeflow.cwl.pathmapper import InPlaceMapper, SeenAs
+from beeflow.cwl.pathmapper import InPlaceMapper, SeenAs, WorkdirMapper
 from beeflow.graph import COMMAND_LINE_TOOL, CUDA, MPI, Tool
 
 
@@ -41,7 +41,7 @@ class PreparedTool(CommandLineTool):
         """Use real paths for inputs; what goes into the working directory (not ``separate``) is staged."""
         if separate:
             return InPlaceMapper(files, runtime.basedir, stagedir, self.seen_as)
-        return PathMapper(files, runtime.basedir, stagedir, False)
+        return WorkdirMapper(files, runtime.basedir, stagedir, False)
 
 
 def construct(tool: Tool, root: Path) -> Process:
