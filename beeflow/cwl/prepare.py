@@ -127,7 +127,7 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
     binds: dict[str, str] = {}
     with translated(TaskError):
         process = tools.construct(tool, root)
-        runtime = _runtime(folders, granted, in_container=tool.container is not None)
+        runtime = _runtime(folders, granted, in_container=tool.container is not None, has_cuda=_has_cuda(tool))
         if tool.container:
             binds = {folders.out: INSIDE_OUT, folders.tmp: INSIDE_TMP, folders.stage: INSIDE_STAGE}
             process.seen_as = _Binds(binds, root)
@@ -179,9 +179,8 @@ def resources(tool: Tool, inputs: Mapping[str, Any], root: Path) -> Resources:
     quiet()
     with translated(TaskError):
         process = tools.construct(tool, root)
-        builder = process._init_job(
-            tools.own_inputs(tool, inputs), _runtime(Folders("/nonexistent"), Granted(), in_container=False)
-        )
+        runtime = _runtime(Folders("/nonexistent"), Granted(), in_container=False, has_cuda=_has_cuda(tool))
+        builder = process._init_job(tools.own_inputs(tool, inputs), runtime)
         evaluated = {name: builder.do_eval(value) for name, value in requested(tool.document).items()}
     try:
         return resources_of(evaluated)
@@ -218,7 +217,12 @@ def _launcher(tool: Tool, builder: Any, granted: Granted) -> tuple[str, ...]:
     return ("srun", *sizes, "--kill-on-bad-exit=1", "--export=ALL", *tool.srun_options)
 
 
-def _runtime(folders: Folders, granted: Granted, *, in_container: bool) -> RuntimeContext:
+def _has_cuda(tool: Tool) -> bool:
+    """True when runtime.cudaDeviceCount is there to be asked for."""
+    return tool.requirement(CUDA)[0] is not None
+
+
+def _runtime(folders: Folders, granted: Granted, *, in_container: bool, has_cuda: bool) -> RuntimeContext:
     def select(request: dict[str, Any], _: RuntimeContext) -> dict[str, Any]:
         given = {
             "cores": granted.cores or request["coresMin"],
@@ -226,8 +230,8 @@ def _runtime(folders: Folders, granted: Granted, *, in_container: bool) -> Runti
             "tmpdirSize": math.ceil(request["tmpdirMin"]),
             "outdirSize": math.ceil(request["outdirMin"]),
         }
-        if "cudaDeviceCountMin" in request:
-            given["cudaDeviceCount"] = granted.gpus or request["cudaDeviceCountMin"]
+        if has_cuda:
+            given["cudaDeviceCount"] = granted.gpus or request.get("cudaDeviceCountMin", 0)
         return given
 
     runtime = RuntimeContext({"basedir": folders.root, "use_container": in_container})

@@ -54,7 +54,8 @@ def loads(text: str) -> Any:
     text = text.strip()
     try:
         value, end = _scan(text, 0)
-    except StopIteration:
+    except (StopIteration, SystemError):
+        # The scanner looks for json's own exception among the modules, and json is not imported (Python 3.11).
         raise ValueError("not JSON") from None
     if end != len(text):
         raise ValueError("more than one JSON value")

@@ -1,0 +1,172 @@
+"""Commands that the launcher starts, in a process that may be hit by its alarms: each test ends them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beeflow.runner.launch import CannotStartError, Ended, Launcher
+
+ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _alarms() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGALRM)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def command(folder: Path, *argv: str, **more: Any) -> dict[str, Any]:
+    """Describe a command, as far as the launcher looks."""
+    return {
+        "argv": list(argv),
+        "env": ENV,
+        "workdir": str(folder),
+        "stdin": None,
+        "stdout": f"{folder}/stdout",
+        "stderr": f"{folder}/stderr",
+        "time_limit_s": None,
+        **more,
+    }
+
+
+def run(folder: Path, *argv: str, **more: Any) -> Ended:
+    launcher = Launcher()
+    launcher.start("0", command(folder, *argv, **more))
+    return launcher.wait()
+
+
+def sh(folder: Path, script: str, **more: Any) -> Ended:
+    return run(folder, "sh", "-c", script, **more)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(true: Callable[[], bool], timeout_s: float = 5.0) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.mark.parametrize("code", [0, 1, 42, 255])
+def test_the_exit_code(tmp_path: Path, code: int) -> None:
+    ended = sh(tmp_path, f"exit {code}")
+    assert (ended.label, ended.code, ended.timed_out) == ("0", code, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
+def test_the_signal_that_ended_it(tmp_path: Path, number: signal.Signals) -> None:
+    assert sh(tmp_path, f"kill -{int(number)} $$").code == -number
+
+
+def test_streams_are_files_and_are_added_to(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("given\n")
+    (tmp_path / "stdout").write_text("before\n")
+    ended = sh(tmp_path, "cat; pwd; echo $X >&2", stdin=f"{tmp_path}/in", env={**ENV, "X": "1"})
+    assert ended.code == 0
+    assert (tmp_path / "stdout").read_text() == f"before\ngiven\n{tmp_path}\n"
+    assert (tmp_path / "stderr").read_text() == "1\n"
+
+
+def test_both_streams_in_one_file_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    sh(tmp_path, "for i in 1 2 3; do echo out; echo err >&2; done", stderr=f"{tmp_path}/stdout")
+    assert (tmp_path / "stdout").read_text() == "out\nerr\n" * 3
+
+
+@pytest.mark.parametrize(
+    ("more", "about"),
+    [
+        ({"argv": ["no-such-program"]}, "no-such-program"),
+        ({"argv": ["/etc/passwd"]}, "/etc/passwd"),
+        ({"stdin": "/nowhere/in"}, "/nowhere/in"),
+        ({"workdir": "/nowhere"}, "/nowhere"),
+    ],
+)
+def test_what_cannot_be_started_is_told_with_what_it_is_about(tmp_path: Path, more: dict[str, Any], about: str) -> None:
+    launcher = Launcher()
+    with pytest.raises(CannotStartError) as caught:
+        launcher.start("0", {**command(tmp_path, "true"), **more})
+    assert caught.value.args[1] == about
+    assert launcher.running == {}
+
+
+def test_memory_and_time_are_those_of_the_command_and_its_children(tmp_path: Path) -> None:
+    script = "x = bytearray(200 << 20)\nimport time\nwhile time.process_time() < 0.4: pass"
+    ended = sh(tmp_path, f"{sys.executable} -S -c '{script}'; true")
+    assert ended.max_rss_kib is not None
+    assert 200 << 10 < ended.max_rss_kib < 400 << 10
+    assert 0.35 < ended.cpu_s < 5
+
+
+def test_the_memory_of_the_runner_is_not_taken_for_the_commands(tmp_path: Path) -> None:
+    ballast = bytearray(300 << 20)
+    ended = run(tmp_path, "true")
+    assert len(ballast) > 0
+    assert ended.max_rss_kib is None or ended.max_rss_kib < 100 << 10
+
+
+def test_the_time_limit_ends_the_whole_group_and_no_other(tmp_path: Path) -> None:
+    launcher = Launcher()
+    script = "trap '' TERM INT; sh -c 'echo $$ > child; sleep 60' & sleep 60"
+    launcher.start("limited", command(tmp_path, "sh", "-c", script, time_limit_s=0.5))
+    launcher.start("other", command(tmp_path, "sleep", "1.5"))
+    first, second = launcher.wait(), launcher.wait()
+    assert (first.label, first.code, first.timed_out) == ("limited", -signal.SIGKILL, True)
+    assert (second.label, second.code, second.timed_out) == ("other", 0, False)
+    assert wait_until(lambda: not is_alive(int((tmp_path / "child").read_text())))
+
+
+def test_what_is_left_running_is_killed(tmp_path: Path) -> None:
+    assert sh(tmp_path, "trap '' HUP TERM; sleep 60 & echo $! > child; exit 0").code == 0
+    assert wait_until(lambda: not is_alive(int((tmp_path / "child").read_text())))
+
+
+def test_all_can_be_signalled_and_what_does_not_listen_is_killed(tmp_path: Path) -> None:
+    launcher = Launcher()
+    launcher.start("a", command(tmp_path, "sh", "-c", "sleep 60 | sleep 60"))
+    launcher.start("b", command(tmp_path, "sh", "-c", "trap '' TERM; while true; do sleep 1; done"))
+    time.sleep(0.3)
+    launcher.signal_all(signal.SIGTERM)
+    launcher.kill_in(0.5)
+    codes = {ended.label: ended.code for ended in (launcher.wait(), launcher.wait())}
+    assert codes == {"a": -signal.SIGTERM, "b": -signal.SIGKILL}
+
+
+def test_no_alarm_is_left_when_nothing_runs(tmp_path: Path) -> None:
+    assert run(tmp_path, "true", time_limit_s=60).code == 0
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_the_command_dies_with_its_runner(tmp_path: Path) -> None:
+    script = (
+        f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
+        "from beeflow.runner.launch import Launcher\n"
+        "launcher = Launcher()\n"
+        f"print(launcher.start('0', {command(tmp_path, 'sleep', '60')!r}), flush=True)\n"
+        "launcher.wait()\n"
+    )
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", script], stdout=subprocess.PIPE, text=True) as runner:
+        assert runner.stdout is not None
+        sleeper = int(runner.stdout.readline())
+        assert is_alive(sleeper)
+        os.kill(runner.pid, signal.SIGKILL)
+    assert wait_until(lambda: not is_alive(sleeper))

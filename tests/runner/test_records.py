@@ -1,0 +1,73 @@
+"""JSON without json, which must read and write the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beeflow.runner import records
+
+REPOSITORY = Path(__file__).parents[2]
+VALUES: list[Any] = [
+    None,
+    True,
+    [],
+    {},
+    0,
+    -(10**30),
+    0.1,
+    1e-300,
+    float("inf"),
+    float("-inf"),
+    'a"b\\c\n\u2028\x00',
+    "\udcff",
+    "ä€😀",
+    {"a": [1, {"b": None}, "x"], "": False},
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_the_same_as_json(value: Any) -> None:
+    assert records.loads(json.dumps(value)) == value
+    assert json.loads(records.dumps(value)) == value
+    assert records.loads(f" {records.dumps(value)}\n") == value
+
+
+def test_not_a_number() -> None:
+    assert records.dumps(float("nan")) == "NaN"
+    assert str(records.loads("NaN")) == "nan"
+
+
+CUT = ["", "{", '{"a": 1', '{"a": "b', '{"a" 1}', "[1,]", "nul", "1 2", '{"end": "1", "resu']
+
+
+@pytest.mark.parametrize("text", CUT)
+def test_what_is_not_json_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match="JSON|Expecting|Unterminated|Illegal"):
+        records.loads(text)
+
+
+def test_what_is_not_json_is_a_value_error_also_where_json_is_not_imported() -> None:
+    script = (
+        f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
+        "from beeflow.runner import records\n"
+        f"for text in {CUT!r}:\n"
+        "    try: records.loads(text)\n"
+        "    except ValueError: print('refused')\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["refused"] * len(CUT)
+
+
+def test_the_first_to_publish_wins_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = str(tmp_path / "result.json")
+    assert records.publish(path, "1\n")
+    assert not records.publish(path, "2\n")
+    assert records.read(path) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["result.json"]
+    assert records.read(f"{path}.none") is None
