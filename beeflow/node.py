@@ -31,6 +31,7 @@ class Node:
 
     def resolve(self, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
         """Fill the holes of a task's inputs; None while a result is missing. Raises BrokenError."""
+        self.results.look_again()
         values = {name: simplify(from_json(value), self.results.lookup) for name, value in inputs.items()}
         broken = next((found for value in values.values() if (found := broken_of(value))), None)
         if broken:

@@ -13,7 +13,7 @@ from beeflow.values import Broken, Inputs, Known, Output, Value, broken_of, from
 
 
 class Results:
-    """Reads group records and results, each file once."""
+    """Reads group records and results, each file once, also where there is none yet."""
 
     def __init__(self, layout: Layout, graph: Graph, evaluator: Evaluator) -> None:
         self.layout = layout
@@ -21,7 +21,7 @@ class Results:
         self.evaluator = evaluator
         self._groups: dict[str, GroupRecord] = {}
         self._positions: dict[str, dict[str, int]] = {}
-        self._elements: dict[tuple[str, int], ElementResult] = {}
+        self._elements: dict[tuple[str, int], ElementResult | None] = {}
         self._virtual: dict[tuple[str, str], Inputs | Broken] = {}
 
     def group(self, key: str) -> GroupRecord | None:
@@ -44,11 +44,12 @@ class Results:
     def element(self, key: str, number: int) -> ElementResult | None:
         """Read what came of an element, or None."""
         if (key, number) not in self._elements:
-            found = store.read_record(ElementResult, self.layout.element_result(key, number))
-            if found is None:
-                return None
-            self._elements[key, number] = found
+            self._elements[key, number] = store.read_record(ElementResult, self.layout.element_result(key, number))
         return self._elements[key, number]
+
+    def look_again(self) -> None:
+        """Forget what was not there yet."""
+        self._elements = {place: found for place, found in self._elements.items() if found}
 
     def task(self, key: str, label: str) -> TaskResult | None:
         """Read what came of a task, or None."""

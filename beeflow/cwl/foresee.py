@@ -15,6 +15,8 @@ from beeflow.graph import Graph, Step, Tool
 from beeflow.plan import Group, Plan
 from beeflow.values import Items, Known, Output, Value
 
+# With arrays of more elements, the driver leaves a command to the task's own node: each takes cwltool a millisecond.
+WIDE = 2000
 # Where a file that is not made yet might be.
 _SOMEWHERE = "tasks/step/000/000000/1.0/0/out"
 _GUESSES: dict[str, Any] = {
@@ -62,10 +64,19 @@ class PassTools(CwlEvaluator):
         found: dict[str, Any] = {}
         for inputs in _examples(self.graph, plan, group, self):
             own = {name: inputs.get(name) for name in _input_names(tool)}
+            if _items(own) > WIDE:
+                continue
             made = template.make(tool, own, self.root)
             if made and (not _is_real(own) or template.agrees(made[1], tool, own, self.root)):
                 found[made[0]] = made[1]
         return found
+
+
+def _items(value: Any) -> int:
+    """Count the elements of all arrays."""
+    if isinstance(value, dict):
+        return sum(map(_items, value.values()))
+    return sum(1 + _items(each) for each in value) if isinstance(value, list) else 0
 
 
 def _input_names(tool: Tool) -> list[str]:

@@ -48,7 +48,7 @@ CUT = ["", "{", '{"a": 1', '{"a": "b', '{"a" 1}', "[1,]", "nul", "1 2", '{"end":
 
 @pytest.mark.parametrize("text", CUT)
 def test_what_is_not_json_is_a_value_error(text: str) -> None:
-    with pytest.raises(ValueError, match="JSON|Expecting|Unterminated|Illegal"):
+    with pytest.raises(ValueError, match=r"JSON|Expecting|Unterminated|Illegal"):
         records.loads(text)
 
 
