@@ -89,6 +89,11 @@ class WorkflowRecord:
     max_jobs: int = 0
 
     @property
+    def stops_on_error(self) -> bool:
+        """True when a failed task is to end the workflow (--on-error stop)."""
+        return self.on_error == ON_ERROR_STOP
+
+    @property
     def nonce(self) -> str:
         """The ASCII start of the workflow's job names; user text never gets near Slurm."""
         return f"bee-{self.id.replace('-', '')[:12]}"

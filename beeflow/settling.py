@@ -12,7 +12,7 @@ from beeflow.attempts import Progress
 from beeflow.group_jobs import GroupJobs, was_dropped
 from beeflow.layout import Layout
 from beeflow.look import Halt, Look
-from beeflow.models import ON_ERROR_STOP, ElementResult, Intent, Lost, TaskResult, WorkflowRecord, now
+from beeflow.models import ElementResult, Intent, Lost, TaskResult, WorkflowRecord, now
 from beeflow.plan import Group
 from beeflow.reduction import part_of
 from beeflow.scheduler import JobRecord
@@ -45,7 +45,7 @@ class Settler:
     def settle(self, look: Look, group: Group, halt: Halt) -> None:
         """Settle the elements of a group that were submitted and have no result."""
         doomed: dict[str, set[str]] = {}
-        got_further = bool(self.jobs.fresh) and self.record.on_error != ON_ERROR_STOP
+        got_further = bool(self.jobs.fresh) and not self.record.stops_on_error
         for number, intent in self.jobs.newest(group.key).items():
             job_id = self.jobs.known_id(intent)
             if job_id is None or not look.is_open(group, number):

@@ -13,6 +13,7 @@ from beeflow.runner.collect import Collector, NeedsCwltoolError
 from beeflow.runner.holes import GOOD, Holes, LateError, NeedsPlanError
 from beeflow.runner.job import Job, iso_time
 from beeflow.runner.launch import CannotStartError, Ended, Launcher
+from beeflow.runner.task import Task, exit_reason, is_success, put_in_place, tidy
 from beeflow.runner.wrap import wrap
 from beeflow.shape import NoTemplateError, Shape, fill_command
 
@@ -34,22 +35,6 @@ _MAX_TEMPLATES = 64
 
 class TerminatedError(Exception):
     """Slurm wants the job to end: scancel, or its time limit."""
-
-
-class Task:
-    """A task in the making. ``values``: what fills its template, where it has one."""
-
-    def __init__(self, label: str, folder: str, result: dict[str, Any]) -> None:
-        self.label = label
-        self.folder = folder
-        self.out = f"{folder}/out"
-        self.result = result
-        self.inputs: dict[str, Any] = {}
-        self.command: dict[str, Any] = {}
-        self.ports: list[dict[str, Any]] | None = None
-        self.values: list[Any] = []
-        self.prepared: Any = None
-        self.began = time.monotonic()
 
 
 class Element:
@@ -369,49 +354,3 @@ class Element:
     def was_late(self, task: Task, limit: float) -> bool:
         """True for a task that the element's time limit ended before it had its own."""
         return task.began - self.began > _LATE * limit
-
-
-def put_in_place(stages: list[dict[str, Any]], root: str) -> None:
-    """Stage what a command needs; seldom, so that what this imports is not imported for every task."""
-    from pathlib import Path
-
-    from beeflow import staging
-    from beeflow.command import Stage
-
-    staging.put(tuple(Stage(**stage) for stage in stages), Path(root))
-
-
-def is_success(command: dict[str, Any], exit_code: int) -> bool:
-    """Judge an exit code (CWL CommandLineTool: successCodes, then the fail codes, then 0)."""
-    if exit_code in command["success_codes"]:
-        return True
-    return exit_code == 0 and 0 not in (*command["temporary_fail_codes"], *command["permanent_fail_codes"])
-
-
-def exit_reason(code: int) -> str:
-    """Say how a command ended."""
-    if code >= 0:
-        return f"the command ended with exit code {code}"
-    import signal as signals  # seldom needed
-
-    name = signals.Signals(-code).name if -code in set(signals.Signals) else str(-code)
-    return f"the command was killed by {name}"
-
-
-def tidy(task: Task) -> None:
-    """Remove what nobody needs of a task that went well: its scratch folder, and streams without a word."""
-    try:
-        os.rmdir(f"{task.folder}/tmp")
-    except OSError:
-        from pathlib import Path  # seldom needed
-
-        from beeflow.staging import remove_tree
-
-        remove_tree(Path(task.folder, "tmp"))
-    for name in ("stdout", "stderr"):
-        path = f"{task.folder}/{name}"
-        try:
-            if os.stat(path).st_size == 0:
-                os.unlink(path)
-        except FileNotFoundError:
-            pass
