@@ -292,11 +292,15 @@ def _unpack_file(info: tarfile.TarInfo, stream: IO[bytes], target: Path) -> None
             made.write(chunk)
 
 
+# tasks/GROUP/000/000000/ATTEMPT/LABEL/ (beeflow.layout)
+_TASK_DEPTH = 6
+
+
 def tree(root: Path, skip: frozenset[str] = frozenset()) -> tuple[list[Source], dict[str, str]]:
     """List a workflow directory for packing. Returns the sources, and name -> why for what cannot be packed.
 
-    Folders named in ``skip`` (by their own name, below tasks/) are left out. A symbolic link to a file inside the
-    directory becomes that file; two names of one file are packed once, the rest is listed.
+    Folders named in ``skip`` are left out where they are a task's own, beside what it made. A symbolic link to a file
+    inside the directory becomes that file; two names of one file are packed once, the rest is listed.
     """
     staging.make_readable(root / "tasks")
     sources: list[Source] = []
@@ -306,7 +310,7 @@ def tree(root: Path, skip: frozenset[str] = frozenset()) -> tuple[list[Source], 
         relative = os.path.relpath(parent, root)
         prefix = "" if relative == "." else f"{relative}/"
         folders.sort(key=lambda name: (name != "outputs", name))
-        if prefix.startswith("tasks/"):
+        if prefix.startswith("tasks/") and prefix.count("/") == _TASK_DEPTH:
             folders[:] = [name for name in folders if name not in skip]
         for name in list(folders):
             if os.path.islink(os.path.join(parent, name)):

@@ -437,13 +437,16 @@ def test_what_a_rerun_starts_from_is_packed_although_an_output_is_the_same_file(
     assert {needed, "outputs/reference.fa"} <= set(names(sources))
 
 
-def test_folders_to_skip_are_skipped_below_tasks_only(tmp_path: Path) -> None:
+def test_folders_to_skip_are_a_tasks_own_only(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    for name in ("tasks/001-a/0/tmp/x", "tasks/001-a/0/stage/y", "outputs/tmp/z", "tasks/001-a/0/out/tmpx"):
-        write(root / name)
+    task = "tasks/001-a/000/000000/7.0/0"
+    for name in ("tmp/x", "stage/y", "out/tmpx", "out/tmp/z"):
+        write(root / task / name)
+    write(root / "outputs/tmp/z")
     sources, omitted = archive.tree(root, frozenset({"tmp", "stage"}))
-    assert [name for name in names(sources) if "." not in name and name[-1] in "xyz"] == [
+    assert [name for name in names(sources) if name[-1] in "xyz"] == [
         "outputs/tmp/z",
-        "tasks/001-a/0/out/tmpx",
+        f"{task}/out/tmp/z",
+        f"{task}/out/tmpx",
     ]
     assert omitted == {}
