@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -998,3 +1000,89 @@ def test_a_wide_step_has_several_tasks_an_element(layout: Layout) -> None:
     assert [elements_of(job) for path in "st" for job in world.jobs(path)] == [list(range(9))] * 2
     (second,) = world.jobs("t")
     assert set(second.request.dependency.by_type) == {"aftercorr"}
+
+
+def progress(world: World, path: str, number: int, *entries: dict[str, Any]) -> None:
+    """Write what an attempt at an element of several tasks left in its log."""
+    job = world.jobs(path)[-1]
+    index = number - offset_of(job)
+    folder = world.layout.element(world.key(path), number) / f"{job.id}_{index}.0"
+    folder.mkdir(parents=True)
+    store.write_record(folder / "started.json", Attempt(job.id, index, 0, "node7", "host7", 1, models.now()))
+    (folder / "tasks.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries) + '{"end": "cut')
+
+
+def begin(label: str) -> dict[str, Any]:
+    return {"begin": label, "at": models.now()}
+
+
+def end(label: str, state: TaskState = TaskState.COMPLETED) -> dict[str, Any]:
+    return {"end": label, "result": {"state": state.value, "outputs": {"out": label}}}
+
+
+def chunked(layout: Layout) -> World:
+    """A scatter of six tasks, three an element."""
+    given = graph(flow(["xs"], [step("s", {"x": "xs"}, scatter=["x"])], {"end": "s/out"}))
+    return World(layout, given, {"xs": list(range(6))}, {}, replace(RECORD, tasks_per_element=3))
+
+
+@pytest.mark.parametrize("state", [JobState.NODE_FAIL, JobState.OUT_OF_MEMORY, JobState.FAILED])
+def test_an_element_whose_job_died_keeps_what_it_finished_and_goes_again(layout: Layout, state: JobState) -> None:
+    world = chunked(layout)
+    world.run()
+    first = world.job("s")
+    progress(world, "s", 0, begin("0"), end("0"), begin("1"))
+    progress(world, "s", 1, begin("3"), end("3"), begin("4"), end("4"), begin("5"), end("5", TaskState.FAILED))
+    world.scheduler.end(first.id, state, "None", {0, 1})
+    assert world.run() is None
+    again = world.jobs("s")[-1]
+    assert (again is not first, elements_of(again)) == (True, [0])
+    lost = store.read_record(models.Lost, layout.lost(world.key("s"), 0))
+    assert lost is not None
+    assert {label: task.state for label, task in lost.tasks.items()} == {
+        "0": TaskState.COMPLETED,
+        "1": state.task_state,
+    }
+    result = store.read_record(ElementResult, layout.element_result(world.key("s"), 1))
+    assert result is not None
+    assert {label: task.state.value for label, task in result.tasks.items()} == {
+        "3": "COMPLETED",
+        "4": "COMPLETED",
+        "5": "FAILED",
+    }
+    # The last task kills its job, too: nothing is left to run.
+    progress(world, "s", 0, begin("2"))
+    world.scheduler.end(again.id, state, "None", set(again.states))
+    ended = world.go_on()
+    states = {name: found for name, (found, _) in world.final_tasks(ended).items()}
+    assert states == {
+        "s[0]": "COMPLETED",
+        "s[1]": state.task_state.value,
+        "s[2]": state.task_state.value,
+        "s[3]": "COMPLETED",
+        "s[4]": "COMPLETED",
+        "s[5]": "FAILED",
+    }
+    assert len(world.jobs("s")) == 2
+
+
+def test_an_element_that_was_cancelled_in_slurm_does_not_go_again(layout: Layout) -> None:
+    world = chunked(layout)
+    world.run()
+    progress(world, "s", 0, begin("0"), end("0"), begin("1"))
+    world.scheduler.end(world.job("s").id, JobState.CANCELLED, "None", {0, 1})
+    tasks = world.final_tasks(world.go_on())
+    assert [found for found, _ in tasks.values()] == ["COMPLETED", *["CANCELLED"] * 5]
+
+
+def test_a_task_that_the_elements_time_limit_cut_short_goes_again(layout: Layout) -> None:
+    world = chunked(layout)
+    world.run()
+    late = {"begin": "1", "at": (datetime.now(timezone.utc) + timedelta(hours=1)).isoformat()}
+    progress(world, "s", 0, begin("0"), end("0"), late)
+    progress(world, "s", 1, begin("3"))
+    world.scheduler.end(world.job("s").id, JobState.TIMEOUT, "None", {0, 1})
+    world.run()
+    lost = [store.read_record(models.Lost, layout.lost(world.key("s"), number)) for number in (0, 1)]
+    assert [sorted(each.tasks) for each in lost if each] == [["0"], ["3"]]
+    assert elements_of(world.jobs("s")[-1]) == [0, 1]
