@@ -3,8 +3,9 @@
 import os
 import sys
 
-# Python was told to know no path but its own: that spares it the site-packages.
-sys.path.insert(0, __file__.rpartition("/beeflow/")[0])
+# Python was told to know no path but its own: that spares it the site-packages. Ours comes last, for what else may be
+# there must not take the place of what comes with Python.
+sys.path.append(__file__.rpartition("/beeflow/")[0])
 
 from beeflow.runner.main import main
 
