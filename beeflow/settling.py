@@ -103,7 +103,9 @@ class Settler:
     def account(self, ended: Ended, progress: Progress, settled: Mapping[str, TaskResult]) -> None:
         """Keep what is known of an element that goes again."""
         jobs = (*(progress.lost.jobs if progress.lost else ()), self.jobs.shown_id(ended.intent, ended.number))
-        store.write_record(self.layout.lost(ended.group.key, ended.number), Lost(jobs, dict(settled)))
+        path = self.layout.lost(ended.group.key, ended.number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.write_record(path, Lost(jobs, dict(settled)))
 
     def limit_s(self, look: Look, group: Group) -> int:
         """Return the time limit of a group's jobs."""

@@ -46,6 +46,7 @@ class Shape:
         self.apart = apart
         self.literal = literal
         self.values: list[Any] = []
+        self.places: set[str] = set()
 
     def of(self, inputs: dict[str, Any]) -> str:
         """Take the shape off inputs, and keep their values; raises NoTemplateError."""
@@ -100,6 +101,10 @@ class Shape:
         folder, _, name = path.rpartition("/")
         if entry.get("basename", name) != name or not folder or name in ("", ".", ".."):
             raise NoTemplateError
+        if path in self.places:
+            # cwltool knows a file by its place: where one of two is staged, both are.
+            raise NoTemplateError
+        self.places.add(path)
         own = folder.startswith(self.root + "/")
         self.values.append(folder[len(self.root) + 1 :] if own else folder[1:])
         self.values.extend(os.path.splitext(name))
@@ -153,6 +158,9 @@ def fill_command(template: dict[str, Any], values: list[Any]) -> dict[str, Any]:
         name = path[len(values[FOLDER]) + 1 :]
         if ".." in name or name.endswith("/") or "\0" in name:
             raise NoTemplateError
+    if any("//" in (path or "") for path in (command["stdin"], command["stdout"], command["stderr"])):
+        # An absolute name, which is another file or none.
+        raise NoTemplateError
     if len({os.path.normpath(target) for target in targets}) < len(targets):
         raise NoTemplateError
     return command

@@ -88,7 +88,9 @@ def may_have(tool: Tool) -> bool:
     """Tell whether templates are worth a try: no position depends on a value, nothing is special about the job."""
     if tool.updates or tool.requirement(CUDA)[0]:
         return False
-    return "'position': '" not in repr([tool.document.get("arguments"), tool.document["inputs"]])
+    # repr quotes a text that has a quote in it with the other kind.
+    written = repr([tool.document.get("arguments"), tool.document["inputs"]])
+    return "'position': '" not in written and "'position': \"" not in written
 
 
 def make(tool: Tool, inputs: Inputs, root: Path) -> tuple[str, Template] | None:
