@@ -73,7 +73,7 @@ class Element:
                 pass
             if self.terminated:
                 self.give_up(waiting)
-        if not self.late:
+        if self.results and not self.late:
             self.publish()
         good = [result["state"] in GOOD for result in self.results.values()]
         # What waits for a good end is also what has to know of a failure, where that stops the workflow.

@@ -85,9 +85,10 @@ def read(path: str) -> Any:
 
 
 def write_new(path: str, data: Any) -> None:
-    """Write a file that only its writer knows of yet."""
-    with open(path, "x", encoding="utf-8", errors="surrogateescape") as stream:
+    """Write a file that only its writer knows of yet, whole or not at all."""
+    with open(f"{path}.new", "w", encoding="utf-8", errors="surrogateescape") as stream:
         stream.write(dumps(data) + "\n")
+    os.rename(f"{path}.new", path)
 
 
 def publish(path: str, text: str) -> bool:
