@@ -14,8 +14,7 @@ from collections.abc import Iterator
 import filelock
 
 from beeflow import staging, store
-from beeflow.cwl import schema_cache
-from beeflow.cwl.foresee import PassTools
+from beeflow.cwl.late import LateTools
 from beeflow.driver import Driver
 from beeflow.epilog import Epilog
 from beeflow.errors import BeeError, SlurmError, SystemFileError
@@ -86,9 +85,8 @@ class Pass:
 
     def advance(self, successor: str | None, *, may_submit: bool) -> StateRecord | None:
         """Drive; when nothing is outstanding, end the workflow."""
-        schema_cache.install(cache_dir(self.layout))
         graph = read_graph(self.layout)
-        tools = PassTools(graph, self.layout.root)
+        tools = LateTools(graph, self.layout.root, cache_dir(self.layout))
         driver = Driver(
             self.layout, self.record, graph, store.read_json(self.layout.job), tools, self.submitter, may_submit
         )

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/bin/sh
 # A pass over a workflow (driver, or epilog when nothing is left to run). Rendered by beeflow; $1 is the pass's key.
 # A pass can be run again at any point, so a killed one is tried again here before the next pending pass must do it.
 trap 'stopped=1' TERM

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/bin/sh
 # A job of one workflow step: one array element, or the only one. Rendered by beeflow; $1 is the submission's key and
 # the number of the element that array index 0 runs. -I -S: Python looks for no module but its own and ours.
 trap : TERM # the runner settles a scancel or a time limit; this shell only waits for it

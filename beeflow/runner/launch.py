@@ -17,7 +17,7 @@ from _signal import (
     setitimer,
     signal,
 )
-from resource import RUSAGE_SELF, getrusage
+from errno import EACCES, ENOENT
 
 TYPE_CHECKING = False  # importing typing would take as long as all else here
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Running:
             self.timed_out = True
             self.signal(SIGKILL)
         # Right after its start it has not grown to what it is.
-        peak = _peak_kib(self.pid) if self.looks else None
+        peak = _peak_kib(str(self.pid)) if self.looks else None
         if peak is not None:
             self.peak_kib = max(peak, self.peak_kib or 0)
         pause = _TICKS_S[self.looks] if self.looks < len(_TICKS_S) else _TICK_S
@@ -97,8 +97,8 @@ class Ended:
         self.timed_out = running.timed_out
         # Linux keeps the peak over fork and exec, so what wait4 tells is at least this process's own size (seen on
         # Linux 5 and 6): a larger value is the command's.
-        own = getrusage(RUSAGE_SELF).ru_maxrss
-        self.max_rss_kib = usage.ru_maxrss if usage.ru_maxrss > own else running.peak_kib
+        own = _peak_kib("self")
+        self.max_rss_kib = usage.ru_maxrss if own and usage.ru_maxrss > own else running.peak_kib
 
 
 class Launcher:
@@ -148,12 +148,7 @@ class Launcher:
             os.dup2(descriptor, number)
         for number in (SIGPIPE, SIGXFSZ):
             signal(number, SIG_DFL)
-        argv = command["argv"]
-        try:
-            os.execvpe(argv[0], argv, command["env"])
-        except OSError as error:
-            error.filename = argv[0]
-            raise
+        _execute(command["argv"], command["env"])
 
     def wait(self) -> Ended:
         """Wait for the next command to end; what it left running is killed."""
@@ -197,12 +192,35 @@ def _open(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
 
 
-def _peak_kib(pid: int) -> int | None:
+def _execute(argv: list[str], env: dict[str, str]) -> None:
+    """Become a command, looked for as execvp(3) does; os.execvpe would import a module before it looks."""
+    name = argv[0]
+    folders = [""] if "/" in name else env.get("PATH", os.defpath).split(":")
+    failure: OSError = FileNotFoundError(ENOENT, os.strerror(ENOENT), name)
+    for folder in folders:
+        try:
+            os.execve(f"{folder}/{name}" if folder else name, argv, env)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            # What is there and may not be run is what to tell of, unless another folder has one that may.
+            failure = error
+            failure.filename = name
+            if error.errno != EACCES:
+                break
+    raise failure
+
+
+def _peak_kib(pid: str) -> int | None:
+    """Read the most memory that a process has had ("self": this one); None where nobody tells."""
     try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as lines:
-            for line in lines:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1])
+        descriptor = os.open(f"/proc/{pid}/status", os.O_RDONLY)
     except OSError:
-        pass
-    return None
+        return None
+    try:
+        _, found, rest = os.read(descriptor, 1 << 16).partition(b"VmHWM:")
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return int(rest.split(None, 1)[0]) if found else None

@@ -88,7 +88,7 @@ def claim(root: str, key: str, job_id: str) -> bool:
 
 def _text(path: str) -> str | None:
     try:
-        with open(path, encoding="ascii") as stream:
+        with open(path, encoding="utf-8") as stream:
             return stream.read()
     except FileNotFoundError:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -170,3 +171,40 @@ def test_the_command_dies_with_its_runner(tmp_path: Path) -> None:
         assert is_alive(sleeper)
         os.kill(runner.pid, signal.SIGKILL)
     assert wait_until(lambda: not is_alive(sleeper))
+
+
+def program(folder: Path, script: str, mode: int = 0o755) -> Path:
+    """Write a program called tool."""
+    folder.mkdir()
+    path = folder / "tool"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(mode)
+    return path
+
+
+def test_program_is_looked_for_as_execvp_does(tmp_path: Path) -> None:
+    program(tmp_path / "second", "exit 5")
+    (tmp_path / "first").mkdir()
+    path = f"{tmp_path}/none:/dev/null:{tmp_path}/first:{tmp_path}/second:{ENV['PATH']}"
+    assert run(tmp_path, "tool", env={"PATH": path}).code == 5
+
+
+def test_program_in_an_empty_entry_of_the_path_is_in_the_working_directory(tmp_path: Path) -> None:
+    program(tmp_path / "here", "exit 6")
+    assert run(tmp_path / "here", "tool", env={"PATH": f"/usr/bin::{tmp_path}"}).code == 6
+
+
+def test_program_that_nobody_may_run_is_passed_over_and_told_of(tmp_path: Path) -> None:
+    program(tmp_path / "first", "exit 1", mode=0o644)
+    with pytest.raises(CannotStartError) as caught:
+        run(tmp_path, "tool", env={"PATH": f"{tmp_path}/first:/usr/bin"})
+    assert caught.value.args == (errno.EACCES, "tool")
+    program(tmp_path / "second", "exit 7")
+    assert run(tmp_path, "tool", env={"PATH": f"{tmp_path}/first:{tmp_path}/second"}).code == 7
+
+
+def test_program_that_is_nowhere(tmp_path: Path) -> None:
+    for name in ("no-such-tool", "./no-such-tool"):
+        with pytest.raises(CannotStartError) as caught:
+            run(tmp_path, name)
+        assert caught.value.args == (errno.ENOENT, name)
