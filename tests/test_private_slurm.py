@@ -120,11 +120,12 @@ def test_settings_take_the_place_of_lines_of_slurm_conf() -> None:
     assert (
         shapes.with_settings(text, ["maxarraysize=11", "MinJobAge=2"]) == "maxarraysize=11\nNodeName=a\nMinJobAge=2\n"
     )
+    assert shapes.with_settings(text, ["MaxArraySize=", "MinJobAge="]) == "NodeName=a\n"
 
 
 @pytest.mark.parametrize("word", ["MaxArraySize", "=1", "A B=1", "A=1\nB=2", "NodeName=x", "slurmctldport=1"])
 def test_settings_that_are_ours_or_make_no_sense_are_refused(word: str) -> None:
-    shapes.check_settings(["MaxArraySize=11", "SchedulerParameters=max_array_tasks=5"])
+    shapes.check_settings(["MaxArraySize=11", "SchedulerParameters=max_array_tasks=5", "Epilog="])
     with pytest.raises(UsageError, match="--set"):
         shapes.check_settings([word])
 

@@ -52,7 +52,8 @@ def make_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a line of slurm.conf, to try a site's limits: --set MaxArraySize=101 (may be given several times)",
+        help="a line of slurm.conf, to try a site's limits: --set MaxArraySize=101 (may be given several times); "
+        "without a value: Slurm's own default",
     )
     up.add_argument("--force", action="store_true", help="even beside another Slurm, or if it ran on a host now gone")
     down = commands.add_parser("down", help="stop it and keep its queue", allow_abbrev=False)

@@ -168,6 +168,10 @@ def render(shape: Shape, paths: Paths, address: Address, ports: Sequence[int], *
     return string.Template(resources.find(TEMPLATE).read_text(encoding="utf-8")).substitute(values)
 
 
+# Lines whose value we only work out; any other does as well.
+_TAKEN_OVER = {"epilog", "defmempercpu"}
+
+
 def check_settings(settings: Sequence[str]) -> None:
     """Raise UsageError for what is no line of slurm.conf, or one that only we can write."""
     template = resources.find(TEMPLATE).read_text(encoding="utf-8")
@@ -176,16 +180,17 @@ def check_settings(settings: Sequence[str]) -> None:
         key, equals, _ = setting.partition("=")
         if not equals or not key.isalnum() or not setting.isprintable():
             raise UsageError(f"--set {setting!r}: write KEY=VALUE, as slurm.conf has it")
-        if key.lower() in {*ours, "nodename"}:
+        if key.lower() in {*ours, "nodename"} - _TAKEN_OVER:
             raise UsageError(f"--set {setting!r}: bee-slurm chooses {key} itself")
 
 
 def with_settings(text: str, settings: Sequence[str]) -> str:
-    """Put lines in the place of those of the same key, or at the end."""
+    """Put lines in the place of those of the same key, or at the end; "KEY=" takes its line away."""
     for setting in settings:
-        key = setting.partition("=")[0]
-        text, found = re.subn(rf"(?im)^{key}=.*$", setting.replace("\\", r"\\"), text)
-        text += "" if found else f"{setting}\n"
+        key, _, value = setting.partition("=")
+        line = f"{setting}\n" if value else ""
+        text, found = re.subn(rf"(?im)^{key}=.*\n", line.replace("\\", r"\\"), text)
+        text += "" if found else line
     return text
 
 
