@@ -10,13 +10,15 @@ import enum
 import json
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from beeflow.errors import SystemFileError
 
 VERSION = 1
+# A list of more items is written an item a line.
+LONG = 100
 
 T = TypeVar("T")
 
@@ -47,7 +49,31 @@ def from_json(kind: type[T], data: Any) -> T:
 
 def dumps(record: Any) -> str:
     """Write a record as the text of a file of ours."""
-    return json.dumps({"version": VERSION, **to_json(record)}, indent=1, ensure_ascii=False) + "\n"
+    return "".join(pieces(record))
+
+
+def pieces(record: Any) -> Iterator[str]:
+    """Write a record, or its JSON, as the text of a file of ours, piece by piece: it may have 100,000 tasks."""
+    fields = record if isinstance(record, dict) else {each.name: None for each in dataclasses.fields(record)}
+    yield f'{{\n "version": {VERSION}'
+    for name in fields:
+        yield f",\n {json.dumps(name)}: "
+        value = record[name] if isinstance(record, dict) else getattr(record, name)
+        yield from (piece.replace("\n", "\n ") for piece in plain_pieces(value))
+    yield "\n}\n"
+
+
+def plain_pieces(data: Any) -> Iterator[str]:
+    """Write JSON a person can read: indented, but for a long list, which has an item a line."""
+    if not isinstance(data, (list, tuple)) or len(data) <= LONG:
+        yield json.dumps(to_json(data), indent=1, ensure_ascii=False)
+        return
+    separator = "[\n "
+    for item in data:
+        # With an indent, json leaves its C encoder aside.
+        yield separator + json.dumps(to_json(item), ensure_ascii=False)
+        separator = ",\n "
+    yield "\n]"
 
 
 def loads(kind: type[T], text: str, source: Path) -> T:

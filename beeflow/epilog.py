@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from beeflow import archive, codec, inputs, locations, staging, store
+from beeflow import archive, inputs, locations, staging, store
 from beeflow.driver import Ended
 from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
@@ -120,7 +120,7 @@ class Epilog:
             steps.setdefault(task.step, []).append(task)
         for number, records in enumerate(steps.values(), 1):
             slug = re.sub(r"[^A-Za-z0-9_.-]+", "_", records[0].step.replace("/", "."))[-60:]
-            store.write_json(self.layout.metadata / f"{number:03}-{slug}.json", codec.to_json(records))
+            store.write_json(self.layout.metadata / f"{number:03}-{slug}.json", records)
 
     def archive(self, state: StateRecord) -> StateRecord:
         """Pack, verify, publish, and only then say Archived."""

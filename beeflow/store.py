@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,11 +49,11 @@ def _explained(path: Path) -> Iterator[None]:
         raise SystemFileError(f"{path}: {error.strerror or error}") from error
 
 
-def _write_temporary(path: Path, text: str) -> Path:
+def _write_temporary(path: Path, pieces: Iterable[str]) -> Path:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.write(text)
+            stream.writelines(pieces)
             stream.flush()
             os.fsync(stream.fileno())
     except BaseException:
@@ -63,8 +64,12 @@ def _write_temporary(path: Path, text: str) -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file whole: temporary beside it, fsync, rename."""
+    _write(path, (text,))
+
+
+def _write(path: Path, pieces: Iterable[str]) -> None:
     with _explained(path):
-        temporary = _write_temporary(path, text)
+        temporary = _write_temporary(path, pieces)
         try:
             temporary.replace(path)
         except BaseException:
@@ -76,7 +81,7 @@ def write_text(path: Path, text: str) -> None:
 def publish(path: Path, text: str) -> bool:
     """Create a file whole unless it is there; False when somebody else was first."""
     with _explained(path):
-        temporary = _write_temporary(path, text)
+        temporary = _write_temporary(path, (text,))
         try:
             os.link(temporary, path)
         except FileExistsError:
@@ -104,7 +109,7 @@ def read_record(kind: type[T], path: Path) -> T | None:
 
 def write_record(path: Path, record: Any) -> None:
     """Replace a record."""
-    write_text(path, codec.dumps(record))
+    _write(path, codec.pieces(record))
 
 
 def publish_record(path: Path, record: Any) -> bool:
@@ -136,8 +141,8 @@ def tail(path: Path, lines: int = TAIL_LINES) -> tuple[str, ...]:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Replace a plain JSON file."""
-    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    """Replace a plain JSON file; data may hold records."""
+    _write(path, itertools.chain(codec.plain_pieces(data), ("\n",)))
 
 
 @dataclass(frozen=True)

@@ -111,3 +111,16 @@ def test_another_schema_is_refused_before_its_fields_are_looked_at(version: obje
     text = json.dumps({"version": version, "from the future": 1})
     with pytest.raises(SystemFileError, match=r"/w/record\.json: schema version .*use a newer one"):
         codec.loads(Record, text, SOURCE)
+
+
+def test_long_lists_have_an_item_a_line() -> None:
+    record = Record(1, words=tuple(f'w"{number}\n' for number in range(codec.LONG + 1)), free=[{"a": [1, {"b": None}]}])
+    text = codec.dumps(record)
+    assert codec.loads(Record, text, SOURCE) == record
+    assert sum(line.startswith('  "w') for line in text.splitlines()) == codec.LONG + 1
+    assert json.loads(text) == {"version": 1, **codec.to_json(record)}
+
+
+@pytest.mark.parametrize("data", [[], {}, None, "ä\n", [[1]] * (codec.LONG + 1), [Inner("a")] * 2, (1.5, True)])
+def test_plain_pieces_are_json(data: Any) -> None:
+    assert json.loads("".join(codec.plain_pieces(data))) == codec.to_json(data)
