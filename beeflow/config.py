@@ -20,6 +20,7 @@ from beeflow.errors import ConfigError
 DRIVES = ("job", "here")
 APIS = ("cli",)
 AUTO = "auto"
+_OF_SLURM = ("SLURM", "SBATCH_", "SALLOC_", "SRUN_", "SQUEUE_", "SCANCEL_", "SINFO_", "SACCT_")
 RUNTIMES = (AUTO, "charliecloud", "none")
 
 
@@ -60,6 +61,13 @@ class ModulesConfig:
 
 
 @dataclass(frozen=True)
+class TaskConfig:
+    """The [task] section. ``preserve_environment``: names of variables; one that ends in a star: how they begin."""
+
+    preserve_environment: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Config:
     """All of bee.conf. ``origins``: "section.key" -> "file:line" or "default"."""
 
@@ -72,6 +80,7 @@ class Config:
     slurm: SlurmConfig = field(default_factory=SlurmConfig)
     container: ContainerConfig = field(default_factory=ContainerConfig)
     modules: ModulesConfig = field(default_factory=ModulesConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
     path: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -157,6 +166,17 @@ def _plain(text: str) -> str:
     return text.strip()
 
 
+def _variables(text: str) -> tuple[str, ...]:
+    """Read names of environment variables. What Slurm and its programs take theirs from is not for us to hand on."""
+    names = tuple(text.replace(",", " ").split())
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*\*?", name):
+            raise ValueError(f"{name!r} is not the name of a variable, nor the beginning of names and a star")
+        if any(name.startswith(each) or (name[-1] == "*" and each.startswith(name[:-1])) for each in _OF_SLURM):
+            raise ValueError(f"{name!r}: a job gets these from Slurm itself")
+    return names
+
+
 def _words(text: str) -> tuple[str, ...]:
     words = _options(text)
     if not words:
@@ -197,6 +217,7 @@ KEYS: dict[str, dict[str, Parser]] = {
         "srun_options": _options,
     },
     "container": {"runtime": _one_of(*RUNTIMES)},
+    "task": {"preserve_environment": _variables},
     "modules": {"init": _plain},
 }
 # Where every other key is a package's name (configparser makes it lower case).
@@ -266,6 +287,7 @@ def _build(values: Mapping[str, Mapping[str, Any]], path: Path | None, env: Mapp
         slurm=SlurmConfig(**plain["slurm"]),
         container=ContainerConfig(**plain["container"]),
         modules=_modules(plain["modules"]),
+        task=TaskConfig(**plain["task"]),
         path=path,
         origins=origins,
     )

@@ -145,6 +145,7 @@ class Groups:
             "time_limit_s": self.time_limit_s(group),
             "fs_settle_s": self.record.fs_settle_s,
             "stops_on_error": self.record.stops_on_error,
+            "preserve_environment": list(self.record.options.preserve_environment),
             "cores": resources.cpus_per_task,
             "mem_mib": resources.mem_mib,
             **self.tools.run_facts(look.plan, group),

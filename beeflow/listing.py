@@ -35,7 +35,8 @@ def scheduler_of(record: WorkflowRecord, env: Mapping[str, str]) -> Scheduler:
     from beeflow.scheduler.cli import CliScheduler
     from beeflow.scheduler.target import Target, environment
 
-    target = Target(record.slurm.conf, record.slurm.clusters, f"the workflow's Slurm ({record.slurm.cluster_name})")
+    origin = f"the workflow's Slurm ({record.slurm.cluster_name})"
+    target = Target(record.slurm.conf, record.slurm.clusters, origin, record.options.preserve_environment)
     return CliScheduler(environment(target, env))
 
 

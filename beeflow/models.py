@@ -54,6 +54,7 @@ class SubmitOptions:
     task_options: tuple[str, ...] = ()
     mail_type: str = ""
     mail_user: str = ""
+    preserve_environment: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,7 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
             pass_tmp=slurm.pass_tmp,
             driver_options=slurm.driver_options,
             task_options=slurm.task_options,
+            preserve_environment=config.task.preserve_environment,
         ),
         drive=slurm.drive,
         use_archive=config.use_archive,

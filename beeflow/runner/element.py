@@ -221,6 +221,7 @@ class Element:
         if command["container"]:
             image = self.run_record["container"]
             task.result.update(container_runtime=image["runtime"], container_hash=image["sha256"])
+        command["inherit"] = [*self.run_record["preserve_environment"], *command["inherit"]]
         wrap(command, os.environ)
         for stream in (command["stdout"], command["stderr"]):
             os.makedirs(os.path.dirname(stream), exist_ok=True)

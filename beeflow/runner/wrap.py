@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from beeflow.environment import inherited
 from beeflow.errors import TaskError
 
 TYPE_CHECKING = False  # importing typing would take as long as all else here
@@ -31,15 +32,6 @@ def wrap(command: dict[str, Any], environ: Mapping[str, str]) -> None:
     if command["container"]:
         _contain(command, given, own)
     command["argv"] = [*_loading(command), *command["launcher"], *command["argv"]]
-
-
-def inherited(patterns: list[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Pick the variables that a command takes from the job. A pattern is a name, or how names begin and a star."""
-    return {name: value for name, value in environ.items() if any(_matches(name, each) for each in patterns)}
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
 def _loading(command: dict[str, Any]) -> list[str]:

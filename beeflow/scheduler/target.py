@@ -10,6 +10,7 @@ from pathlib import Path
 
 from beeflow import process
 from beeflow.config import Config
+from beeflow.environment import inherited
 from beeflow.errors import SlurmError
 from beeflow.private_slurm import running_conf
 
@@ -25,24 +26,28 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class Target:
-    """The Slurm of a workflow. ``conf``: SLURM_CONF, or "" where the programs find theirs themselves."""
+    """The Slurm of a workflow. ``conf``: SLURM_CONF, or "" where the programs find theirs themselves.
+
+    ``preserve``: patterns of the variables that its jobs get besides (bee.conf, [task] preserve_environment).
+    """
 
     conf: str
     clusters: str
     origin: str
+    preserve: tuple[str, ...] = ()
 
 
 def find(config: Config, env: Mapping[str, str]) -> Target:
     """Choose the site's Slurm when there is one, else the running private one; raises SlurmError when neither."""
-    clusters = env.get("SLURM_CLUSTERS", "")
+    clusters, preserve = env.get("SLURM_CLUSTERS", ""), config.task.preserve_environment
     if env.get("SLURM_CONF"):
-        return Target(env["SLURM_CONF"], clusters, "the Slurm that $SLURM_CONF names")
+        return Target(env["SLURM_CONF"], clusters, "the Slurm that $SLURM_CONF names", preserve)
     site = next((conf for conf in SITE_CONFS if conf.exists()), None)
     if site and process.find("sbatch", env):
-        return Target("", clusters, f"the site's Slurm ({site})")
+        return Target("", clusters, f"the site's Slurm ({site})", preserve)
     private = running_conf(config)
     if private:
-        return Target(str(private), "", f"the private Slurm ({private})")
+        return Target(str(private), "", f"the private Slurm ({private})", preserve)
     raise SlurmError(
         "no Slurm here: neither $SLURM_CONF nor a slurm.conf of the site, and no private one runs; start one with: "
         "bee-slurm up"
@@ -51,7 +56,7 @@ def find(config: Config, env: Mapping[str, str]) -> Target:
 
 def environment(target: Target, env: Mapping[str, str]) -> dict[str, str]:
     """Construct the environment for Slurm's programs and, through --export=ALL, for our jobs."""
-    made = {name: env[name] for name in KEPT if env.get(name)}
+    made = {**inherited(target.preserve, env), **{name: env[name] for name in KEPT if env.get(name)}}
     made.setdefault("USER", getpass.getuser())
     made.setdefault("LOGNAME", made["USER"])
     made.setdefault("HOME", str(Path.home()))

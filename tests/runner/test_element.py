@@ -83,6 +83,7 @@ class World:
             "time_limit_s": 3600,
             "fs_settle_s": 0.0,
             "stops_on_error": False,
+            "preserve_environment": [],
             "cores": 1,
             "mem_mib": None,
             "ram_mib": 256,
