@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 # A stand-in for value 12 is BEGIN + "12" + kind + END. What is quoted for a shell is no hole: whether it has to be is
 # for the value to say.
 BEGIN, END = "\x02'", "\x03"
-TEXT, EXTENSION, DECIMAL = "s", "e", "f"
+# Kinds of holes: a text, one that is the input itself, the extension of a name, a float without an exponent.
+TEXT, STRING, EXTENSION, DECIMAL = "s", "t", "e", "f"
 # Around a word that a shell takes as it is: whether it has to be quoted shows once it is filled.
 OPEN, CLOSE = "\x04", "\x05"
 
@@ -207,11 +208,12 @@ def fill_command(template: dict[str, Any], values: list[Any]) -> dict[str, Any]:
     if any(os.path.normpath(name) != name or "\0" in name for name in targets) or len(set(targets)) < len(targets):
         raise NoTemplateError
     for name in (command["stdout"][below:], command["stderr"][below:]):
-        if ".." in name or name.endswith("/") or "\0" in name:
+        if ".." in name or "\0" in name:
             raise NoTemplateError
-    if any("//" in (path or "") for path in (command["stdin"], command["stdout"], command["stderr"])):
-        # An absolute name, which is another file or none.
-        raise NoTemplateError
+    for path in (command["stdin"] or "", command["stdout"], command["stderr"]):
+        # An absolute name is another file or none, and an empty one is as none was given.
+        if "//" in path or path.endswith("/"):
+            raise NoTemplateError
     return command
 
 

@@ -38,6 +38,7 @@ from beeflow.shape import (
     OPEN,
     PATH,
     RAM,
+    STRING,
     TEXT,
     NoTemplateError,
     Shape,
@@ -180,7 +181,10 @@ def _other(index: int, kind: str, value: Any) -> Any:
     if isinstance(value, float):
         # Of another magnitude, too: some are rounded.
         return float(f"3.707{index:06}7e+05")
-    return f"{'.' if kind == EXTENSION else ''}other '{index}"
+    if kind == STRING:
+        # As the name of a file it would be taken apart.
+        return f"of.{index}/other.'{index}"
+    return f".other '{index}" if kind == EXTENSION else f"other. '{index}"
 
 
 class _StandIns:
@@ -224,7 +228,7 @@ class _StandIns:
             return [self.value(each, literal) for each in value]
         if value is None or isinstance(value, bool) or literal or value == "":
             return value
-        return self.next(TEXT, value)
+        return self.next(STRING if isinstance(value, str) else TEXT, value)
 
     def entry(self, entry: dict[str, Any], folder: str = "") -> dict[str, Any]:
         """Copy a File or Directory with stand-ins (Shape.file, Shape.folder)."""

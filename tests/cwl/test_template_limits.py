@@ -46,6 +46,10 @@ STAGED_GIVEN = (
     "inputs: {f: {type: File, inputBinding: {}}, g: File}}"
 )
 USER = {"class": "File", "location": "file:///data/y", "basename": "y", "size": 1}
+STAGED_AS = (
+    "{baseCommand: cat, requirements: {InitialWorkDirRequirement: {listing: [{entryname: %s, entry: $(inputs.g)}]}}, "
+    "arguments: [$(inputs.g.nameroot), $(inputs.g.basename)], inputs: {g: File, s: string}}"
+)
 STREAM = "{baseCommand: cat, %s: $(inputs.s), inputs: {s: string}}"
 ROOM = "{baseCommand: echo, arguments: [$(runtime.outdirSize)], requirements: {ResourceRequirement: {%s}}, inputs: %s}"
 
@@ -176,6 +180,21 @@ CASES: dict[str, tuple[str, Inputs, list[Inputs]]] = {
         "{baseCommand: echo, requirements: {EnvVarRequirement: {envDef: {PATH: $(inputs.s)}}}, inputs: {s: string}}",
         {"s": "/bin"},
         [{"s": "/usr/bin"}, {"s": "/somewhere:/bin"}],
+    ),
+    "a name that is taken apart": (
+        STAGED_AS % "$(inputs.s)",
+        {"g": file(), "s": "a"},
+        [{"g": file(), "s": each} for each in ("a.txt", "a/b", ".a", "b")],
+    ),
+    "a part of a name that is taken apart": (
+        STAGED_AS % "$(inputs.g.nameroot)",
+        {"g": file("x.txt"), "s": "a"},
+        [{"g": file(each), "s": "a"} for each in ("x.tar.gz", "y.txt", "y")],
+    ),
+    "an extension that is none": (
+        "{baseCommand: cat, stdin: $(inputs.f.nameext), inputs: {f: File}}",
+        {"f": file("x.txt")},
+        [{"f": file("x")}, {"f": file("y.gz")}],
     ),
     "an absolute name of a stream": (
         STREAM % "stdout",
