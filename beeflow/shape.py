@@ -14,17 +14,29 @@ TYPE_CHECKING = False  # importing typing would take as long as all else here
 if TYPE_CHECKING:
     from typing import Any
 
-# A stand-in for value 12 is BEGIN + QUOTE + "12" + kind + END. The quote shows whether a shell's quoting was applied.
-BEGIN, END, QUOTE = "\x02", "\x03", "'"
-SHELL_QUOTE = "'\"'\"'"
-TEXT, EXTENSION, DECIMAL = "s", "e", "f"
+# A stand-in for value 12 is BEGIN + "12" + kind + END. What is quoted for a shell is no hole: whether it has to be is
+# for the value to say.
+BEGIN, END = "\x02'", "\x03"
+# Kinds of holes: a text, one that is the input itself, the extension of a name, a float without an exponent.
+TEXT, STRING, EXTENSION, DECIMAL = "s", "t", "e", "f"
+# Around a word that a shell takes as it is: whether it has to be quoted shows once it is filled.
+OPEN, CLOSE = "\x04", "\x05"
+
+# The kinds of whole numbers, and how many bits CWL gives them.
+INT, LONG = "int", "long"
+_INT_BITS, _LONG_BITS = 32, 64
 
 # The values that every task has.
 FOLDER, PATH, CORES, RAM = range(4)
 FIRST = 4
 
 # Characters that a location has as they are.
-PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~/")
+_WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+PLAIN = frozenset(_WORD + ".-~/")
+# Characters that shlex.quote does not quote; cwltool has it quote the words of a shell's command.
+_NOT_QUOTED = frozenset(_WORD + "@%+=:,./-")
+# Characters that end the path of a URI, or that Python's reader of URIs leaves out.
+_OF_URIS = frozenset("#?\t\r\n")
 
 _FILE_KEYS = {"class", "location", "basename", "nameroot", "nameext", "size", "checksum", "secondaryFiles", "format"}
 _FOLDER_KEYS = {"class", "location", "basename"}
@@ -59,25 +71,41 @@ class Shape:
                 return self.file(value)
             if value.get("class") == "Directory":
                 return self.folder(value)
+            if "class" in value:
+                raise NoTemplateError
             return {name: self.one(value[name], literal) for name in sorted(value)}
         if isinstance(value, list):
             return [self.one(each, literal) for each in value]
         if value is None or isinstance(value, bool) or literal or value == "":
             return ("=", value)
         self.values.append(value)
-        return type(value).__name__
+        return kind_of(value)
 
     def file(self, entry: dict[str, Any]) -> Any:
         """Take the shape off a File."""
         if not _FILE_KEYS.issuperset(entry):
             raise NoTemplateError
         where = self.place(entry)
-        size = entry.get("size")
-        self.values.append(os.stat(self.path(entry)).st_size if size is None else size)
+        self.values.append(self.size(entry))
         if "checksum" in entry:
+            if not isinstance(entry["checksum"], str):
+                raise NoTemplateError
             self.values.append(entry["checksum"])
         beside = [self.beside(each, entry) for each in entry.get("secondaryFiles") or ()]
         return ("File", where, "checksum" in entry, entry.get("format"), beside)
+
+    def size(self, entry: dict[str, Any]) -> int:
+        """Return the size of a File (bytes)."""
+        size = entry.get("size")
+        if size is None:
+            try:
+                return os.stat(self.path(entry)).st_size
+            except (OSError, ValueError):
+                raise NoTemplateError from None
+        if kind_of(size) not in (INT, LONG) or isinstance(size, bool):
+            raise NoTemplateError
+        made: int = size
+        return made
 
     def folder(self, entry: dict[str, Any]) -> Any:
         """Take the shape off a Directory."""
@@ -85,9 +113,11 @@ class Shape:
             raise NoTemplateError
         return ("Directory", self.place(entry))
 
-    def beside(self, entry: dict[str, Any], primary: dict[str, Any]) -> Any:
+    def beside(self, entry: Any, primary: dict[str, Any]) -> Any:
         """Take the shape off a secondary file, which must be where its primary file is."""
-        if entry["location"].rpartition("/")[0] != primary["location"].rpartition("/")[0]:
+        if not isinstance(entry, dict) or entry.get("class") not in ("File", "Directory"):
+            raise NoTemplateError
+        if self.path(entry).rpartition("/")[0] != self.path(primary).rpartition("/")[0]:
             raise NoTemplateError
         return self.one(entry, literal=False)
 
@@ -99,7 +129,10 @@ class Shape:
         """Keep the folder and the name of what is under its own name; anything else has to be staged."""
         path = self.path(entry)
         folder, _, name = path.rpartition("/")
-        if entry.get("basename", name) != name or not folder or name in ("", ".", ".."):
+        if entry.get("basename") != name or not folder or name == "..":
+            raise NoTemplateError
+        if os.path.normpath(path) != path or path.startswith("//"):
+            # cwltool would write it otherwise.
             raise NoTemplateError
         if path in self.places:
             # cwltool knows a file by its place: where one of two is staged, both are.
@@ -111,8 +144,22 @@ class Shape:
         return own if own or not self.apart else folder
 
 
+def kind_of(value: Any) -> str:
+    """Name the kind of a text or number: what fits one CWL type fits it with all of its kind (validate_ex)."""
+    if isinstance(value, str):
+        return "str"
+    if isinstance(value, int) and value.bit_length() < _LONG_BITS:
+        is_int = -(1 << _INT_BITS - 1) <= value < 1 << _INT_BITS - 1
+        return INT if is_int else LONG
+    if isinstance(value, float) and abs(value) < float("inf"):
+        return "float"
+    raise NoTemplateError
+
+
 def path_of(location: str, root: str) -> str:
     """Return the path of a location: a file URI, or relative to the workflow directory."""
+    if location.startswith("file:///") and not _OF_URIS.isdisjoint(location):
+        raise NoTemplateError
     if location.startswith("file:///"):
         return unquoted(location[len("file://") :])
     if location.startswith(("_:", "/")) or ":" in location.partition("/")[0]:
@@ -126,7 +173,10 @@ def unquoted(text: str) -> str:
         return text
     import urllib.parse  # seldom needed
 
-    return os.fsdecode(urllib.parse.unquote_to_bytes(text))
+    try:
+        return urllib.parse.unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise NoTemplateError from None
 
 
 def quoted(path: str) -> str:
@@ -152,34 +202,47 @@ def fill(template: Any, values: list[Any]) -> Any:
 def fill_command(template: dict[str, Any], values: list[Any]) -> dict[str, Any]:
     """Fill the template of a command; raises NoTemplateError for what cwltool would refuse, or stage otherwise."""
     command: dict[str, Any] = fill(template, values)
-    targets = [stage["target"] for stage in command["stage"]]
-    for path in (command["stdout"], command["stderr"], *targets):
-        # Whether the folders above have dots is nobody's concern here.
-        name = path[len(values[FOLDER]) + 1 :]
-        if ".." in name or name.endswith("/") or "\0" in name:
+    # Whether the folders above have dots is nobody's concern here.
+    below = len(values[FOLDER]) + 2
+    targets = [stage["target"][below:] for stage in command["stage"]]
+    if any(os.path.normpath(name) != name or "\0" in name for name in targets) or len(set(targets)) < len(targets):
+        raise NoTemplateError
+    for name in (command["stdout"][below:], command["stderr"][below:]):
+        if ".." in name or "\0" in name:
             raise NoTemplateError
-    if any("//" in (path or "") for path in (command["stdin"], command["stdout"], command["stderr"])):
-        # An absolute name, which is another file or none.
-        raise NoTemplateError
-    if len({os.path.normpath(target) for target in targets}) < len(targets):
-        raise NoTemplateError
+    for path in (command["stdin"] or "", command["stdout"], command["stderr"]):
+        # An absolute name is another file or none, and an empty one is as none was given.
+        if "//" in path or path.endswith("/"):
+            raise NoTemplateError
     return command
 
 
 def fill_text(text: str, values: list[Any]) -> str:
     """Fill the holes of a text."""
+    first, *parts = text.split(OPEN)
+    made = [fill_holes(first, values)]
+    for part in parts:
+        word, _, rest = part.partition(CLOSE)
+        made += [shell_quoted(fill_holes(word, values)), fill_holes(rest, values)]
+    return "".join(made)
+
+
+def shell_quoted(word: str) -> str:
+    """Quote a word as shlex.quote does, which would take long to import."""
+    return word if _NOT_QUOTED.issuperset(word) and word else "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def fill_holes(text: str, values: list[Any]) -> str:
+    """Fill the holes of a text, or of one word of a shell's."""
     first, *parts = text.split(BEGIN)
     made = [first]
     for part in parts:
         token, _, rest = part.partition(END)
-        in_shell = token.startswith(SHELL_QUOTE)
-        token = token[len(SHELL_QUOTE) :] if in_shell else token[len(QUOTE) :]
         value, kind = values[int(token[:-1])], token[-1]
         if kind == EXTENSION:
             # The stand-in has a dot of its own before it, so that it is an extension.
             made[-1] = made[-1][:-1]
-        shown = as_decimal(value) if kind == DECIMAL else str(value)
-        made.append(shown.replace("'", SHELL_QUOTE) if in_shell else shown)
+        made.append(as_decimal(value) if kind == DECIMAL else str(value))
         made.append(rest)
     return "".join(made)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class WorkdirMapper(PathMapper):
         if obj["class"] != "File" or path is None or path.exists() or obj["location"] in self._pathmap:
             super().visit(obj, stagedir, basedir, copy=copy, staged=staged)
             return
-        target = f"{obj.get('dirname') or stagedir}/{obj['basename']}"
+        target = os.path.join(obj.get("dirname") or stagedir, obj["basename"])
         self._pathmap[obj["location"]] = MapperEnt(str(path), target, "WritableFile" if copy else "File", staged)
         self.visitlisting(obj.get("secondaryFiles", []), stagedir, basedir, copy=copy, staged=staged)
 

@@ -24,23 +24,27 @@ from beeflow.command import Folders
 from beeflow.cwl.documents import short_name
 from beeflow.cwl.prepare import Granted, Prepared, prepare
 from beeflow.errors import BeeError
-from beeflow.graph import CUDA, Tool
+from beeflow.graph import CUDA, MPI, Tool
 from beeflow.shape import (
     BEGIN,
+    CLOSE,
     CORES,
     DECIMAL,
     END,
     EXTENSION,
     FIRST,
     FOLDER,
+    INT,
+    OPEN,
     PATH,
-    QUOTE,
     RAM,
+    STRING,
     TEXT,
     NoTemplateError,
     Shape,
     fill,
     fill_command,
+    kind_of,
 )
 
 log = logging.getLogger(__name__)
@@ -49,7 +53,9 @@ Inputs = Mapping[str, Any]
 Template = dict[str, Any]
 
 _FIRST_INT, _OTHER_INT = 2_101_000_000, 1_203_000_000
-_INT = re.compile(r"2101(\d{6})")
+# What makes a stand-in too large for 32 bits.
+_TO_LONG = 7_000_000_000
+_INT = re.compile(r"[29]101(\d{6})")
 _FLOAT = re.compile(r"2\.101(\d{6})1e-07")
 _DECIMAL = re.compile(r"0\.0000002101(\d{6})1")
 _PRIMITIVES = frozenset({"string", "int", "long", "float", "double", "boolean"})
@@ -88,9 +94,14 @@ def may_have(tool: Tool) -> bool:
     """Tell whether templates are worth a try: no position depends on a value, nothing is special about the job."""
     if tool.updates or tool.requirement(CUDA)[0]:
         return False
-    # repr quotes a text that has a quote in it with the other kind.
-    written = repr([tool.document.get("arguments"), tool.document["inputs"]])
-    return "'position': '" not in written and "'position': \"" not in written
+    ranks = (tool.requirement(MPI)[0] or {}).get("processes")
+    return not isinstance(ranks, str) and not _has_position_to_evaluate(tool.document)
+
+
+def _has_position_to_evaluate(value: Any) -> bool:
+    if isinstance(value, dict):
+        return isinstance(value.get("position"), str) or any(map(_has_position_to_evaluate, value.values()))
+    return isinstance(value, list) and any(map(_has_position_to_evaluate, value))
 
 
 def make(tool: Tool, inputs: Inputs, root: Path) -> tuple[str, Template] | None:
@@ -99,18 +110,31 @@ def make(tool: Tool, inputs: Inputs, root: Path) -> tuple[str, Template] | None:
         shape = new_shape(tool, root)
         text = shape.of(dict(inputs))
         with _without_javascript():
-            first = _StandIns(shape, _first).prepare(tool, inputs, root)
+            template = _with_holes(_StandIns(shape, _first).prepare(tool, inputs, root, _marked))
             other = _StandIns(shape, _other)
-            template = _with_holes(first)
             made = other.prepare(tool, inputs, root)
-            if fill(template, other.values) != made:
-                return None
     except (BeeError, NoTemplateError, OSError, KeyError):
         return None
     except Exception as error:  # cwltool met what it does not expect
         log.info("no template: %r", error)
         return None
+    try:
+        if fill(template["command"], other.values) != made["command"] or _may_meet(template["command"], shape):
+            return None
+        if fill(template["ports"], other.values) != made["ports"]:
+            template["ports"] = None
+    except (LookupError, ValueError) as error:  # what is no hole looks like one
+        log.info("no template: %r", error)
+        return None
     return (text, template)
+
+
+def _may_meet(command: Template, shape: Shape) -> bool:
+    """True where an input may be what the tool stages anyway, or a value says what a container has to bind."""
+    sources = [stage["source"] for stage in command["stage"]]
+    if shape.places and any(source and BEGIN not in source for source in sources):
+        return True
+    return any(BEGIN in inside for inside in (command["container"] or {"binds": {}})["binds"].values())
 
 
 def agrees(template: Template, tool: Tool, inputs: Inputs, root: Path) -> bool:
@@ -121,26 +145,21 @@ def agrees(template: Template, tool: Tool, inputs: Inputs, root: Path) -> bool:
     shape.values += [folders.root[1:], os.environ.get("PATH", os.defpath), granted.cores, granted.ram_mib]
     try:
         shape.of(dict(inputs))
-        filled = {**fill(template, shape.values), "command": fill_command(template["command"], shape.values)}
-        made = _plain(prepare(tool, locations.absolute(dict(inputs), root), root, folders, granted), "")
+        command = fill_command(template["command"], shape.values)
+        made = prepare(tool, locations.absolute(dict(inputs), root), root, folders, granted)
+        if command != codec.to_json(made.command):
+            return False
+        return template["ports"] is None or fill(template["ports"], shape.values) == ports_of(made, tool)
     except (BeeError, NoTemplateError):
         return False
-    return _same(filled, made)
+    except Exception as error:  # cwltool met what it does not expect
+        log.info("no template: %r", error)
+        return False
 
 
 def new_shape(tool: Tool, root: Path) -> Shape:
     """Begin to take the shape off a task's inputs."""
     return Shape(str(root), apart=tool.container is not None, literal=literal_inputs(tool))
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Compare commands; a shell's words may be quoted in more ways than one."""
-    for each in (one, other):
-        argv = each["command"]["argv"]
-        if argv[:2] == ["/bin/sh", "-c"]:
-            with contextlib.suppress(ValueError):
-                argv[2] = shlex.split(argv[2])
-    return bool(one == other)
 
 
 StandIn = Callable[[int, str, Any], Any]
@@ -149,19 +168,23 @@ StandIn = Callable[[int, str, Any], Any]
 def _first(index: int, kind: str, value: Any) -> Any:
     """Stand in for a value by what can be found again."""
     if isinstance(value, int):
-        return _FIRST_INT + index
+        return _FIRST_INT + index + (0 if kind_of(value) == INT else _TO_LONG)
     if isinstance(value, float):
         return float(f"2.101{index:06}1e-07")
-    return f"{BEGIN}{QUOTE}{index}{kind}{END}"
+    return f"{BEGIN}{index}{kind}{END}"
 
 
 def _other(index: int, kind: str, value: Any) -> Any:
     """Stand in for a value by one that is just another."""
     if isinstance(value, int):
-        return _OTHER_INT + index
+        return _OTHER_INT + index + (0 if kind_of(value) == INT else _TO_LONG)
     if isinstance(value, float):
-        return float(f"3.707{index:06}7e-05")
-    return f"{'.' if kind == EXTENSION else ''}other '{index}"
+        # Of another magnitude, too: some are rounded.
+        return float(f"3.707{index:06}7e+05")
+    if kind == STRING:
+        # As the name of a file it would be taken apart.
+        return f"of.{index}/other.'{index}"
+    return f".other '{index}" if kind == EXTENSION else f"other. '{index}"
 
 
 class _StandIns:
@@ -179,13 +202,21 @@ class _StandIns:
         self.values.append(made)
         return made
 
-    def prepare(self, tool: Tool, inputs: Inputs, root: Path) -> Template:
-        """Have cwltool prepare the command for the stand-ins."""
+    def prepare(
+        self, tool: Tool, inputs: Inputs, root: Path, words: Callable[[Any], list[str]] | None = None
+    ) -> Template:
+        """Have cwltool prepare the command for the stand-ins. ``words``: writes those of a shell's command."""
         given = {name: self.value(inputs[name], name in self.shape.literal) for name in sorted(inputs)}
         folders = Folders(f"/{self.values[FOLDER]}")
         granted = Granted(self.values[CORES], self.values[RAM])
         made = prepare(tool, given, root, folders, granted)
-        return _plain(made, self.values[PATH])
+        command = codec.to_json(made.command)
+        if tool.container is None:
+            # That of the process which prepares it.
+            command["env"]["PATH"] = self.values[PATH]
+        if words and tool.requirement("ShellCommandRequirement")[0] is not None:
+            command["argv"][-1] = " ".join(words(made.job.builder))
+        return {"command": command, "ports": ports_of(made, tool)}
 
     def value(self, value: Any, literal: bool) -> Any:
         """Copy a value with stand-ins (Shape.one)."""
@@ -197,7 +228,7 @@ class _StandIns:
             return [self.value(each, literal) for each in value]
         if value is None or isinstance(value, bool) or literal or value == "":
             return value
-        return self.next(TEXT, value)
+        return self.next(STRING if isinstance(value, str) else TEXT, value)
 
     def entry(self, entry: dict[str, Any], folder: str = "") -> dict[str, Any]:
         """Copy a File or Directory with stand-ins (Shape.file, Shape.folder)."""
@@ -221,12 +252,15 @@ class _StandIns:
         return made
 
 
-def _plain(prepared: Prepared, path: str) -> Template:
-    """Return a command and its output ports as JSON, with ``path`` for this process's own PATH."""
-    command = codec.to_json(prepared.command)
-    if path and command["env"].get("PATH") == os.environ.get("PATH"):
-        command["env"]["PATH"] = path
-    return {"command": command, "ports": ports_of(prepared)}
+def _marked(builder: Any) -> list[str]:
+    """List the words of a shell's command as cwltool does (CommandLineTool.job), those to be quoted later marked."""
+    made = []
+    for binding in builder.bindings:
+        words = [str(word) for word in builder.generate_arg(binding)]
+        if binding.get("shellQuote", True):
+            words = [f"{OPEN}{word}{CLOSE}" if BEGIN in word else shlex.quote(word) for word in words]
+        made += words
+    return made
 
 
 def _with_holes(value: Any) -> Any:
@@ -245,27 +279,36 @@ def _with_holes(value: Any) -> Any:
 
 
 def _hole(match: re.Match[str], kind: str) -> str:
-    return f"{BEGIN}{QUOTE}{int(match.group(1))}{kind}{END}"
+    return f"{BEGIN}{int(match.group(1))}{kind}{END}"
 
 
-def ports_of(prepared: Prepared) -> list[Template] | None:
+def ports_of(prepared: Prepared, tool: Tool) -> list[Template] | None:
     """Say how to collect the outputs without cwltool; None where that needs it (beeflow.runner.collect)."""
-    tool = prepared.job.builder
+    builder = prepared.job.builder
+    # The task's own record does not have these.
+    filled_in = {short_name(each["id"]) for each in tool.document["inputs"] if "default" in each}
     try:
-        return [_port(port, tool.do_eval) for port in prepared.outputs]
+        ports = [_port(port, builder.do_eval, builder.loadListing) for port in prepared.outputs]
     except (NoTemplateError, WorkflowException):
         return None
+    evaluated = [port["eval"] for port in ports if port["eval"]]
+    return None if any(first == "inputs" and name in filled_in for first, name, *_ in evaluated) else ports
 
 
-def _port(port: Mapping[str, Any], evaluate: Callable[[Any], Any]) -> Template:
+def _port(port: Mapping[str, Any], evaluate: Callable[[Any], Any], listing: str | None) -> Template:
     binding = port.get("outputBinding") or {}
     kind, array, optional = _type_of(port["type"])
     expression = binding.get("outputEval")
     if (kind in _PRIMITIVES) is (expression is None):
         raise NoTemplateError
+    if kind in ("Directory", "any") and (binding.get("loadListing") or listing or "no_listing") != "no_listing":
+        raise NoTemplateError
     globs = [each for glob in _listed(binding.get("glob")) for each in _listed(evaluate(glob))]
     file_format = port.get("format")
+    made_format = evaluate(file_format) if file_format else None
     if not all(isinstance(glob, str) for glob in globs) or "self" in str(file_format):
+        raise NoTemplateError
+    if file_format and not isinstance(made_format, str):
         raise NoTemplateError
     return {
         "name": short_name(port["id"]),
@@ -277,7 +320,7 @@ def _port(port: Mapping[str, Any], evaluate: Callable[[Any], Any]) -> Template:
         "contents": bool(binding.get("loadContents")),
         "eval": _reference(expression) if expression is not None else None,
         "secondary": [_secondary(each) for each in _listed(port.get("secondaryFiles"))],
-        "format": evaluate(file_format) if file_format else None,
+        "format": made_format,
     }
 
 

@@ -66,7 +66,7 @@ class Collector:
         return value
 
     def matches(self, glob: str) -> list[str]:
-        """List what a pattern matches, sorted."""
+        """List what a pattern matches, sorted as cwltool does: by location."""
         if not glob or glob.startswith("/") or ".." in glob or glob == ".":
             raise NeedsCwltoolError
         if not any(character in glob for character in "*?["):
@@ -76,13 +76,13 @@ class Collector:
             return self.between(*glob.split("*"))
         import glob as globbing  # seldom needed
 
-        return sorted(globbing.glob(f"{globbing.escape(self.out)}/{glob}"))
+        return sorted(globbing.glob(f"{globbing.escape(self.out)}/{glob}"), key=quoted)
 
     def between(self, before: str, after: str) -> list[str]:
         """List the files whose names begin and end so; hidden ones only when asked for."""
         return [
             f"{self.out}/{name}"
-            for name in sorted(os.listdir(self.out))
+            for name in sorted(os.listdir(self.out), key=quoted)
             if name.startswith(before)
             and name.endswith(after)
             and len(name) >= len(before) + len(after)
@@ -170,6 +170,7 @@ def contents(path: str) -> str:
         raise NeedsCwltoolError from None
 
 
+_BITS = {"int": 32, "long": 64}
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "int": (int,),
@@ -184,8 +185,10 @@ def check(port: dict[str, Any], value: Any) -> Any:
     """Check the type of what an expression gave."""
     if value is None and port["optional"]:
         return None
-    wanted = _TYPES[port["type"]]
+    wanted: Any = _TYPES[port["type"]]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        raise NeedsCwltoolError
+    if port["type"] in _BITS and value.bit_length() >= _BITS[port["type"]]:
         raise NeedsCwltoolError
     return value
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from beeflow.cwl import compiler, documents, schema_cache, template
-from beeflow.graph import Container, Tool
+from beeflow.cwl import schema_cache, template
 from beeflow.locations import to_uri
 from beeflow.shape import NoTemplateError, Shape, fill_command
+from tests.cwl.routes import compiled
 
 Inputs = dict[str, Any]
 
@@ -84,16 +82,6 @@ def array(of: Callable[[random.Random, Path], Any], count: int = 3) -> Callable[
 
 def fixed(value: Any) -> Callable[[random.Random, Path], Any]:
     return lambda *_: value
-
-
-def tool(tmp_path: Path, text_of: str, version: str = "v1.2") -> Tool:
-    """Compile a tool."""
-    document = tmp_path / "tool.cwl"
-    body = {"cwlVersion": version, "class": "CommandLineTool", "outputs": {}, **yaml.safe_load(text_of)}
-    document.write_text(yaml.safe_dump(body))
-    graph = compiler.compile_graph(documents.load(str(document), tmp_path / "cache"))
-    (made,) = graph.tools.values()
-    return made
 
 
 # name -> a tool, and what its inputs are made of.
@@ -211,9 +199,7 @@ def test_a_template_gives_what_cwltool_does(tmp_path: Path, name: str, version: 
         text_of = text_of.replace("inputs: {s:", "inputs: {f: File, s:")
     if name == "files" and version == "v1.0":
         pytest.skip("v1.0 lists what is in every Directory, and this one is not there yet")
-    made = tool(tmp_path, text_of, version)
-    if in_image:
-        made = replace(made, container=Container("Charliecloud", "/image", "image"))
+    made = compiled(tmp_path, text_of, version, in_image=in_image)
     chance = random.Random(name)
     root = tmp_path / "workflow"
 
@@ -268,5 +254,5 @@ NONE: dict[str, tuple[str, Inputs]] = {
 def test_where_there_is_no_template(tmp_path: Path, name: str) -> None:
     schema_cache.install(tmp_path.parent / "cache")
     text_of, inputs = NONE[name]
-    made = tool(tmp_path, text_of)
+    made = compiled(tmp_path, text_of)
     assert not template.may_have(made) or template.make(made, inputs, tmp_path) is None
