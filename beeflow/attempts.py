@@ -7,26 +7,37 @@ element keeps what it finished.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from beeflow import codec, store
+from beeflow.errors import SystemFileError
 from beeflow.layout import Layout
 from beeflow.models import Attempt, Lost, TaskResult
 from beeflow.states import TaskState
+
+# What an attempt's folder is called (beeflow.runner.job): the job as Slurm shows it, and how often it was restarted.
+_FOLDER = re.compile(r"(\d+)(?:_(\d+))?\.(\d+)(?:\.\d+)?")
 
 
 @dataclass
 class Progress:
     """How far an element came. ``ended``: label -> result; ``begun``: label -> when, of tasks that have not ended.
 
-    ``jobs``: the jobs that made a task begin, as Slurm shows them ("12_3"). ``latest``: the newest attempt.
+    ``tries``: label -> the jobs that it began in, as Slurm shows them ("12_3"). ``cut``: labels of tasks that a time
+    limit ended before they had their own. ``late``: of those that did not see their inputs. ``latest``: the newest
+    attempt; ``first``: when the first task began in the newest attempt that any began in.
     """
 
     ended: dict[str, TaskResult] = field(default_factory=dict)
     begun: dict[str, str] = field(default_factory=dict)
-    jobs: set[str] = field(default_factory=set)
+    tries: dict[str, set[str]] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
+    first: str | None = None
     latest: Attempt | None = None
     lost: Lost | None = None
 
@@ -35,11 +46,16 @@ class Progress:
         """What is known of tasks: as they ended, or as they were lost with their job."""
         return {**(self.lost.tasks if self.lost else {}), **self.ended}
 
+    @property
+    def jobs(self) -> set[str]:
+        """The jobs that made a task begin."""
+        return set().union(*self.tries.values())
+
 
 def read(layout: Layout, key: str, number: int) -> Progress:
     """Read the progress of an element."""
     progress = Progress(lost=store.read_record(Lost, layout.lost(key, number)))
-    found = [(store.read_record(Attempt, path), path) for path in layout.element(key, number).glob("*/started.json")]
+    found = [(_attempt(path), path) for path in layout.element(key, number).glob("*/started.json")]
     attempts = sorted(((each, path) for each, path in found if each), key=lambda pair: pair[0].started)
     for attempt, path in attempts:
         progress.latest = attempt
@@ -47,15 +63,36 @@ def read(layout: Layout, key: str, number: int) -> Progress:
     return progress
 
 
+def _attempt(path: Path) -> Attempt | None:
+    """Read what an attempt says of itself; where that is damaged (a full disk), what its folder says."""
+    try:
+        return store.read_record(Attempt, path)
+    except SystemFileError:
+        named = _FOLDER.fullmatch(path.parent.name)
+        if named is None:
+            raise
+        job_id, index, restarts = named.groups()
+        changed = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).isoformat(timespec="milliseconds")
+        return Attempt(job_id, None if index is None else int(index), int(restarts), "", "", 0, changed)
+
+
 def _read_log(progress: Progress, attempt: Attempt, path: Path) -> None:
-    for line in (store.read_text(path) or "").splitlines():
-        entry = _parse(line)
+    entries = [_parse(line) for line in (store.read_text(path) or "").splitlines()]
+    progress.first = next((entry["at"] for entry in entries if "begin" in entry), progress.first)
+    for entry in entries:
         if "begin" in entry:
-            progress.jobs.add(attempt.element_id)
-            progress.begun[entry["begin"]] = entry["at"]
+            label = entry["begin"]
+            progress.tries.setdefault(label, set()).add(attempt.element_id)
+            progress.begun[label] = entry["at"]
+            progress.cut.discard(label)
+            progress.late.discard(label)
         elif "end" in entry:
             progress.begun.pop(entry["end"], None)
             progress.ended[entry["end"]] = codec.from_json(TaskResult, entry["result"])
+        elif "cut" in entry:
+            progress.cut.add(entry["cut"])
+        elif "late" in entry:
+            progress.late.add(entry["late"])
 
 
 def _parse(line: str) -> dict[str, Any]:

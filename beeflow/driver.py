@@ -80,6 +80,7 @@ class Driver:
         if store.read_record(StateRecord, self.layout.state) is None:
             store.write_record(self.layout.state, state_record(self.record, WorkflowState.RUNNING))
         again = False
+        # This ends: an element is settled once a pass for each submission before it, and a refusal closes elements.
         while True:
             look = self.look()
             if look.doubt:

@@ -20,11 +20,17 @@ MAX_SUBMISSIONS = 4
 
 @dataclass
 class GroupJobs:
-    """What was submitted. ``fresh``: keys of what this pass submitted itself, so that Slurm need not be asked."""
+    """What was submitted. ``fresh``: keys of what this pass submitted itself, so that Slurm need not be asked.
+
+    ``settled``: what this pass settled: an element, the submission before, and the Halt. ``appear_by``: until when
+    (monotonic) this pass waits for results that a shared file system shows late.
+    """
 
     layout: Layout
     submitter: Submitter
     fresh: set[str] = field(default_factory=set)
+    settled: set[tuple[int, str, str]] = field(default_factory=set)
+    appear_by: float | None = None
     _intents: dict[str, list[Intent]] = field(default_factory=dict)
     _counts: dict[str, Counter[int]] = field(default_factory=dict)
     _queue: dict[tuple[str, int | None], JobRecord] | None = None

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from beeflow import attempts, store
+from beeflow import attempts, codec, store
 from beeflow.attempts import Progress
-from beeflow.group_jobs import GroupJobs, was_dropped
+from beeflow.group_jobs import MAX_SUBMISSIONS, GroupJobs, was_dropped
 from beeflow.layout import Layout
 from beeflow.look import Halt, Look
 from beeflow.models import ElementResult, Intent, Lost, TaskResult, WorkflowRecord, now
@@ -19,7 +19,7 @@ from beeflow.scheduler import JobRecord
 from beeflow.states import JobState, TaskState
 
 _POLL_S = 1.0
-# A task that began this late in its element did not have its whole time limit.
+# A task that began so long after the first one of its job, in time limits, did not have its whole time limit.
 _LATE = 0.1
 
 
@@ -74,31 +74,38 @@ class Settler:
         progress = attempts.read(self.layout, key, number)
         if progress.latest is None and is_cancelled(job, halt):
             return
+        # Once a pass and submission: a pass ends, for what it submits itself it does not settle.
+        settled = (number, ended.intent.key, halt.name)
+        if settled in self.jobs.settled:
+            return
+        self.jobs.settled.add(settled)
         look.changed = True
         if was_dropped(job) and self.jobs.may_go_again(key, number) and halt is Halt.NO:
             return
-        if job is not None and job.state is JobState.COMPLETED and self.appears(key, number):
-            return
-        missing = [task.label for task in look.open_tasks(ended.group, number) if task.label not in progress.settled]
-        again = self.again(look, ended, progress, missing) if halt is Halt.NO else set()
+        published = self.published(ended)
+        known = {**progress.settled, **(published or {})}
+        missing = [task.label for task in look.open_tasks(ended.group, number) if task.label not in known]
+        # A result that is there stays there for whoever reads it: nothing of its element goes again.
+        again = self.again(look, ended, progress, missing) if halt is Halt.NO and published is None else set()
         died = {label: self.lost(ended, progress, label) for label in missing if label not in again}
-        settled = {**progress.settled, **died}
         if again:
-            self.account(ended, progress, settled)
-        else:
-            self.publish(ended.group, number, settled)
+            self.account(ended, progress, {**progress.settled, **died})
+        elif published is None or missing:
+            self.publish(ended.group, number, {**progress.settled, **died})
 
     def again(self, look: Look, ended: Ended, progress: Progress, missing: list[str]) -> set[str]:
         """List the tasks of a dead job that have yet to have their chance."""
         if ended.job is not None and ended.job.state is JobState.CANCELLED:
             return set()
-        waiting = {task.label for task in look.open_tasks(ended.group, ended.number) if any(task.holes())}
-        if waiting and self.jobs.may_go_again(ended.group.key, ended.number):
-            # It ran before what it takes from was made: that job died too, and goes again.
-            return waiting
+        unseen = {task.label for task in look.open_tasks(ended.group, ended.number) if any(task.holes())}
+        unseen = {label for label in missing if label in unseen or label in progress.late}
+        left = {label for label in missing if label not in progress.begun or was_cut_short(ended, progress, label)}
+        if unseen and self.jobs.may_go_again(ended.group.key, ended.number):
+            # It ran before what it takes from was made, or was to be seen: that job died too, or the files came late.
+            return unseen | left
         if self.jobs.shown_id(ended.intent, ended.number) not in progress.jobs:
             return set()
-        return {label for label in missing if label not in progress.begun or was_cut_short(ended, progress, label)}
+        return left - unseen
 
     def account(self, ended: Ended, progress: Progress, settled: Mapping[str, TaskResult]) -> None:
         """Keep what is known of an element that goes again."""
@@ -112,15 +119,24 @@ class Settler:
         record = look.results.group(group.key)
         return record.time_limit_s if record else 0
 
-    def appears(self, key: str, number: int) -> bool:
-        """Wait for the result of a job that Slurm says went well: a shared file system may show it late."""
-        path = self.layout.element_result(key, number)
-        deadline = time.monotonic() + self.record.fs_settle_s
+    def published(self, ended: Ended) -> Mapping[str, TaskResult] | None:
+        """Read the result of an element; a shared file system may show that of a job that went well late.
+
+        A pass waits once for all of them: the jobs have ended.
+        """
+        path = self.layout.element_result(ended.group.key, ended.number)
         while not path.exists():
-            if time.monotonic() > deadline:
-                return False
+            if ended.job is None or ended.job.state is not JobState.COMPLETED or self.has_waited():
+                break
             time.sleep(_POLL_S)
-        return True
+        found = store.read_record(ElementResult, path)
+        return found.tasks if found else None
+
+    def has_waited(self) -> bool:
+        """True once this pass has waited for files that show late."""
+        if self.jobs.appear_by is None:
+            self.jobs.appear_by = time.monotonic() + self.record.fs_settle_s
+        return time.monotonic() > self.jobs.appear_by
 
     def lost(self, ended: Ended, progress: Progress, label: str) -> TaskResult:
         """Describe a task whose job ended without a result."""
@@ -129,11 +145,10 @@ class Settler:
         log_path = self.layout.group_log(ended.group.key) / f"{part_of(ended.intent)}.{index}.log"
         # An element that was cancelled alone, before it began, is not even shown as such (seen on Slurm 22.05.8).
         unknown = TaskState.FAILED if attempt else TaskState.CANCELLED
-        began = "" if attempt else "before it started; "
-        word = job.state.value if job else "no longer known"
+        state = job.state.task_state if job else unknown
         return TaskResult(
-            state=job.state.task_state if job else unknown,
-            reason=f"the job ended without a result: {began}Slurm: {word}",
+            state=TaskState.TIMEOUT if label in progress.cut else state,
+            reason=why_lost(ended, progress, label),
             job_id=self.jobs.shown_id(ended.intent, ended.number),
             node=attempt.node if attempt else (job.node if job else None),
             host=attempt.host if attempt else None,
@@ -143,10 +158,20 @@ class Settler:
         )
 
     def publish(self, group: Group, number: int, results: Mapping[str, TaskResult]) -> None:
-        """Write a result in the place of an element that did not; one that came after all is kept."""
+        """Write what an element did not say itself; what it says, also after all, is kept."""
         path = self.layout.element_result(group.key, number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        store.publish_record(path, ElementResult(dict(results)))
+        while not store.publish_record(path, ElementResult(dict(results))):
+            try:
+                known = path.stat()
+            except FileNotFoundError:
+                continue  # an attempt set it aside
+            found = store.read_record(ElementResult, path)
+            if found is None:
+                continue
+            merged = ElementResult({**results, **found.tasks})
+            if len(merged.tasks) == len(found.tasks) or store.replace_same(path, known, codec.dumps(merged)):
+                return
 
     def refuse(self, look: Look, group: Group, numbers: list[int], reason: str) -> None:
         """Take a refusal for good."""
@@ -155,7 +180,7 @@ class Settler:
             progress = attempts.read(self.layout, group.key, number)
             refused = {task.label: result for task in look.open_tasks(group, number)}
             self.publish(group, number, {**refused, **progress.settled})
-        look.changed = True
+        look.changed = look.changed or bool(numbers)
 
 
 def is_cancelled(job: JobRecord | None, halt: Halt) -> bool:
@@ -163,9 +188,23 @@ def is_cancelled(job: JobRecord | None, halt: Halt) -> bool:
     return halt is Halt.CANCEL or (halt is Halt.STOP and (job is None or job.state is JobState.CANCELLED))
 
 
+def why_lost(ended: Ended, progress: Progress, label: str) -> str:
+    """Say why there is no result of a task whose job ended."""
+    slurm = f"Slurm: {ended.job.state.value if ended.job else 'no longer known'}"
+    if label in progress.cut:
+        return f"time limit of {ended.limit_s} s, in {len(progress.tries[label])} job(s); {slurm}"
+    if label in progress.late:
+        return f"the job did not see the result of a step that it takes from; {slurm}"
+    return f"the job ended without a result: {'' if progress.latest else 'before it started; '}{slurm}"
+
+
 def was_cut_short(ended: Ended, progress: Progress, label: str) -> bool:
-    """True for a task that its element's time limit ended before it had its own."""
-    if ended.job is None or ended.job.state is not JobState.TIMEOUT or progress.latest is None:
+    """True for a task that its job's time limit ended before it had its own, unless that happened too often."""
+    if len(progress.tries[label]) >= MAX_SUBMISSIONS:
         return False
-    late = datetime.fromisoformat(progress.begun[label]) - datetime.fromisoformat(progress.latest.started)
+    if label in progress.cut:
+        return True
+    if ended.job is None or ended.job.state is not JobState.TIMEOUT or progress.first is None:
+        return False
+    late = datetime.fromisoformat(progress.begun[label]) - datetime.fromisoformat(progress.first)
     return late > timedelta(seconds=_LATE * ended.limit_s)

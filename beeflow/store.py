@@ -92,6 +92,24 @@ def publish(path: Path, text: str) -> bool:
     return True
 
 
+def replace_same(path: Path, known: os.stat_result, text: str) -> bool:
+    """Replace a file whole if it is still the one that ``known`` tells of; False when it is another, or none."""
+    with _explained(path):
+        temporary = _write_temporary(path, text)
+        try:
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                return False
+            if (found.st_ino, found.st_mtime_ns) != (known.st_ino, known.st_mtime_ns):
+                return False
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    return True
+
+
 def read_text(path: Path) -> str | None:
     """Read a file, or None when it is not there."""
     with _explained(path):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -13,7 +16,7 @@ import pytest
 
 from beeflow import models, store, successor
 from beeflow.driver import Driver, Ended
-from beeflow.errors import TaskError
+from beeflow.errors import SystemFileError, TaskError
 from beeflow.graph import Graph, Link
 from beeflow.group_jobs import MAX_SUBMISSIONS
 from beeflow.layout import Layout, folders
@@ -27,7 +30,7 @@ from beeflow.models import (
 )
 from beeflow.plan import group_keys
 from beeflow.reduction import Reduction
-from beeflow.scheduler import Dependency
+from beeflow.scheduler import Dependency, JobRecord
 from beeflow.states import JobState, TaskState, WorkflowState
 from beeflow.submission import Submitter
 from tests import fakes
@@ -840,6 +843,7 @@ def test_a_job_that_ended_without_a_result_gets_one(
     layout: Layout, slurm: JobState | None, state: TaskState, word: str
 ) -> None:
     world = chain(layout)
+    world.record = replace(RECORD, fs_settle_s=0.1)
     world.run()
     job = world.job("a")
     world.begin("a")
@@ -1086,3 +1090,256 @@ def test_a_task_that_the_elements_time_limit_cut_short_goes_again(layout: Layout
     lost = [store.read_record(models.Lost, layout.lost(world.key("s"), number)) for number in (0, 1)]
     assert [sorted(each.tasks) for each in lost if each] == [["0"], ["3"]]
     assert elements_of(world.jobs("s")[-1]) == [0, 1]
+
+
+# -- a pass ends ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _in_time() -> Iterator[None]:
+    """Fail a test whose pass does not end."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError("the pass did not end")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(10)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def publish(world: World, path: str, number: int, **states: TaskState) -> None:
+    """Write the result of an element: _<label> -> state."""
+    place = world.layout.element_result(world.key(path), number)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    tasks = {name[1:]: TaskResult(state, "its own words", outputs={"out": name}) for name, state in states.items()}
+    store.publish_record(place, ElementResult(tasks))
+
+
+@pytest.mark.usefixtures("_in_time")
+@pytest.mark.parametrize("slurm", [JobState.COMPLETED, JobState.FAILED, JobState.NODE_FAIL, JobState.CANCELLED, None])
+@pytest.mark.parametrize("began", [False, True])
+def test_a_result_that_lacks_a_task_is_completed(layout: Layout, slurm: JobState | None, began: bool) -> None:
+    world = chunked(layout)
+    world.run()
+    publish(world, "s", 0, _0=TaskState.COMPLETED, _1=TaskState.FAILED)
+    publish(world, "s", 1, **{f"_{label}": TaskState.COMPLETED for label in "345"})
+    if began:
+        progress(world, "s", 0, begin("0"), begin("2"))
+    job = world.job("s")
+    if slurm:
+        world.scheduler.end(job.id, slurm, "None", set(job.states))
+    else:
+        world.scheduler.forget(job.id)
+    tasks = world.final_tasks(world.go_on())
+    states = [state for state, _ in tasks.values()]
+    expected = slurm.task_state if slurm else (TaskState.FAILED if began else TaskState.CANCELLED)
+    assert states == ["COMPLETED", "FAILED", expected.value, "COMPLETED", "COMPLETED", "COMPLETED"]
+    assert tasks["s[1]"][1] == "its own words"
+    assert "the job ended without a result" in tasks["s[2]"][1]
+    assert len(world.scheduler.named(".0")) == (1 if slurm else 0)
+
+
+@dataclass
+class Cancelled(FakeScheduler):
+    """A Slurm whose user cancels the workflow while a pass asks."""
+
+    flag: Path = Path()
+
+    def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
+        self.flag.write_text("")
+        return super().query(names)
+
+
+@pytest.mark.usefixtures("_in_time")
+def test_what_was_to_go_again_when_the_user_cancels_keeps_what_it_finished(layout: Layout) -> None:
+    world = chunked(layout)
+    world.scheduler = Cancelled(flag=layout.cancel)
+    world.run()
+    progress(world, "s", 0, begin("0"), end("0"), begin("1"))
+    world.scheduler.end(world.job("s").id, JobState.NODE_FAIL, "None", {0, 1})
+    tasks = world.final_tasks(world.go_on())
+    assert [state for state, _ in tasks.values()][:3] == ["COMPLETED", "NODE_FAIL", "NODE_FAIL"]
+    assert len(world.jobs("s")) == 1
+
+
+def test_a_pass_waits_once_for_results_that_show_late(layout: Layout) -> None:
+    world = wide(layout, 4)
+    world.record = replace(RECORD, fs_settle_s=2.0)
+    world.run()
+    world.scheduler.end(world.job("s").id, JobState.COMPLETED)
+    began = time.monotonic()
+    world.run()
+    assert 2 <= time.monotonic() - began < 5
+    assert {world.result("s", number).state for number in range(4)} == {TaskState.FAILED}
+
+
+def test_results_that_show_late_are_taken(layout: Layout) -> None:
+    world = wide(layout, 2)
+    world.record = replace(RECORD, fs_settle_s=20.0)
+    world.run()
+    world.scheduler.end(world.job("s").id, JobState.COMPLETED)
+    late = threading.Timer(1.5, world.finish, ("s", 1, 2))
+    late.start()
+    world.run()
+    late.join()
+    assert {world.result("s", number).state for number in range(2)} == {TaskState.COMPLETED}
+
+
+# -- jobs that died early, and what attempts left ---------------------------------------------------------------------
+
+
+def in_turn(layout: Layout) -> World:
+    """Two steps, of which the first has its result when the test says so."""
+    world = chain(layout)
+    world.run()
+    return world
+
+
+@pytest.mark.usefixtures("_in_time")
+@pytest.mark.parametrize("slurm", [JobState.FAILED, JobState.NODE_FAIL, JobState.OUT_OF_MEMORY, JobState.TIMEOUT])
+def test_a_consumer_that_died_before_it_made_a_folder_is_settled(layout: Layout, slurm: JobState) -> None:
+    world = in_turn(layout)
+    world.finish("a", 5)
+    world.scheduler.end(world.job("b").id, slurm, "None")
+    tasks = world.final_tasks(world.go_on())
+    assert tasks["b"] == (
+        slurm.task_state.value,
+        f"the job ended without a result: before it started; Slurm: {slurm.value}",
+    )
+    assert len(world.jobs("b")) == 1
+
+
+@pytest.mark.usefixtures("_in_time")
+def test_a_consumer_that_died_before_what_it_takes_was_made_goes_again_so_often_and_no_more(layout: Layout) -> None:
+    world = in_turn(layout)
+    for count in range(1, MAX_SUBMISSIONS):
+        world.scheduler.end(world.jobs("b")[-1].id, JobState.FAILED, "None")
+        assert world.run() is None
+        # Its own folder was never made.
+        assert layout.lost(world.key("b"), 0).exists()
+        assert len(world.jobs("b")) == count + 1
+        assert world.jobs("b")[-1].dependency == Dependency({"afterok": (world.job("a").id,)})
+    world.scheduler.end(world.jobs("b")[-1].id, JobState.FAILED, "None")
+    world.run()
+    assert len(world.jobs("b")) == MAX_SUBMISSIONS
+    assert world.result("b").state is TaskState.FAILED
+    world.finish("a", 5)
+    assert world.final_tasks(world.go_on())["b"][0] == "FAILED"
+
+
+def test_an_element_that_died_before_it_began_goes_again_whole(layout: Layout) -> None:
+    steps = [step("s", {"x": "xs"}, scatter=["x"]), step("t", {"x": "s/out"}, scatter=["x"])]
+    world = World(layout, graph(flow(["xs"], steps)), {"xs": [0, 1]}, {}, replace(RECORD, tasks_per_element=2))
+    world.run()
+    publish(world, "s", 0, _0=TaskState.COMPLETED)
+    world.scheduler.end(world.job("t").id, JobState.FAILED, "None")
+    world.run()
+    lost = store.read_record(models.Lost, layout.lost(world.key("t"), 0))
+    assert lost is not None
+    assert lost.tasks == {}
+    assert len(world.jobs("t")) == 2
+
+
+@pytest.mark.usefixtures("_in_time")
+def test_what_did_not_see_its_inputs_goes_again_so_often_and_no_more(layout: Layout) -> None:
+    world = in_turn(layout)
+    world.finish("a", 5)
+    for count in range(1, MAX_SUBMISSIONS + 1):
+        assert len(world.jobs("b")) == count
+        alone(world, "b", {"late": "0"})
+        world.scheduler.end(world.jobs("b")[-1].id, JobState.FAILED, "None")
+        ended = world.run()
+    assert ended is not None
+    assert world.final_tasks(ended)["b"] == (
+        "FAILED",
+        "the job did not see the result of a step that it takes from; Slurm: FAILED",
+    )
+
+
+def alone(world: World, path: str, *entries: dict[str, Any], started: str | None = None) -> Path:
+    """Write what an attempt at the only element of a step left; returns its started.json."""
+    job = world.jobs(path)[-1]
+    folder = world.layout.element(world.key(path), 0) / f"{job.id}.0"
+    folder.mkdir(parents=True)
+    attempt = Attempt(job.id, None, 0, "node7", "host7", 1, started or models.now())
+    store.write_record(folder / "started.json", attempt)
+    (folder / "tasks.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    return folder / "started.json"
+
+
+def ago(**time: float) -> str:
+    return (datetime.now(timezone.utc) - timedelta(**time)).isoformat()
+
+
+def test_the_first_task_to_begin_is_never_late(layout: Layout) -> None:
+    world = in_turn(layout)
+    alone(world, "a", {"begin": "0", "at": ago(hours=1)}, started=ago(hours=2))
+    world.scheduler.end(world.job("a").id, JobState.TIMEOUT)
+    world.run()
+    assert (len(world.jobs("a")), world.result("a").state) == (1, TaskState.TIMEOUT)
+
+
+CUT = [{"begin": "0", "at": ago(hours=2)}, end("0"), {"begin": "1", "at": ago(hours=1)}]
+
+
+@pytest.mark.usefixtures("_in_time")
+@pytest.mark.parametrize(
+    ("slurm", "entries"),
+    [
+        (JobState.TIMEOUT, CUT),
+        (JobState.TIMEOUT, [*CUT, {"cut": "1"}]),
+        (JobState.FAILED, [*CUT, {"cut": "1"}]),
+        (None, [*CUT, {"cut": "1"}]),
+    ],
+)
+def test_a_task_that_is_cut_short_again_and_again_timed_out(
+    layout: Layout, slurm: JobState | None, entries: list[dict[str, Any]]
+) -> None:
+    world = chunked(layout)
+    world.run()
+    publish(world, "s", 1, **{f"_{label}": TaskState.COMPLETED for label in "345"})
+    for count in range(1, MAX_SUBMISSIONS + 1):
+        assert len(world.jobs("s")) == count
+        job = world.jobs("s")[-1]
+        progress(world, "s", 0, *entries)
+        world.scheduler.end(job.id, slurm or JobState.TIMEOUT, "None", set(job.states))
+        if slurm is None:
+            # Slurm forgets after MinJobAge.
+            job.states.clear()
+        assert world.run() is None
+    # Task 2 has yet to have its chance.
+    progress(world, "s", 0, begin("2"), end("2"))
+    world.scheduler.end(world.jobs("s")[-1].id, JobState.FAILED)
+    tasks = world.final_tasks(world.go_on())
+    assert [tasks[f"s[{number}]"][0] for number in range(3)] == ["COMPLETED", "TIMEOUT", "COMPLETED"]
+    assert len(world.jobs("s")) == MAX_SUBMISSIONS + 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1}', '{"version": 1, "pid": "x"}'])
+def test_what_an_attempt_says_of_itself_may_be_damaged(layout: Layout, text: str) -> None:
+    world = chunked(layout)
+    world.run()
+    first = world.job("s")
+    progress(world, "s", 0, begin("0"), end("0"), begin("1"))
+    (started,) = layout.element(world.key("s"), 0).glob("*/started.json")
+    started.write_text(text)
+    publish(world, "s", 1, **{f"_{label}": TaskState.COMPLETED for label in "345"})
+    world.scheduler.end(first.id, JobState.NODE_FAIL, "None", {0, 1})
+    assert world.run() is None
+    lost = store.read_record(models.Lost, layout.lost(world.key("s"), 0))
+    assert lost is not None
+    assert lost.jobs == (f"{first.id}_0",)
+    assert {label: task.state.value for label, task in lost.tasks.items()} == {"0": "COMPLETED", "1": "NODE_FAIL"}
+    assert elements_of(world.jobs("s")[-1]) == [0]
+
+
+def test_a_damaged_file_in_a_folder_of_another_name_is_still_an_error(layout: Layout) -> None:
+    world = in_turn(layout)
+    folder = layout.element(world.key("a"), 0) / "odd"
+    folder.mkdir(parents=True)
+    (folder / "started.json").write_text("")
+    world.scheduler.end(world.job("a").id, JobState.FAILED)
+    with pytest.raises(SystemFileError, match=r"odd/started\.json: damaged"):
+        world.run()

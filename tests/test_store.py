@@ -235,3 +235,16 @@ def test_an_ambiguous_beginning_lists_the_candidates() -> None:
 def test_many_candidates_are_counted() -> None:
     with pytest.raises(NotFoundError, match=r"(?s)any of 12 archives.*\n  and 2 more$"):
         store.resolve_id("a", [f"a{number}" for number in range(12)], "archive")
+
+
+def test_a_file_is_replaced_only_while_it_is_the_one_that_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text("1")
+    known = path.stat()
+    assert store.replace_same(path, known, "2")
+    assert not store.replace_same(path, known, "3")
+    assert path.read_text() == "2"
+    known = path.stat()
+    path.unlink()
+    assert not store.replace_same(path, known, "4")
+    assert list(tmp_path.iterdir()) == []

@@ -47,7 +47,7 @@ class Holes:
         """Return what a task made."""
         if element is None:
             raise NeedsPlanError
-        path = f"{self.root}/tasks/{group}/{element // 1000:03}/{element:06}/result.json"
+        path = f"{self.root}/{folder_of(group, element)}/result.json"
         if path not in self._results:
             found = records.read(path)
             if found is None:
@@ -61,6 +61,36 @@ class Holes:
             raise BrokenError(f"{group}[{label}] {result['state']}")
         return (result.get("outputs") or {}).get(port)
 
-    def look_again(self) -> None:
-        """List the folder of results: that makes an NFS client look again."""
-        os.listdir(f"{self.root}/tasks")
+    def look_again(self, inputs: dict[str, Any]) -> None:
+        """List the folders of the results that inputs take from: that makes an NFS client look again."""
+        listed: set[str] = set()
+        for group, element in places(list(inputs.values())):
+            if f"{self.root}/{folder_of(group, element)}/result.json" not in self._results:
+                self._list(folder_of(group, element), listed)
+
+    def _list(self, folder: str, listed: set[str]) -> None:
+        """List a folder in the workflow directory, the ones that it is in first, as far as they are there."""
+        path = self.root
+        for name in folder.split("/"):
+            path = f"{path}/{name}"
+            if path not in listed:
+                listed.add(path)
+                try:
+                    os.listdir(path)
+                except FileNotFoundError:
+                    return
+
+
+def folder_of(group: str, element: int) -> str:
+    """Return the folder of an element (beeflow.layout), relative to the workflow directory."""
+    return f"tasks/{group}/{element // 1000:03}/{element:06}"
+
+
+def places(values: list[Any]) -> list[tuple[str, int]]:
+    """List the elements that values take from: group and number."""
+    found = []
+    for value in values:
+        if "output" in value and value["element"] is not None:
+            found.append((value["output"][0], value["element"]))
+        found += places(value.get("items") or value.get("linked") or [])
+    return found

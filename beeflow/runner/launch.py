@@ -9,11 +9,15 @@ import os
 import time
 from _signal import (
     ITIMER_REAL,
+    SIG_BLOCK,
     SIG_DFL,
+    SIG_SETMASK,
     SIGALRM,
     SIGKILL,
     SIGPIPE,
+    SIGTERM,
     SIGXFSZ,
+    pthread_sigmask,
     setitimer,
     signal,
 )
@@ -46,12 +50,31 @@ def _prctl() -> Callable[[], None]:
         return lambda: library.prctl(_PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
 
 
+def why_unfit(command: dict[str, Any]) -> str | None:
+    """Say why no system call takes a command, or None."""
+    if not command["argv"]:
+        return "the command has no words"
+    for number, word in enumerate(command["argv"], 1):
+        if "\0" in word:
+            return f"word {number} of the command has a NUL character"
+    for name, value in command["env"].items():
+        if "\0" in name or "\0" in value:
+            return f"the environment variable {name!r} has a NUL character"
+    paths = [(name, command[name]) for name in ("workdir", "stdin", "stdout", "stderr")]
+    paths += [("the name", stage[name]) for stage in command["stage"] for name in ("source", "target")]
+    odd = next((f"{what} {path!r}" for what, path in paths if path and "\0" in path), None)
+    return odd and f"{odd} has a NUL character"
+
+
 class CannotStartError(Exception):
-    """A command cannot be started. ``args``: errno, and what it is about."""
+    """A command cannot be started. ``args``: errno, and what it is about; where that is 0, why."""
 
 
 class Running:
-    """A command that runs. ``peak_kib``: the most memory seen so far, where it was looked at."""
+    """A command that runs. ``peak_kib``: the most memory seen so far, where it was looked at.
+
+    ``terminated``: it ran when it was told to end.
+    """
 
     def __init__(self, pid: int, label: str, time_limit_s: float | None) -> None:
         self.pid = pid
@@ -59,6 +82,7 @@ class Running:
         self.began = time.monotonic()
         self.deadline = self.began + time_limit_s if time_limit_s else None
         self.timed_out = False
+        self.terminated = False
         self.peak_kib: int | None = None
         self.looks = 0
 
@@ -68,6 +92,13 @@ class Running:
             os.killpg(self.pid, number)
         except (ProcessLookupError, PermissionError):
             pass
+
+    def has_ended(self) -> bool:
+        """True when the command has ended, whether or not that was heard of."""
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
 
     def look(self) -> float:
         """Look at the command's memory and time; returns when to look again (seconds from now)."""
@@ -95,6 +126,7 @@ class Ended:
         self.code = os.waitstatus_to_exitcode(status)
         self.cpu_s = usage.ru_utime + usage.ru_stime
         self.timed_out = running.timed_out
+        self.terminated = running.terminated
         # Linux keeps the peak over fork and exec, so what wait4 tells is at least this process's own size (seen on
         # Linux 5 and 6): a larger value is the command's.
         own = _peak_kib("self")
@@ -111,19 +143,26 @@ class Launcher:
 
     def start(self, label: str, command: dict[str, Any]) -> int:
         """Start a command, its streams in files; returns its process group. Raises CannotStartError."""
-        pid = self._fork(command)
-        running = self.running[pid] = Running(pid, label, command.get("time_limit_s"))
+        # A SIGTERM before the command is in ``running`` would not find it; and what is forked is still this program.
+        mask = pthread_sigmask(SIG_BLOCK, (SIGTERM,))
+        try:
+            pid = self._fork(command, mask)
+            running = self.running[pid] = Running(pid, label, command.get("time_limit_s"))
+        finally:
+            pthread_sigmask(SIG_SETMASK, mask)
         self._tick_in(running.look())
         return pid
 
-    def _fork(self, command: dict[str, Any]) -> int:
+    def _fork(self, command: dict[str, Any], mask: set[Any]) -> int:
         reading, writing = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
         if pid == 0:
             try:
-                self._become(command)
+                self._become(command, mask)
             except OSError as error:
                 os.write(writing, f"{error.errno or 0} {error.filename or ''}".encode(errors="surrogateescape"))
+            except Exception as error:  # what no system call takes: a NUL, a name with "=", half a surrogate pair
+                os.write(writing, f"0 {type(error).__name__}: {error}".encode(errors="backslashreplace"))
             finally:
                 os._exit(127)
         os.close(writing)
@@ -135,10 +174,12 @@ class Launcher:
             raise CannotStartError(int(number), name)
         return pid
 
-    def _become(self, command: dict[str, Any]) -> None:
+    def _become(self, command: dict[str, Any], mask: set[Any]) -> None:
         """Be the command, in the child."""
         os.setsid()
         self._prctl()
+        signal(SIGTERM, SIG_DFL)
+        pthread_sigmask(SIG_SETMASK, mask)
         os.chdir(command["workdir"])
         source = os.open(command["stdin"] or os.devnull, os.O_RDONLY)
         out = _open(command["stdout"])
@@ -158,6 +199,7 @@ class Launcher:
             if running is not None:
                 if not self.running:
                     # An alarm that came when Python ends would kill it.
+                    self.kill_at = None
                     setitimer(ITIMER_REAL, 0)
                 running.signal(SIGKILL)
                 return Ended(running, status, usage)
@@ -167,13 +209,24 @@ class Launcher:
         for running in list(self.running.values()):
             running.signal(number)
 
+    def terminate(self, grace_s: float) -> None:
+        """Tell all that runs to end, and kill what still runs after some seconds."""
+        for running in list(self.running.values()):
+            if not running.has_ended():
+                running.terminated = True
+                running.signal(SIGTERM)
+        self.kill_in(grace_s)
+
     def kill_in(self, seconds: float) -> None:
         """Kill what still runs after some seconds."""
-        self.kill_at = time.monotonic() + seconds
-        self._tick_in(seconds)
+        if self.running:
+            self.kill_at = time.monotonic() + seconds
+            self._tick_in(seconds)
 
     def on_alarm(self, *_: object) -> None:
         """Handle SIGALRM: look at what runs."""
+        if not self.running:
+            return
         if self.kill_at is not None and time.monotonic() >= self.kill_at:
             self.kill_at = None
             self.signal_all(SIGKILL)

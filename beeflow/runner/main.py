@@ -11,11 +11,11 @@ themselves with their runner; but what these started is only Slurm's to kill whe
 from __future__ import annotations
 
 import os
-from _signal import SIGKILL, SIGTERM, signal
+from _signal import SIGKILL
 
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.runner import records
-from beeflow.runner.element import EXIT_FAILED, Element, TerminatedError
+from beeflow.runner.element import EXIT_FAILED, Element
 from beeflow.runner.holes import GOOD
 from beeflow.runner.job import Job
 
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     """Run an element; returns the exit code."""
     try:
         return sweep(*argv[:3]) if argv[3:] else run(*argv)
-    except (BeeError, TerminatedError, OSError) as error:
+    except (BeeError, OSError) as error:
         os.write(2, f"error: {error}\n".encode(errors="surrogateescape"))
         return EXIT_FAILED
 
@@ -51,7 +51,7 @@ def run(root: str, group: str, key_and_offset: str) -> int:
     specs = tasks_of(root, group, number)
     if settled is None:
         return 0
-    signal(SIGTERM, element.on_term)
+    element.interrupt.listen()
     return element.run(specs, settled)
 
 

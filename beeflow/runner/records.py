@@ -69,19 +69,33 @@ def dumps(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return _CONSTANTS[value]
     if isinstance(value, dict):
-        return "{" + ", ".join([f"{_quote(str(key))}: {dumps(each)}" for key, each in value.items()]) + "}"
+        return "{" + ", ".join([f"{_key(key)}: {dumps(each)}" for key, each in value.items()]) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join([dumps(each) for each in value]) + "]"
-    return _ODD_FLOATS.get(repr(value)) or repr(value)
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float):
+        text = float.__repr__(value)
+        return _ODD_FLOATS.get(text, text)
+    raise TypeError(f"{type(value).__name__} is not JSON: {value!r}")
+
+
+def _key(key: Any) -> str:
+    """Write a name in an object: a number, a boolean or a null becomes text, as json has it."""
+    return _quote(key) if isinstance(key, str) else _quote(dumps(key))
 
 
 def read(path: str) -> Any:
-    """Read a JSON file; None when it is not there."""
+    """Read a JSON file; None when it is not there. Raises ValueError, which names the file, when it is damaged."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            return loads(stream.read())
+            text = stream.read()
     except FileNotFoundError:
         return None
+    try:
+        return loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged: {error}") from error
 
 
 def write_new(path: str, data: Any) -> None:

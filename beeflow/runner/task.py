@@ -36,6 +36,16 @@ def put_in_place(stages: list[dict[str, Any]], root: str) -> None:
     staging.put(tuple(Stage(**stage) for stage in stages), Path(root))
 
 
+def make_readable(folder: str) -> None:
+    """Give the owner back what a command took from him in its working directory."""
+    from pathlib import Path  # seldom needed
+
+    from beeflow import staging
+
+    os.chmod(folder, os.stat(folder).st_mode | 0o700)
+    staging.make_readable(Path(folder))
+
+
 def is_success(command: dict[str, Any], exit_code: int) -> bool:
     """Judge an exit code (CWL CommandLineTool: successCodes, then the fail codes, then 0)."""
     if exit_code in command["success_codes"]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from beeflow.cwl import compiler, documents
+from beeflow.results import dumps_graph
 
 PROGRAM = Path(__file__).parents[2] / "beeflow/runner/__main__.py"
 GROUP = "001-s"
@@ -57,6 +62,7 @@ class World:
     scripts: dict[str, str]
     run: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
+    wrapper: Callable[[list[str]], list[str]] = list
 
     @property
     def group(self) -> Path:
@@ -110,7 +116,7 @@ class World:
             "SLURMD_NODENAME": "n1",
         }
         argv = [sys.executable, "-I", "-S", str(PROGRAM), str(self.root), GROUP, f"{GROUP}.{job}:0"]
-        return subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(self.wrapper(argv), env=env, stderr=subprocess.PIPE, text=True)
 
     def go(self, **how: Any) -> tuple[int, str]:
         """Run the program to its end; returns its exit code and what it said."""
@@ -229,6 +235,77 @@ def test_a_time_limit_that_a_task_had_all_to_itself(tmp_path: Path) -> None:
     assert made.states() == {"0": "TIMEOUT"}
 
 
+def test_a_task_that_had_ended_is_not_cancelled_while_its_outputs_are_collected(tmp_path: Path) -> None:
+    made = world(tmp_path, {"0": f"truncate -s 1G big; touch {tmp_path}/here", "1": "true"})
+    made.run["templates"] = {SHAPE: {"command": COMMAND, "ports": [{**PORT, "globs": ["big"]}]}}
+    made.write()
+    program = made.start()
+    made.wait_for("here")
+    time.sleep(0.3)
+    program.send_signal(signal.SIGTERM)
+    program.communicate(timeout=60)
+    assert made.states() == {"0": "COMPLETED", "1": "CANCELLED"}
+
+
+def test_a_scancel_while_a_task_waits_for_what_it_takes(tmp_path: Path) -> None:
+    made = World(tmp_path, {"1": "true"}, {"fs_settle_s": 60.0}, {"0": hole("0")})
+    made.write()
+    program = made.start()
+    wait_for_log(made)
+    program.send_signal(signal.SIGTERM)
+    program.send_signal(signal.SIGTERM)
+    program.communicate(timeout=20)
+    # Task 1 had its turn first.
+    assert made.states() == {"0": "CANCELLED", "1": "COMPLETED"}
+    assert made.result()["0"]["reason"] == "cancelled in Slurm before it began"
+
+
+def test_a_task_that_cannot_run_is_not_cancelled_with_the_others(tmp_path: Path) -> None:
+    made = World(tmp_path, {"0": "true"}, {}, {"1": hole("1")})
+    made.scripts["2"] = f"touch {tmp_path}/here; sleep 30"
+    made.write()
+    source(tmp_path, {"1": {"state": "FAILED"}})
+    elements = json.loads((made.group / "elements.jsonl").read_text())
+    elements["tasks"].sort(key=lambda task: task["label"])
+    (made.group / "elements.jsonl").write_text(json.dumps(elements) + "\n")
+    program = made.start()
+    made.wait_for("here")
+    program.send_signal(signal.SIGTERM)
+    program.communicate(timeout=20)
+    assert made.states() == {"0": "COMPLETED", "2": "CANCELLED"}
+
+
+def wait_for_log(made: World) -> None:
+    """Wait until an attempt has ended a task."""
+    deadline = time.monotonic() + 20
+    while not any('"end"' in path.read_text() for path in made.element.glob("*/tasks.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_first_task_to_begin_had_its_time_limit_however_late_that_was(tmp_path: Path) -> None:
+    made = World(tmp_path, {}, {"time_limit_s": 3, "fs_settle_s": 60.0}, {"0": hole("0")})
+    made.write()
+    program = made.start()
+    time.sleep(1)
+    source(tmp_path, {"0": {"state": "COMPLETED", "outputs": {"o": f"touch {tmp_path}/here; sleep 30"}}})
+    made.wait_for("here")
+    time.sleep(1)
+    program.send_signal(signal.SIGTERM)
+    program.communicate(timeout=20)
+    assert made.states() == {"0": "TIMEOUT"}
+
+
+def test_what_a_time_limit_cut_short_is_left_to_another_job_and_told(tmp_path: Path) -> None:
+    made = world(tmp_path, {"0": "sleep 1", "1": f"touch {tmp_path}/here; sleep 30"}, time_limit_s=2)
+    program = made.start()
+    made.wait_for("here")
+    program.send_signal(signal.SIGTERM)
+    program.communicate(timeout=20)
+    log = [json.loads(line) for line in (made.element / "7_0.0/tasks.jsonl").read_text().splitlines()]
+    assert log[-1] == {"cut": "1"}
+
+
 def test_only_the_job_whose_id_is_known_runs(tmp_path: Path) -> None:
     made = world(tmp_path, {"0": "true"})
     (tmp_path / f"jobs/{GROUP}.7.id").write_text("6\n")
@@ -285,6 +362,125 @@ def test_a_result_that_never_shows_leaves_the_element_without_one(tmp_path: Path
     code, said = made.go()
     assert (code, (made.element / "result.json").exists()) == (1, False)
     assert "0: not run: no result of 000-p[0] after 0 s" in said
+
+
+def test_all_tasks_together_wait_once_for_what_does_not_show(tmp_path: Path) -> None:
+    made = World(tmp_path, {}, {"fs_settle_s": 2.0}, {str(number): hole(str(number)) for number in range(8)})
+    made.write()
+    began = time.monotonic()
+    code, said = made.go()
+    assert (code, said.count("no result of 000-p")) == (1, 8)
+    assert time.monotonic() - began < 6
+    log = [json.loads(line) for line in (made.element / "7_0.0/tasks.jsonl").read_text().splitlines()]
+    assert log == [{"late": str(number)} for number in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("{", "damaged: not JSON"), (None, "Is a directory"), ('{"version": 1}', "KeyError: 'tasks'")]
+)
+def test_what_cannot_be_read_fails_only_the_task_that_takes_it(tmp_path: Path, text: str | None, why: str) -> None:
+    made = World(tmp_path, {"1": "true"}, {}, {"0": hole("0")})
+    made.write()
+    path = tmp_path / "tasks/000-p/000/000000/result.json"
+    if text is None:
+        path.mkdir(parents=True)
+    else:
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    assert made.go() == (0, "")
+    assert made.states() == {"0": "FAILED", "1": "COMPLETED"}
+    reason = made.result()["0"]["reason"]
+    assert reason.startswith("its inputs cannot be read: ")
+    assert why in reason
+
+
+@pytest.mark.parametrize("text", ["echo \0", "\0"])
+def test_a_nul_in_a_word_of_the_command_is_told(tmp_path: Path, text: str) -> None:
+    made = world(tmp_path, {"0": text, "1": "true"})
+    assert made.go() == (0, "")
+    assert made.states() == {"0": "FAILED", "1": "COMPLETED"}
+    assert made.result()["0"]["reason"] == "word 3 of the command has a NUL character"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"env": {"A": "\x02'4s\x03"}}, "the environment variable 'A' has a NUL character"),
+        ({"stdin": "\x02'4s\x03"}, "stdin 'x\\x00' has a NUL character"),
+        ({"env": {"A=B": "x"}}, "sh: cannot be started: ValueError: illegal environment variable name"),
+        ({"argv": []}, "the command has no words"),
+    ],
+)
+def test_what_no_system_call_takes_is_told(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+    made = world(tmp_path, {"0": "x\0"})
+    command = {**COMMAND, "argv": ["sh", "-c", "true"], **changes}
+    made.run["templates"] = {SHAPE: {"command": command, "ports": [PORT]}}
+    made.write()
+    assert made.go() == (1, "")
+    assert made.result()["0"]["reason"] == why
+
+
+def without_rights(argv: list[str]) -> list[str]:
+    """Have root, too, obey the modes of files and folders."""
+    if os.geteuid() != 0:
+        return argv
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv (util-linux) takes root's rights away")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *argv]
+
+
+TOOL = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [sh, -c]
+stdout: said
+inputs: {script: {type: string, inputBinding: {}}}
+outputs: {o: {type: GLOB_TYPE, outputBinding: {glob: GLOB}}}
+"""
+
+
+def known_to_cwltool(made: World, kind: str, glob: str) -> None:
+    """Give a hand-made workflow directory what cwltool needs, and an output of its one step."""
+    document = made.root / "tool.cwl"
+    document.write_text(TOOL.replace("GLOB_TYPE", kind).replace("GLOB", glob))
+    graph = compiler.compile_graph(documents.load(str(document), made.root.parents[1] / "cache"))
+    (made.root / "cwl").mkdir()
+    (made.root / "cwl/graph.json").write_text(dumps_graph(graph))
+    (step,) = graph.workflow.steps
+    port = {**PORT, "type": kind, "classes": [kind], "globs": [glob]}
+    templates = {SHAPE: {"command": COMMAND, "ports": [port]}}
+    made.run.update(step=step.name, python_path=[str(PROGRAM.parents[2]), *sys.path], templates=templates)
+    made.write()
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "glob"),
+    [
+        ("mkdir shut; echo x > shut/f; chmod 0 shut", "Directory", "shut"),
+        ("mkdir shut; echo x > shut/f; chmod 0 shut", "File", "said"),
+        ("mkdir -p a/b; chmod 0 a/b a .", "File", "said"),
+        ("chmod 0 said", "File", "said"),
+    ],
+)
+def test_what_a_command_shut_away_is_opened_and_left_to_cwltool(
+    tmp_path: Path, script: str, kind: str, glob: str
+) -> None:
+    made = world(tmp_path / "w", {"0": f"echo a; {script}"})
+    made.wrapper = without_rights
+    known_to_cwltool(made, kind, glob)
+    assert made.go() == (0, "")
+    entry = made.result()["0"]["outputs"]["o"]
+    assert (entry["class"], entry["basename"]) == (kind, glob)
+    assert not any(path.stat().st_mode & 0o222 for path in made.element.glob("*/*/out/**/*") if path.is_file())
+
+
+def test_outputs_that_cannot_be_collected_at_all_are_told(tmp_path: Path) -> None:
+    made = world(tmp_path / "w", {"0": "rm -r ../out; echo", "1": "true"})
+    known_to_cwltool(made, "File", "said")
+    assert made.go() == (0, "")
+    assert made.states() == {"0": "FAILED", "1": "COMPLETED"}
+    reason = made.result()["0"]["reason"]
+    assert reason.startswith("its outputs cannot be collected: [Errno 2] No such file or directory: ")
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from beeflow.runner.launch import CannotStartError, Ended, Launcher
+from beeflow.runner.launch import CannotStartError, Ended, Launcher, why_unfit
 
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 REPOSITORY = Path(__file__).parents[2]
@@ -110,6 +110,48 @@ def test_what_cannot_be_started_is_told_with_what_it_is_about(tmp_path: Path, mo
     assert launcher.running == {}
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"argv": ["echo", "a\0b"]},
+        {"argv": ["echo\0"]},
+        {"env": {**ENV, "A": "\0"}},
+        {"env": {**ENV, "A=B": "x"}},
+        {"workdir": "/\0"},
+        {"stdin": "/\0"},
+        {"stdout": "/\0"},
+        {"argv": ["echo", "\ud800"]},
+        {"argv": []},
+    ],
+    ids=repr,
+)
+def test_what_no_system_call_takes_is_told(tmp_path: Path, more: dict[str, Any]) -> None:
+    launcher = Launcher()
+    with pytest.raises(CannotStartError) as caught:
+        launcher.start("0", {**command(tmp_path, "true"), **more})
+    assert caught.value.args[0] == 0
+    assert "Error: " in caught.value.args[1]
+    assert launcher.running == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({}, None),
+        ({"argv": ["echo", "a", "b\0"]}, "word 3 of the command has a NUL character"),
+        ({"env": {"A": "\0"}}, "the environment variable 'A' has a NUL character"),
+        ({"env": {"A\0": ""}}, "the environment variable 'A\\x00' has a NUL character"),
+        ({"workdir": "/a\0"}, "workdir '/a\\x00' has a NUL character"),
+        ({"stdin": "/a\0"}, "stdin '/a\\x00' has a NUL character"),
+        ({"stage": [{"target": "/a\0", "source": "", "contents": "\0"}]}, "the name '/a\\x00' has a NUL character"),
+        ({"stage": [{"target": "/a", "source": "", "contents": "\0"}]}, None),
+        ({"argv": []}, "the command has no words"),
+    ],
+)
+def test_why_a_command_cannot_be_started_by_anybody(tmp_path: Path, more: dict[str, Any], why: str | None) -> None:
+    assert why_unfit({**command(tmp_path, "true"), "stage": [], **more}) == why
+
+
 def test_memory_and_time_are_those_of_the_command_and_its_children(tmp_path: Path) -> None:
     script = "x = bytearray(200 << 20)\nimport time\nwhile time.process_time() < 0.4: pass"
     ended = sh(tmp_path, f"{sys.executable} -S -c '{script}'; true")
@@ -155,6 +197,62 @@ def test_all_can_be_signalled_and_what_does_not_listen_is_killed(tmp_path: Path)
 def test_no_alarm_is_left_when_nothing_runs(tmp_path: Path) -> None:
     assert run(tmp_path, "true", time_limit_s=60).code == 0
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_no_alarm_is_set_when_nothing_runs(tmp_path: Path) -> None:
+    launcher = Launcher()
+    launcher.kill_in(60)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    launcher.start("0", command(tmp_path, "sleep", "0.2"))
+    launcher.kill_in(60)
+    assert launcher.wait().code == 0
+    launcher.on_alarm()
+    assert (signal.getitimer(signal.ITIMER_REAL), launcher.kill_at) == ((0.0, 0.0), None)
+
+
+def test_what_had_ended_when_all_were_told_to_end_was_not_terminated(tmp_path: Path) -> None:
+    launcher = Launcher()
+    first = launcher.start("first", command(tmp_path, "true"))
+    launcher.start("second", command(tmp_path, "sleep", "60"))
+    assert wait_until(lambda: not is_alive(first))
+    launcher.terminate(5)
+    ended = {each.label: (each.code, each.terminated) for each in (launcher.wait(), launcher.wait())}
+    assert ended == {"first": (0, False), "second": (-signal.SIGTERM, True)}
+
+
+def test_a_signal_that_comes_while_a_command_is_started_finds_it(tmp_path: Path) -> None:
+    script = (
+        f"import os, signal, sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
+        "from beeflow.runner.launch import Launcher\n"
+        "launcher = Launcher()\n"
+        "signal.signal(signal.SIGTERM, lambda *_: launcher.terminate(5))\n"
+        # The signal comes between the fork and what follows it.
+        "fork = os.fork\n"
+        "def forked():\n"
+        "    pid = fork()\n"
+        "    if pid: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return pid\n"
+        "os.fork = forked\n"
+        f"launcher.start('0', {command(tmp_path, 'sleep', '60')!r})\n"
+        "ended = launcher.wait()\n"
+        "print(ended.code, ended.terminated)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], check=True, capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout == "-15 True\n"
+
+
+@pytest.mark.parametrize("which", ["SIGTERM", "SIGUSR1"])
+def test_a_command_has_the_signals_that_the_runner_began_with(tmp_path: Path, which: str) -> None:
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR1,))
+    try:
+        assert sh(tmp_path, f"kill -{int(signal.Signals[which])} $$").code == (0 if which == "SIGUSR1" else -15)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGUSR1}
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR1,))
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_the_command_dies_with_its_runner(tmp_path: Path) -> None:

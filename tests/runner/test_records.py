@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +38,41 @@ def test_the_same_as_json(value: Any) -> None:
     assert records.loads(json.dumps(value)) == value
     assert json.loads(records.dumps(value)) == value
     assert records.loads(f" {records.dumps(value)}\n") == value
+
+
+class Decimals(float):
+    """A float that shows itself otherwise, as cwltool's do."""
+
+    def __repr__(self) -> str:
+        return "shown"
+
+
+@pytest.mark.parametrize("value", [signal.SIGTERM, Decimals(0.5), ("a", 1), {1: "a", None: []}, {True: 0.5}], ids=str)
+def test_what_json_makes_json_of(value: Any) -> None:
+    assert records.dumps(value) == json.dumps(value)
+
+
+@pytest.mark.parametrize("value", [b"a", {"a": [b"a"]}, {b"a": 1}, {1, 2}, Path("a"), object(), 1j], ids=repr)
+def test_what_is_no_json_is_an_error(value: Any) -> None:
+    with pytest.raises(TypeError):
+        json.dumps(value)
+    with pytest.raises(TypeError, match="is not JSON"):
+        records.dumps(value)
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "started.json"
+    with pytest.raises(TypeError):
+        records.write_new(str(path), {"pid": b""})
+    assert not path.exists()
+    records.write_new(str(path), {"pid": 1})
+    assert (records.read(str(path)), os.listdir(tmp_path)) == ({"pid": 1}, ["started.json"])
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text('{"tasks"')
+    with pytest.raises(ValueError, match=r"/result\.json: damaged: "):
+        records.read(str(tmp_path / "result.json"))
 
 
 def test_not_a_number() -> None:
