@@ -41,7 +41,7 @@ class Outcome:
 class Slurms:
     """The user's jobs on each Slurm there is a workflow on: one squeue for all of them, until they are forgotten."""
 
-    _jobs: dict[tuple[str, str], list[JobRecord] | SlurmError] = field(default_factory=dict)
+    _jobs: dict[tuple[str, str], list[JobRecord] | BeeError] = field(default_factory=dict)
 
     def jobs(self, submitter: Submitter) -> list[JobRecord]:
         """Return the jobs of a workflow."""
@@ -50,10 +50,10 @@ class Slurms:
         if key not in self._jobs:
             try:
                 self._jobs[key] = submitter.scheduler.query()
-            except SlurmError as error:
+            except BeeError as error:
                 self._jobs[key] = error
         found = self._jobs[key]
-        if isinstance(found, SlurmError):
+        if isinstance(found, BeeError):
             raise found
         return submitter.ours(found)
 

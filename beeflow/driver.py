@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beeflow import store
-from beeflow.errors import SlurmError, TransitionError
+from beeflow.errors import BeeError, SlurmError, TransitionError
 from beeflow.graph import Graph
 from beeflow.group_jobs import GroupJobs
 from beeflow.groups import Groups, Tools
@@ -154,7 +154,7 @@ class Driver:
         self.submitter.asked = None
         try:
             Holding(self.submitter).agree(self.submitter.ours(self.submitter.queue()))
-        except SlurmError as error:
+        except BeeError as error:
             log.warning("paused: %s", error)
             look.doubt = True
 

@@ -118,8 +118,11 @@ def refusal_words(stderr: str) -> str:
 
 
 def squeue_argv(user: str, names: Sequence[str] | None) -> list[str]:
-    """Build the one squeue a command or a recovering pass makes."""
-    argv = ["squeue", "--noheader", "--states=all", f"--user={user}", f"--format={SQUEUE_FORMAT}"]
+    """Build the one squeue a command or a recovering pass makes.
+
+    --array: else pending elements share a line, whose reason is all of theirs ("Resources,JobHeldUser").
+    """
+    argv = ["squeue", "--noheader", "--array", "--states=all", f"--user={user}", f"--format={SQUEUE_FORMAT}"]
     return [*argv, f"--name={','.join(names)}"] if names is not None else argv
 
 

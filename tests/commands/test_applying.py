@@ -34,11 +34,12 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Add:
-    """Make workflows in an empty bee_workdir whose Slurm is away; nobody sits at a terminal."""
+    """Make workflows in an empty bee_workdir on a host without Slurm; nobody sits at a terminal."""
     conf = tmp_path / "bee.conf"
     conf.write_text(f"[DEFAULT]\nbee_workdir = {tmp_path}/bee\n")
     monkeypatch.setenv("BEE_CONFIG", str(conf))
     monkeypatch.delenv("SLURM_CONF", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
 
     def make(first: str, state: WorkflowState | None = None) -> Layout:
@@ -97,7 +98,7 @@ def test_all_takes_what_the_command_changes(add: Add, capsys: Capture) -> None:
     add("b", WorkflowState.ARCHIVED)
     for each in held:
         each.held.write_text("")
-    # Their Slurm is away: both are tried, and only they.
+    # There is no Slurm: both are tried, and only they.
     assert cli.guarded(start.main, ["--all", "-y"]) == 69
     assert len([line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]) == 2
 

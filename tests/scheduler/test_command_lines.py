@@ -328,7 +328,7 @@ def test_rendered_arrays_come_back(seed: int) -> None:
 def test_squeue_argv() -> None:
     argv = lines.squeue_argv("me", ["b", "a"])
     assert argv[0] == "squeue"
-    assert {"--noheader", "--states=all", "--user=me", "--name=b,a"} <= set(argv)
+    assert {"--noheader", "--array", "--states=all", "--user=me", "--name=b,a"} <= set(argv)
     assert not any(word.startswith("--name") for word in lines.squeue_argv("me", None))
 
 
