@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beeflow import store
-from beeflow.errors import SlurmError, TransitionError
+from beeflow.errors import BeeError, SlurmError, TransitionError
 from beeflow.graph import Graph
 from beeflow.group_jobs import GroupJobs
 from beeflow.groups import Groups, Tools
+from beeflow.holding import Holding, is_paused
 from beeflow.layout import Layout
 from beeflow.listing import state_record
 from beeflow.look import Halt, Look
@@ -93,6 +94,11 @@ class Driver:
                 if successor:
                     self.relink(successor, look)
                 return None
+            if look.paused and look.waiting and self.halt(look) is Halt.NO:
+                # Nothing ends that the next pass could wait for: bee-resume lets it go, or submits another.
+                if successor is None or Holding(self.submitter).hold_pass(successor):
+                    return None
+                continue
             if look.waiting and not self.may_submit and self.halt(look) is Halt.NO:
                 raise TransitionError("more jobs are to be submitted, and [slurm] drive = here allows none from a job")
             if not look.changed:
@@ -121,11 +127,20 @@ class Driver:
         self.groups.room = self.groups.count_room(look, known)
         for group in known:
             if not group.virtual and self.halt(look) is Halt.NO:
-                self.groups.submit_group(look, group)
+                look.paused = look.paused or is_paused(self.layout)
+                if not look.paused:
+                    self.groups.submit_group(look, group)
+                elif self.groups.to_submit(look, group):
+                    look.waiting.append(group)
+        look.paused = look.paused or is_paused(self.layout)
+        if look.paused and self.halt(look) is Halt.NO:
+            self.keep_pause(look)
         settler = Settler(self.layout, self.record, self.jobs)
         for group in look.plan.groups.values():
             if not group.virtual and group.unknown is None:
                 settler.settle(look, group, self.halt(look))
+        if self.cancelled:
+            self.cancel_in_doubt(look)
         # Somebody else's jobs fill the queue: there is nothing of ours to wait for.
         look.doubt = look.doubt or (look.full and not look.outstanding and not look.refused)
         if not look.outstanding and not look.doubt:
@@ -135,17 +150,37 @@ class Driver:
                 settler.refuse(look, group, self.groups.to_submit(look, group), reason)
         return look
 
+    def keep_pause(self, look: Look) -> None:
+        """Hold what was submitted while the user paused the workflow, and what a command that was killed did not."""
+        self.submitter.asked = None
+        try:
+            Holding(self.submitter).agree(self.submitter.ours(self.submitter.queue()))
+        except BeeError as error:
+            log.warning("paused: %s", error)
+            look.doubt = True
+
+    def cancel_in_doubt(self, look: Look) -> None:
+        """Cancel what an sbatch that we know no answer of made after all."""
+        doubtful = {intent.job_name: key for key in look.plan.groups for intent in self.jobs.in_doubt(key)}
+        for job in self.submitter.queue() if doubtful else ():
+            if job.name in doubtful and not job.state.ended:
+                self.submitter.scheduler.cancel(job.name, [job.job_id])
+                look.wait_for(doubtful[job.name], job.job_id)
+
     def relink(self, successor: str, look: Look) -> None:
         """Have the next pass wait for what must end next; the last call to Slurm, for it may begin at once."""
         halted = self.halt(look) is not Halt.NO
         # A pass that cannot submit its successor has only one chance: when all have ended.
         on_failure = self.record.stops_on_error and not halted and self.record.drive != "here"
-        dependency = awaited(look, halted=halted, on_failure=on_failure)
+        dependency = awaited(look, halted=halted or look.paused, on_failure=on_failure)
         if may_be_cancelled(dependency):
             after = Dependency({"afterany": (successor,)}, singleton=True)
             self.submitter.submit_pass(self.submitter.last_pass() + 1, after)
         try:
             self.submitter.scheduler.relink(successor, dependency)
+            if look.paused and not is_paused(self.layout):
+                # bee-resume told the next pass to come at once, and that was overwritten.
+                self.submitter.scheduler.relink(successor, Dependency(singleton=True))
         except SlurmError as error:
             # Somebody cancelled the pending pass: there must be another.
             log.warning("pass %s cannot be relinked: %s", successor, error)

@@ -82,6 +82,21 @@ class Layout:
         return self.control / "cancel"
 
     @property
+    def paused(self) -> Path:
+        """There while the user wants nothing more to begin."""
+        return self.control / "paused"
+
+    @property
+    def holds(self) -> Path:
+        """The jobs and elements that are held because of that, one a line."""
+        return self.control / "holds"
+
+    @property
+    def holds_lock(self) -> Path:
+        """Held by whoever changes or fulfils that wish."""
+        return self.control / "holds.lock"
+
+    @property
     def jobs(self) -> Path:
         """One intent and one id a Slurm job."""
         return self.root / "jobs"

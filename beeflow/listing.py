@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from beeflow.config import Config
 from beeflow.errors import BeeError, NotFoundError, SystemFileError
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout
 from beeflow.models import Sidecar, StateRecord, Summary, WorkflowRecord, now, seconds_between
-from beeflow.states import WorkflowState
+from beeflow.states import Command, WorkflowState
 from beeflow.store import Store, WorkflowDir
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def summarize(workflow: WorkflowDir, queues: Queues) -> Summary:
         shown = WorkflowState.STALLED if live is False and not over_or_held(workflow, record, state) else None
         summary = _summary(record, state, shown or workflow_state(workflow.layout, state, None))
         if shown:
-            return replace(summary, reason=stalled_reason(record.id, store.tail(workflow.layout.log / "passes.log", 1)))
+            return replace(summary, reason=stalled_reason(workflow))
         return summary
     return _summary(record, state, state.state)
 
@@ -97,17 +97,23 @@ def _archived(workflow: WorkflowDir) -> Summary | None:
         return None
 
 
-def stalled_reason(workflow_id: str, said: Sequence[str]) -> str:
-    """Say why nothing goes on, and how it would. ``said``: the end of the passes' log."""
+def stalled_reason(workflow: WorkflowDir) -> str:
+    """Say why nothing goes on, as the passes' log ends, and how it would."""
+    said = store.tail(workflow.layout.log / "passes.log", 1)
     last = f" ({said[-1].removeprefix('error: ')})" if said and said[-1].startswith("error: ") else ""
-    return f"no job of it is left in Slurm{last}; continue it with: bee-start {workflow_id}"
+    command = Command.CANCEL if workflow.layout.cancel.exists() else Command.START
+    return f"no job of it is left in Slurm{last}; continue it with: {command.value} {workflow.id}"
 
 
 def over_or_held(workflow: WorkflowDir, record: WorkflowRecord, state: StateRecord | None) -> bool:
     """True when it is right that Slurm has no job of a workflow."""
-    if workflow.layout.held.exists() or (state is not None and is_over(record, state)):
+    if workflow.layout.held.exists() or shows_paused(workflow.layout) or (state is not None and is_over(record, state)):
         return True
-    # bee-submit is between writing the workflow and its first sbatch.
+    return is_just_written(workflow, record)
+
+
+def is_just_written(workflow: WorkflowDir, record: WorkflowRecord) -> bool:
+    """True while bee-submit may be between writing the workflow and its first sbatch."""
     is_new = (seconds_between(record.created, None) or 0) < NEW_S
     return is_new and not list(workflow.layout.jobs.glob("*.id"))
 
@@ -170,9 +176,16 @@ def workflow_state(layout: Layout, state: StateRecord | None, live: bool | None)
         return state.state
     if layout.held.exists():
         return WorkflowState.SUBMITTED
+    if shows_paused(layout):
+        return WorkflowState.PAUSED
     if live is False:
         return WorkflowState.STALLED
     return state.state if state is not None else WorkflowState.PENDING
+
+
+def shows_paused(layout: Layout) -> bool:
+    """True while nothing more begins, or jobs are still held because nothing was to."""
+    return not layout.cancel.exists() and (layout.paused.exists() or layout.holds.exists())
 
 
 def state_record(record: WorkflowRecord, state: WorkflowState, reason: str = "") -> StateRecord:

@@ -24,7 +24,8 @@ class Look:
 
     ``waiting``: groups that cannot be submitted yet. ``held_back``: groups that can, but for a limit or a refusal;
     ``refused``: group key -> why. ``full``: Slurm takes no more jobs for now. ``doubt``: Slurm did not answer, ask it
-    later. ``changed``: look again. ``stopped``: why nothing more is to begin (--on-error stop).
+    later. ``changed``: look again. ``stopped``: why nothing more is to begin (--on-error stop). ``paused``: the user
+    wants nothing to begin for now, so what could be submitted waits.
     """
 
     plan: Plan
@@ -36,6 +37,7 @@ class Look:
     full: bool = False
     doubt: bool = False
     changed: bool = False
+    paused: bool = False
     stopped: str = ""
     _skipped: dict[str, frozenset[str]] = field(default_factory=dict)
 

@@ -48,6 +48,49 @@ _OUTCOME = {archived: state for state, archived in _ARCHIVED.items()}
 _FINAL = frozenset([*_ARCHIVED, *_ARCHIVED.values()])
 
 
+class Command(str, enum.Enum):
+    """What a user can have done to a workflow."""
+
+    START = "bee-start"
+    PAUSE = "bee-pause"
+    RESUME = "bee-resume"
+    CANCEL = "bee-cancel"
+    COPY = "bee-copy"
+    RERUN = "bee-rerun"
+
+    def changes(self, state: WorkflowState) -> bool:
+        """True when the command does something to a workflow in this state."""
+        return state in _CHANGES[self]
+
+    def allowed(self, state: WorkflowState) -> bool:
+        """True when it may be given: also to a workflow that is already as it would make it."""
+        return self.changes(state) or state in _LEAVES.get(self, ())
+
+
+def useful_commands(state: WorkflowState) -> list[str]:
+    """List the commands that do something to a workflow in this state, or else those that it takes."""
+    useful = [command.value for command in Command if command.changes(state)]
+    return useful or [command.value for command in Command if command.allowed(state)]
+
+
+_HELD, _PENDING, _RUNNING = WorkflowState.SUBMITTED, WorkflowState.PENDING, WorkflowState.RUNNING
+_PAUSED, _STALLED = WorkflowState.PAUSED, WorkflowState.STALLED
+_CHANGES = {
+    Command.START: frozenset([_HELD, _STALLED]),
+    Command.PAUSE: frozenset([_PENDING, _RUNNING]),
+    Command.RESUME: frozenset([_PAUSED, _STALLED]),
+    Command.CANCEL: frozenset([_HELD, _PENDING, _RUNNING, _PAUSED, _STALLED]),
+    Command.COPY: frozenset(_ARCHIVED.values()),
+    Command.RERUN: frozenset(_ARCHIVED.values()),
+}
+_LEAVES = {
+    Command.START: frozenset([_PENDING, _RUNNING]),
+    Command.PAUSE: frozenset([_PAUSED]),
+    Command.RESUME: frozenset([_PENDING, _RUNNING]),
+    Command.CANCEL: frozenset([WorkflowState.CANCELLED, WorkflowState.ARCHIVED_CANCELLED]),
+}
+
+
 class TaskState(str, enum.Enum):
     """Where a task is in its life."""
 

@@ -78,6 +78,16 @@ def _write(path: Path, pieces: Iterable[str]) -> None:
         sync_folder(path.parent)
 
 
+def remove(path: Path) -> bool:
+    """Remove a file; False when it was not there."""
+    with _explained(path):
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+    return True
+
+
 def publish(path: Path, text: str) -> bool:
     """Create a file whole unless it is there; False when somebody else was first."""
     with _explained(path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +70,16 @@ class Submitter:
             names = sorted({intent.job_name for intent in self.intents()})
             self.asked = self.scheduler.query(names) if names else []
         return self.asked
+
+    def ours(self, jobs: Iterable[JobRecord]) -> list[JobRecord]:
+        """Leave out jobs that only have a name of ours: that of ours has an id we know, or one that is in doubt.
+
+        ``jobs``: as Slurm had them before this call; an intent is written before its job.
+        """
+        ids: dict[str, set[str | None]] = {}
+        for intent in self.intents():
+            ids.setdefault(intent.job_name, set()).add(self.known_id(intent.key))
+        return [job for job in jobs if {job.job_id, None} & ids.get(job.name, set())]
 
     def submit(self, intent: Intent, request: JobRequest) -> str:
         """Submit a job unless it already is; returns its id."""

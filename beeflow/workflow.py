@@ -1,42 +1,21 @@
-"""The use cases on a workflow after it was written: start, cancel, describe, find its archive."""
+"""The use cases on a workflow after it was written: drive it, describe it, find its archive."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from beeflow import archive, store
 from beeflow.config import Config
 from beeflow.errors import NotFoundError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX
-from beeflow.listing import Queues, archives_without, is_over, of_sidecar, summarize
-from beeflow.models import Summary, TaskRecord, TasksRecord, now
+from beeflow.listing import Queues, archives_without, of_sidecar, summarize
+from beeflow.models import Summary, TaskRecord, TasksRecord
 from beeflow.reduction import Reduction
 from beeflow.results import read_graph
-from beeflow.scheduler import Dependency, Scheduler
+from beeflow.scheduler import Dependency
 from beeflow.store import Store, WorkflowDir
 from beeflow.submission import Submitter, pass_key
-
-
-def start(workflow: WorkflowDir, scheduler: Scheduler) -> None:
-    """Let a held workflow go, or continue one that has no job left; raises TransitionError for any other."""
-    record = workflow.record()
-    state = workflow.state()
-    if state is not None and is_over(record, state):
-        raise TransitionError(f"workflow {record.id} is {state.state.value}; run it again with: bee-rerun {record.id}")
-    submitter = Submitter(workflow.layout, record, scheduler)
-    names = [record.job_name(pass_key(1))]
-    passes = [job for job in scheduler.query(names) if not job.state.ended]
-    left_held = [job for job in passes if job.reason == "JobHeldUser"]
-    if left_held:
-        # The command that submitted them was killed before it let the first one go.
-        for job in left_held:
-            scheduler.release(job.job_id)
-    elif passes:
-        raise TransitionError(f"workflow {record.id} is already under way; see: bee-query {record.id}")
-    else:
-        go(submitter)
-    workflow.layout.held.unlink(missing_ok=True)
 
 
 def go(submitter: Submitter) -> None:
@@ -61,44 +40,10 @@ def drive(submitter: Submitter) -> None:
     submitter.scheduler.release(job_id)
 
 
-def cancel(workflow: WorkflowDir, scheduler: Scheduler) -> None:
-    """Cancel a workflow: the flag first, then its jobs; the pending pass settles and archives it.
-
-    Raises TransitionError when it is over. A pass that is just submitting sees the flag, or the next one does.
-    """
-    record = workflow.record()
-    state = workflow.state()
-    if state is not None and is_over(record, state):
-        raise TransitionError(f"workflow {record.id} is {state.state.value}: there is nothing left to cancel")
-    store.publish(workflow.layout.cancel, now() + "\n")
-    submitter = Submitter(workflow.layout, record, scheduler)
-    pass_name = record.job_name(pass_key(1))
-    jobs = [job for job in submitter.queue() if not job.state.ended]
-    by_name: dict[str, list[str]] = {}
-    for job in jobs:
-        if job.name != pass_name:
-            by_name.setdefault(job.name, []).append(job.job_id)
-    for name, job_ids in by_name.items():
-        scheduler.cancel(name, sorted(set(job_ids)))
-    passes = [job for job in jobs if job.name == pass_name]
-    for job in passes:
-        if job.reason == "JobHeldUser":
-            # The command that submitted it was killed before it let it go.
-            scheduler.release(job.job_id)
-    if not passes:
-        go(submitter)
-    workflow.layout.held.unlink(missing_ok=True)
-
-
 def resolve(config: Config, text: str) -> WorkflowDir:
     """Find a workflow by a prefix of its id."""
     workflows = Store(config.workflows_dir)
     return workflows.get(store.resolve_id(text, workflows.ids()))
-
-
-def resolve_many(config: Config, texts: Sequence[str]) -> list[WorkflowDir]:
-    """Find several workflows; all must be there before anything is done to one."""
-    return [resolve(config, text) for text in texts]
 
 
 def describe(config: Config, text: str, env: Mapping[str, str]) -> tuple[Summary, list[TaskRecord]]:

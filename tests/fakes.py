@@ -21,6 +21,7 @@ from beeflow.scheduler import (
     SubmissionDoubtError,
     SubmitLimitError,
 )
+from beeflow.scheduler.command_lines import parse_array
 from beeflow.states import JobState
 
 # A workflow that is only a name.
@@ -52,12 +53,15 @@ class KilledError(BaseException):
 
 @dataclass
 class FakeJob:
-    """One job in the fake's memory; ``states``: array index (None: not an array) -> state and Slurm's reason."""
+    """One job in the fake's memory; ``states``: array index (None: not an array) -> state and Slurm's reason.
+
+    ``held``: the indices that are held.
+    """
 
     id: str
     request: JobRequest
     dependency: Dependency
-    held: bool
+    held: set[int | None]
     states: dict[int | None, tuple[JobState, str]]
 
 
@@ -73,6 +77,7 @@ class FakeScheduler:
     queries: int = 0
     relinked: list[tuple[str, Dependency]] = field(default_factory=list)
     cancelled: list[tuple[str | None, str]] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
     mails: list[tuple[str, str, str]] = field(default_factory=list)
     on_accept: Callable[[str, JobRequest], None] | None = None
     next_id: int = 100
@@ -97,7 +102,8 @@ class FakeScheduler:
         job_id = str(self.next_id)
         indices: Sequence[int | None] = [None] if request.array is None else list(request.array)
         pending = (JobState.PENDING, "Dependency" if request.dependency.render() else "Priority")
-        self.jobs[job_id] = FakeJob(job_id, request, request.dependency, request.hold, dict.fromkeys(indices, pending))
+        held = set(indices) if request.hold else set()
+        self.jobs[job_id] = FakeJob(job_id, request, request.dependency, held, dict.fromkeys(indices, pending))
         if self.on_accept:
             self.on_accept(job_id, request)
         if fault == LOST_ANSWER:
@@ -111,19 +117,34 @@ class FakeScheduler:
         """Return one record a job or element."""
         self.queries += 1
         return [
-            JobRecord(job.id, job.request.name, state, reason, index)
+            JobRecord(
+                job.id,
+                job.request.name,
+                state,
+                "JobHeldUser" if index in job.held and not state.ended else reason,
+                index,
+            )
             for job in self.jobs.values()
             if names is None or job.request.name in names
             for index, (state, reason) in job.states.items()
         ]
 
-    def release(self, job_id: str) -> None:
-        """Let a held job go."""
-        self.jobs[job_id].held = False
+    def release(self, *job_ids: str) -> None:
+        """Let held jobs and elements go."""
+        self.released += job_ids
+        for job, indices in map(self.find, job_ids):
+            job.held -= indices
 
-    def hold(self, job_id: str) -> None:
-        """Hold a job."""
-        self.jobs[job_id].held = True
+    def hold(self, *job_ids: str) -> None:
+        """Hold jobs and elements."""
+        for job, indices in map(self.find, job_ids):
+            job.held |= {index for index in indices if not job.states[index][0].ended}
+
+    def find(self, shown: str) -> tuple[FakeJob, set[int | None]]:
+        """Find a job and those elements of it that are meant: "12", "12_3", "12_[0-2,7]"."""
+        job_id, _, indices = shown.partition("_")
+        job = self.jobs[job_id]
+        return job, set(parse_array(indices.strip("[]"))) if indices else set(job.states)
 
     def relink(self, job_id: str, dependency: Dependency) -> None:
         """Replace a dependency."""

@@ -18,15 +18,15 @@ LAYERS = {
     2: "plan ordering values layout process tables locations resources shape windows environment",
     3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts "
     "site",
-    4: "workflow submit rerun copying remote watch listing reduction submission driver epilog passes "
+    4: "workflow control holding submit rerun copying remote watch listing reduction submission driver epilog passes "
     "look group_jobs groups settling outcome successor node",
-    5: "cli commands advance runner",
+    5: "cli applying commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
 
 CWL_LIBRARIES = {"cwltool", "schema_salad", "cwl_utils", "ruamel", "rdflib"}
 # What may print and end the process: what is a program itself.
-PROGRAMS = {"cli", "commands", "advance", "runner.__main__", "runner.launch", "private_slurm.rename_host"}
+PROGRAMS = {"cli", "applying", "commands", "advance", "runner.__main__", "runner.launch", "private_slurm.rename_host"}
 # Modules that no command that only looks, and no pass that only waits, must pay for.
 HEAVY = {"cwltool", "schema_salad", "cwl_utils", "ruamel", "rdflib", "pyslurm", "matplotlib", "numpy"}
 

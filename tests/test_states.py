@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from beeflow.states import JobState, TaskState, WorkflowState
+from beeflow.states import Command, JobState, TaskState, WorkflowState, useful_commands
 
 # squeue(1) of Slurm 22.05, JOB STATE CODES.
 SLURM_WORDS = (
@@ -107,3 +107,35 @@ def test_task_states() -> None:
     assert {state.value for state in TaskState if not state.final} == {"WAITING", "PENDING", "RUNNING"}
     assert {state.value for state in TaskState if state.good} == {"COMPLETED", "SKIPPED"}
     assert all(state.final for state in TaskState if state.good)
+
+
+# Command -> states in which it does something; those in which it finds its work done; all others are refused.
+TRANSITIONS = {
+    "bee-start": ("Submitted Stalled", "Pending Running"),
+    "bee-pause": ("Pending Running", "Paused"),
+    "bee-resume": ("Paused Stalled", "Pending Running"),
+    "bee-cancel": ("Submitted Pending Running Paused Stalled", "Cancelled Archived/Cancelled"),
+    "bee-copy": ("Archived Archived/Failed Archived/Cancelled", ""),
+    "bee-rerun": ("Archived Archived/Failed Archived/Cancelled", ""),
+}
+
+
+@pytest.mark.parametrize("command", Command)
+def test_transitions(command: Command) -> None:
+    changes, leaves = (words.split() for words in TRANSITIONS[command.value])
+    assert {state.value for state in WorkflowState if command.changes(state)} == set(changes)
+    assert {state.value for state in WorkflowState if command.allowed(state)} == {*changes, *leaves}
+
+
+@pytest.mark.parametrize(
+    ("state", "commands"),
+    [
+        (WorkflowState.PAUSED, ["bee-resume", "bee-cancel"]),
+        (WorkflowState.RUNNING, ["bee-pause", "bee-cancel"]),
+        (WorkflowState.ARCHIVED_FAILED, ["bee-copy", "bee-rerun"]),
+        (WorkflowState.CANCELLED, ["bee-cancel"]),
+        (WorkflowState.COMPLETED, []),
+    ],
+)
+def test_useful_commands(state: WorkflowState, commands: list[str]) -> None:
+    assert useful_commands(state) == commands

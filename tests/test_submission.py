@@ -159,6 +159,6 @@ def test_a_pass_runs_its_script_with_its_key(layout: Layout) -> None:
     scheduler = FakeScheduler()
     dependency = Dependency({"afterany": ("5",)}, singleton=True)
     job = scheduler.jobs[Submitter(layout, RECORD, scheduler).submit_pass(3, dependency, hold=True)]
-    assert (job.held, job.dependency, job.request.script_args) == (True, dependency, ("pass.3",))
+    assert (job.held, job.dependency, job.request.script_args) == ({None}, dependency, ("pass.3",))
     assert job.request.script is not None
     assert str(layout.root) in job.request.script.read_text()

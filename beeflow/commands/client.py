@@ -1,4 +1,4 @@
-"""Submit, list, start, query, cancel, copy and re-execute workflows from a menu.
+"""Submit, list, start, query, pause, resume, cancel, copy and re-execute workflows from a menu.
 
 Each choice does what the command of that name does: bee-submit, bee-list, and so on. Ctrl-C at a question goes back to
 the menu; Exit, or Ctrl-D anywhere, leaves it. The Slurm options below count for what is submitted from the menu.
@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from beeflow import cli, config, copying, listing, tables, workflow
+from beeflow import control as use_cases
 from beeflow.commands import query
 from beeflow.config import Config
 from beeflow.errors import BeeError, UsageError
+from beeflow.states import Command
 
 WELCOME = "Welcome to BEE Client! 🐝"
 PROMPT = "$ "
@@ -159,18 +161,14 @@ def query_workflow(_: argparse.Namespace) -> None:
     print(query.as_text(*workflow.describe(cli.load_config(), ask_for(WORKFLOW_ID), os.environ)))
 
 
-def start(_: argparse.Namespace) -> None:
-    """Start or continue a workflow."""
-    found = workflow.resolve(cli.load_config(), ask_for(WORKFLOW_ID))
-    workflow.start(found, listing.scheduler_of(found.record(), os.environ))
-    print(f"Started workflow {found.id}.")
+def control(command: Command) -> Action:
+    """Make what asks for a workflow and does a command to it."""
 
+    def act(_: argparse.Namespace) -> None:
+        found = workflow.resolve(cli.load_config(), ask_for(WORKFLOW_ID))
+        print(use_cases.perform_one(command, found, lambda record: listing.scheduler_of(record, os.environ)))
 
-def cancel(_: argparse.Namespace) -> None:
-    """Cancel a workflow."""
-    found = workflow.resolve(cli.load_config(), ask_for(WORKFLOW_ID))
-    workflow.cancel(found, listing.scheduler_of(found.record(), os.environ))
-    print(f"Cancelling workflow {found.id}.")
+    return act
 
 
 def copy(_: argparse.Namespace) -> None:
@@ -183,27 +181,17 @@ def copy(_: argparse.Namespace) -> None:
     print(copying.copy(settings, workflow_id, Path(dest)))
 
 
-def pause(_: argparse.Namespace) -> None:
-    """Say that this can't be done yet."""
-    raise UsageError("this version cannot pause a workflow yet; nothing was done")
-
-
-def resume(_: argparse.Namespace) -> None:
-    """Say that this can't be done yet."""
-    raise UsageError("this version cannot pause, so there is nothing to resume; to continue a Stalled workflow: 2")
-
-
 Action = Callable[[argparse.Namespace], None]
 
 # The original's menu, word for word; no action: leave.
 MENU: tuple[tuple[str, Action | None], ...] = (
     ("Submit Workflow", submit),
     ("List Workflows", list_workflows),
-    ("Start Workflow", start),
+    ("Start Workflow", control(Command.START)),
     ("Query Workflow", query_workflow),
-    ("Pause Workflow", pause),
-    ("Resume Workflow", resume),
-    ("Cancel Workflow", cancel),
+    ("Pause Workflow", control(Command.PAUSE)),
+    ("Resume Workflow", control(Command.RESUME)),
+    ("Cancel Workflow", control(Command.CANCEL)),
     ("Copy Workflow", copy),
     ("ReExecute Workflow", reexecute),
     ("Exit", None),

@@ -102,6 +102,16 @@ class JobRecord:
     array_task_id: int | None = None
     node: str = ""
 
+    @property
+    def shown(self) -> str:
+        """The id as Slurm shows it: "12", or "12_3"."""
+        return self.job_id if self.array_task_id is None else f"{self.job_id}_{self.array_task_id}"
+
+    @property
+    def held(self) -> bool:
+        """True when somebody held it; also for one that was held as it began, and is to be held when it is requeued."""
+        return self.reason in ("JobHeldUser", "JobHeldAdmin")
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -128,12 +138,12 @@ class Scheduler(Protocol):
         """Return the user's jobs, also those that ended within MinJobAge; only those of these names if given."""
         ...
 
-    def release(self, job_id: str) -> None:
-        """Release a held job."""
+    def release(self, *job_ids: str) -> None:
+        """Release held jobs or elements ("12", "12_[0-3,7]"); one that ended already is no error."""
         ...
 
-    def hold(self, job_id: str) -> None:
-        """Keep a pending job from starting."""
+    def hold(self, *job_ids: str) -> None:
+        """Keep pending jobs or elements from starting; one that ended already is no error."""
         ...
 
     def relink(self, job_id: str, dependency: Dependency) -> None:

@@ -61,13 +61,13 @@ class CliScheduler:
             raise SlurmError(f"squeue: {lines.refusal_words(done.stderr)}")
         return lines.parse_squeue(done.stdout)
 
-    def release(self, job_id: str) -> None:
-        """Run scontrol release."""
-        self._scontrol(["scontrol", "release", job_id])
+    def release(self, *job_ids: str) -> None:
+        """Run scontrol release, in batches that fit an argument."""
+        self._scontrol_jobs("release", job_ids)
 
-    def hold(self, job_id: str) -> None:
-        """Run scontrol hold."""
-        self._scontrol(["scontrol", "hold", job_id])
+    def hold(self, *job_ids: str) -> None:
+        """Run scontrol uhold, which holds as the jobs' owner does, whoever runs it."""
+        self._scontrol_jobs("uhold", job_ids)
 
     def relink(self, job_id: str, dependency: Dependency) -> None:
         """Run scontrol update Dependency=."""
@@ -88,6 +88,12 @@ class CliScheduler:
     def limits(self) -> Limits:
         """Run scontrol show config."""
         return lines.parse_limits(self._scontrol(["scontrol", "show", "config"]))
+
+    def _scontrol_jobs(self, verb: str, job_ids: Sequence[str]) -> None:
+        for batch in lines.job_lists(job_ids):
+            done = self._run(["scontrol", verb, batch], QUERY_TIMEOUT_S)
+            if done.returncode != 0 and not lines.is_about_ended_jobs(done.stderr):
+                raise SlurmError(f"scontrol {verb}: {lines.refusal_words(done.stderr)}")
 
     def _scontrol(self, argv: Sequence[str]) -> str:
         done = self._run(argv, QUERY_TIMEOUT_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from beeflow.config import format_time_limit
 from beeflow.errors import SlurmError
@@ -14,6 +14,9 @@ from beeflow.states import JobState
 # squeue --format: array job id, array index, state, node, reason, name. The name comes last: other jobs of the user may
 # have any. -O would pad every column; SLURM_BITSTR_LEN=0 lifts the limit on the index expression.
 SQUEUE_FORMAT = "%F|%K|%T|%N|%r|%j"
+
+# The kernel takes 131 kB.
+MAX_ARGUMENT_CHARS = 60_000
 
 # sbatch's words for "ask again", and for "perhaps": seen on Slurm 22.05.8, src/common/slurm_errno.c.
 _UNREACHABLE = ("(connect failure)", "Connection refused", "Unable to process configuration file", "authentication")
@@ -27,6 +30,8 @@ _DOUBT = (
 )
 # What it says once it is tired of "sleeping and retrying" at MaxJobCount (EAGAIN).
 _FULL = "Resource temporarily unavailable"
+# scontrol's words for a job that there is nothing to do about.
+_ENDED = ("Invalid job id specified", "Job has already finished", "Job is no longer pending execution")
 # Too many jobs submitted, by association or QOS; or more elements than max_array_tasks (SchedulerParameters). Slurm
 # has the same words for a job that is too big or too long for an account, which fewer elements don't help.
 _LIMIT = ("MaxSubmitJob", "Job violates accounting/QOS policy", "Invalid job array specification")
@@ -113,8 +118,11 @@ def refusal_words(stderr: str) -> str:
 
 
 def squeue_argv(user: str, names: Sequence[str] | None) -> list[str]:
-    """Build the one squeue a command or a recovering pass makes."""
-    argv = ["squeue", "--noheader", "--states=all", f"--user={user}", f"--format={SQUEUE_FORMAT}"]
+    """Build the one squeue a command or a recovering pass makes.
+
+    --array: else pending elements share a line, whose reason is all of theirs ("Resources,JobHeldUser").
+    """
+    argv = ["squeue", "--noheader", "--array", "--states=all", f"--user={user}", f"--format={SQUEUE_FORMAT}"]
     return [*argv, f"--name={','.join(names)}"] if names is not None else argv
 
 
@@ -150,6 +158,33 @@ def parse_array(text: str) -> list[int | None]:
 def relink_argv(job_id: str, dependency: Dependency) -> list[str]:
     """Build the scontrol that replaces a pending job's dependency."""
     return ["scontrol", "update", f"JobId={job_id}", f"Dependency={dependency.render()}"]
+
+
+def render_elements(jobs: Iterable[JobRecord]) -> list[str]:
+    """Write jobs and elements as scontrol takes them: "12", "13_[0-3,7]"."""
+    indices: dict[str, set[int]] = {}
+    for job in jobs:
+        found = indices.setdefault(job.job_id, set())
+        if job.array_task_id is not None:
+            found.add(job.array_task_id)
+    return [f"{job_id}_[{render_array(sorted(each))}]" if each else job_id for job_id, each in indices.items()]
+
+
+def job_lists(job_ids: Iterable[str]) -> Iterator[str]:
+    """Join ids by commas, in texts that an argument may be."""
+    batch: list[str] = []
+    for job_id in job_ids:
+        if batch and sum(len(each) + 1 for each in batch) + len(job_id) > MAX_ARGUMENT_CHARS:
+            yield ",".join(batch)
+            batch = []
+        batch.append(job_id)
+    if batch:
+        yield ",".join(batch)
+
+
+def is_about_ended_jobs(stderr: str) -> bool:
+    """True when scontrol only complains of jobs that ended or are forgotten; it did the others (seen on 22.05.8)."""
+    return any(words in stderr for words in _ENDED)
 
 
 def mail_argv(job_id: str, mail_type: str, mail_user: str) -> list[str]:

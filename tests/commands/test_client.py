@@ -91,7 +91,7 @@ def test_list_prints_the_table_and_the_menu_again(answers: Answers, capsys: Capt
     assert "Name    ID    Status" in told
 
 
-@pytest.mark.parametrize("choice", ["2", "3", "6", "7"])
+@pytest.mark.parametrize("choice", ["2", "3", "4", "5", "6", "7"])
 def test_an_unknown_id_is_an_error_and_the_menu_goes_on(answers: Answers, capsys: Capture, choice: str) -> None:
     assert answers(choice, "abc", "9") == 0
     told = capsys.readouterr()
@@ -99,16 +99,10 @@ def test_an_unknown_id_is_an_error_and_the_menu_goes_on(answers: Answers, capsys
     assert told.err.startswith("error: no workflow has an id that begins with 'abc'")
 
 
-@pytest.mark.parametrize("choice", ["2", "3", "6", "7", "8"])
+@pytest.mark.parametrize("choice", ["2", "3", "4", "5", "6", "7", "8"])
 def test_no_answer_does_nothing(answers: Answers, capsys: Capture, choice: str) -> None:
     assert answers(choice, "", "9") == 0
     assert capsys.readouterr().err == "error: no answer, nothing done\n"
-
-
-@pytest.mark.parametrize("choice", ["4", "5"])
-def test_pause_and_resume_do_not_pretend(answers: Answers, capsys: Capture, choice: str) -> None:
-    assert answers(choice, "9") == 0
-    assert "cannot pause" in capsys.readouterr().err
 
 
 def test_submit_asks_name_then_path(answers: Answers, capsys: Capture, tmp_path: Path) -> None:

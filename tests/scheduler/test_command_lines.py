@@ -328,7 +328,7 @@ def test_rendered_arrays_come_back(seed: int) -> None:
 def test_squeue_argv() -> None:
     argv = lines.squeue_argv("me", ["b", "a"])
     assert argv[0] == "squeue"
-    assert {"--noheader", "--states=all", "--user=me", "--name=b,a"} <= set(argv)
+    assert {"--noheader", "--array", "--states=all", "--user=me", "--name=b,a"} <= set(argv)
     assert not any(word.startswith("--name") for word in lines.squeue_argv("me", None))
 
 
@@ -355,6 +355,41 @@ def test_dependencies(dependency: Dependency, text: str) -> None:
 def test_scancel_takes_only_jobs_of_the_name() -> None:
     assert lines.scancel_argv("bee-x", ["1", "2_3"]) == ["scancel", "--quiet", "--name=bee-x", "1", "2_3"]
     assert lines.scancel_argv("x", ["1"], pending_only=True)[2:] == ["--name=x", "--state=PENDING", "1"]
+
+
+def test_elements_are_named_as_scontrol_takes_them() -> None:
+    jobs = [JobRecord("12", "n", JobState.PENDING, "", index) for index in (3, 0, 1, 7)]
+    jobs.insert(1, JobRecord("13", "n", JobState.PENDING))
+    assert lines.render_elements(jobs) == ["12_[0-1,3,7]", "13"]
+    assert lines.render_elements([]) == []
+
+
+def test_lists_of_jobs_fit_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(lines.job_lists([])) == []
+    assert list(lines.job_lists(["1", "2_[0-3]"])) == ["1,2_[0-3]"]
+    monkeypatch.setattr(lines, "MAX_ARGUMENT_CHARS", 10)
+    assert list(lines.job_lists(["1234", "5678", "9", "2_[0-300,302]"])) == ["1234,5678", "9", "2_[0-300,302]"]
+
+
+# scontrol hold of Slurm 22.05.8.
+@pytest.mark.parametrize(
+    ("stderr", "about_ended"),
+    [
+        ("Invalid job id specified for job 99999\nslurm_suspend error: No error\n", True),
+        ("22_0-3: Job has already finished\n", True),
+        ("slurm_suspend error: Unable to contact slurm controller (connect failure)\n", False),
+        ("Access/permission denied for job 7\n", False),
+    ],
+)
+def test_scontrol_on_jobs_that_ended(stderr: str, about_ended: bool) -> None:
+    assert lines.is_about_ended_jobs(stderr) is about_ended
+
+
+@pytest.mark.parametrize(
+    ("reason", "held"), [("JobHeldUser", True), ("JobHeldAdmin", True), ("Dependency", False), ("Priority", False)]
+)
+def test_what_is_held(reason: str, held: bool) -> None:
+    assert JobRecord("1", "n", JobState.PENDING, reason).held is held
 
 
 def test_mail() -> None:

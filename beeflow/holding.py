@@ -1,0 +1,106 @@
+"""Hold what is pending of a paused workflow, and release it again.
+
+control/paused is the user's wish. control/holds says what is held because of it: what a user held by hand is not in
+it, and stays held. Who changes the wish does so under one lock, and looks at Slurm after that; who fulfils it reads it
+under the lock, and tells Slurm before giving the lock back. So the last wish is met, in whatever order commands and
+passes come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import filelock
+
+from beeflow import store
+from beeflow.errors import BeeError
+from beeflow.layout import Layout
+from beeflow.models import now
+from beeflow.scheduler import JobRecord
+from beeflow.scheduler.command_lines import render_elements
+from beeflow.states import JobState
+from beeflow.submission import Submitter, pass_key
+
+LOCK_TIMEOUT_S = 120.0
+
+
+def is_paused(layout: Layout) -> bool:
+    """True while the user wants nothing more to begin."""
+    return layout.paused.exists()
+
+
+@dataclass
+class Holding:
+    """The holds of one workflow."""
+
+    submitter: Submitter
+
+    @property
+    def layout(self) -> Layout:
+        """The workflow's paths."""
+        return self.submitter.layout
+
+    def pause(self) -> bool:
+        """Wish that nothing more begins; False when that was the wish already."""
+        with self._locked():
+            return store.publish(self.layout.paused, now() + "\n")
+
+    def resume(self) -> bool:
+        """Wish that the workflow goes on; False when that was the wish already, and nothing is held."""
+        with self._locked():
+            return store.remove(self.layout.paused) or self.layout.holds.exists()
+
+    def give_up(self) -> None:
+        """Forget wish and holds: the workflow is cancelled."""
+        with self._locked():
+            store.remove(self.layout.paused)
+            store.remove(self.layout.holds)
+
+    def agree(self, jobs: Sequence[JobRecord]) -> list[JobRecord]:
+        """Hold or release what is not as the user wishes; returns that. ``jobs``: ours, asked for since the wish."""
+        with self._locked():
+            return self._hold(jobs) if is_paused(self.layout) else self._release(jobs)
+
+    def hold_pass(self, job_id: str) -> bool:
+        """Hold the next pass, which nothing else would keep from coming; False when the workflow is not paused."""
+        with self._locked():
+            if not is_paused(self.layout):
+                return False
+            self._note([job_id])
+            self.submitter.scheduler.hold(job_id)
+            return True
+
+    def _hold(self, jobs: Sequence[JobRecord]) -> list[JobRecord]:
+        # Passes wait for these, and submit nothing.
+        pass_name = self.submitter.record.job_name(pass_key(1))
+        found = [job for job in jobs if job.name != pass_name and job.state is JobState.PENDING and not job.held]
+        if found:
+            self._note([job.shown for job in found])
+            self.submitter.scheduler.hold(*render_elements(found))
+        return found
+
+    def _release(self, jobs: Sequence[JobRecord]) -> list[JobRecord]:
+        noted = self._noted()
+        found = [job for job in jobs if job.shown in noted and job.held and not job.state.ended]
+        if found:
+            self.submitter.scheduler.release(*render_elements(found))
+        store.remove(self.layout.holds)
+        return found
+
+    def _note(self, shown: Sequence[str]) -> None:
+        """Write what is about to be held."""
+        store.write_text(self.layout.holds, "".join(f"{each}\n" for each in sorted(self._noted().union(shown))))
+
+    def _noted(self) -> set[str]:
+        return set((store.read_text(self.layout.holds) or "").split())
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep holds and releases from overtaking each other: the one lock that is kept while Slurm is told."""
+        try:
+            with filelock.FileLock(self.layout.holds_lock, timeout=LOCK_TIMEOUT_S):
+                yield
+        except filelock.Timeout as error:
+            raise BeeError(f"{self.layout.holds_lock}: another command has held it for {LOCK_TIMEOUT_S:g} s") from error

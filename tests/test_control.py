@@ -1,0 +1,489 @@
+"""Starting, pausing, resuming and cancelling workflows on a scheduler in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from beeflow import control, store
+from beeflow.errors import SlurmError, TransitionError
+from beeflow.holding import Holding
+from beeflow.layout import Layout, folders
+from beeflow.listing import Queues, shows_paused, state_record, summarize
+from beeflow.models import WorkflowRecord
+from beeflow.scheduler import Dependency, JobRecord, JobRequest
+from beeflow.states import Command, JobState, WorkflowState
+from beeflow.store import WorkflowDir
+from beeflow.submission import Submitter
+from tests import fakes
+from tests.fakes import RECORD, FakeScheduler
+from tests.test_driver import World, chain, unknown, wide
+
+START, PAUSE, RESUME, CANCEL = Command.START, Command.PAUSE, Command.RESUME, Command.CANCEL
+LONG_AGO = "2020-01-01T00:00:00.000+00:00"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "LOOK_PAUSE_S", 0.0)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return make_layout(tmp_path, RECORD)
+
+
+def make_layout(top: Path, record: WorkflowRecord) -> Layout:
+    made = Layout(top / record.id)
+    made.root.mkdir()
+    for folder in folders(made):
+        folder.mkdir()
+    store.write_record(made.workflow, replace(record, created=LONG_AGO))
+    return made
+
+
+def started(world: World) -> World:
+    """Give a workflow a driver that has run, and its pending successor."""
+    do(START, world)
+    world.passes = 0
+    world.run()
+    (driver, _) = passes(world)
+    world.scheduler.end(driver.id, JobState.COMPLETED)
+    return world
+
+
+def do(command: Command, world: World) -> str:
+    return control.perform_one(command, WorkflowDir(world.layout), lambda _: world.scheduler)
+
+
+def passes(world: World) -> list[fakes.FakeJob]:
+    return world.scheduler.named("-pass")
+
+
+def live_passes(world: World) -> list[fakes.FakeJob]:
+    return [job for job in passes(world) if not job.states[None][0].ended]
+
+
+def run_pass(world: World) -> object:
+    """Run the oldest pass that is pending, as Slurm would."""
+    job = live_passes(world)[0]
+    assert not job.held
+    world.passes = int(job.request.script_args[0].rpartition(".")[2]) - 1
+    ended = world.run()
+    world.scheduler.end(job.id, JobState.COMPLETED)
+    return ended
+
+
+def held(world: World, path: str) -> set[int | None]:
+    return {index for job in world.jobs(path) for index in job.held}
+
+
+def shown(world: World) -> WorkflowState:
+    """Return the state that bee-list shows."""
+
+    class One(Queues):
+        def of(self, record: WorkflowRecord) -> list[JobRecord]:
+            return world.scheduler.query()
+
+    return summarize(WorkflowDir(world.layout), One({})).state
+
+
+# -- pause ------------------------------------------------------------------------------------------------------------
+
+
+def test_pause_holds_what_is_pending_and_leaves_what_runs(layout: Layout) -> None:
+    world = started(wide(layout))
+    s = world.job("s")
+    s.states[1] = (JobState.RUNNING, "None")
+    assert do(PAUSE, world) == f"Paused workflow {RECORD.id} (jobs running, which finish: 1; held: 6)."
+    assert (held(world, "s"), held(world, "t"), held(world, "g")) == ({0, 2}, {0, 1, 2}, {None})
+    assert not any(job.held for job in passes(world))
+    assert shown(world) is WorkflowState.PAUSED
+
+
+def test_pause_and_resume_leave_what_the_user_held(layout: Layout) -> None:
+    world = started(wide(layout))
+    world.scheduler.hold(f"{world.job('s').id}_[2]")
+    do(PAUSE, world)
+    do(RESUME, world)
+    assert (held(world, "s"), held(world, "t"), held(world, "g")) == ({2}, set(), set())
+
+
+def test_resume_releases_also_what_began_as_it_was_held(layout: Layout) -> None:
+    world = started(wide(layout))
+    do(PAUSE, world)
+    world.job("s").states[0] = (JobState.RUNNING, "None")
+    do(RESUME, world)
+    assert held(world, "s") == set()
+
+
+def test_a_pass_of_a_paused_workflow_submits_nothing_and_waits_for_what_is_held(layout: Layout) -> None:
+    world = started(unknown(layout))
+    do(PAUSE, world)
+    world.finish("a", [1, 2])
+    assert run_pass(world) is None
+    assert world.jobs("s") == []
+    slow = world.job("slow")
+    assert world.scheduler.relinked[-1] == (world.successor, Dependency({"afterany": (slow.id,)}, singleton=True))
+    assert shown(world) is WorkflowState.PAUSED
+    do(RESUME, world)
+    assert world.scheduler.relinked[-1] == (world.successor, Dependency(singleton=True))
+    run_pass(world)
+    assert len(world.jobs("s")) == 1
+
+
+def test_where_nothing_of_a_paused_workflow_is_left_the_next_pass_is_held(layout: Layout) -> None:
+    world = started(unknown(layout))
+    do(PAUSE, world)
+    world.finish("a", [1, 2])
+    world.finish("slow")
+    assert run_pass(world) is None
+    (successor,) = live_passes(world)
+    assert successor.held
+    assert shown(world) is WorkflowState.PAUSED
+    assert do(RESUME, world) == f"Resumed workflow {RECORD.id}."
+    assert live_passes(world) == [successor]
+    run_pass(world)
+    world.finish("s", 1, 2)
+    run_pass(world)
+    world.finish("g", "end")
+    assert run_pass(world) is not None
+
+
+def test_a_paused_workflow_that_has_nothing_left_to_start_ends(layout: Layout) -> None:
+    world = started(chain(layout))
+    world.finish("a", 1)
+    world.job("b").states[None] = (JobState.RUNNING, "None")
+    do(PAUSE, world)
+    world.finish("b", 2)
+    assert run_pass(world) is not None
+
+
+def test_what_a_driver_submits_while_the_pause_is_written_is_held_by_the_driver(layout: Layout) -> None:
+    world = chain(layout)
+    do(START, world)
+    world.passes = 0
+
+    def pause(job_id: str, request: JobRequest) -> None:
+        if request.name.endswith("-001.0"):
+            world.scheduler.on_accept = None
+            assert Holding(Submitter(layout, RECORD, FakeScheduler())).pause()
+
+    world.scheduler.on_accept = pause
+    assert world.run() is None
+    assert held(world, "a") == {None}
+    assert world.jobs("b") == []
+
+
+def test_what_a_driver_held_as_the_workflow_was_resumed_is_released(layout: Layout) -> None:
+    world = started(unknown(layout))
+    do(PAUSE, world)
+    world.finish("a", [1, 2])
+    world.finish("slow")
+
+    class Resumed(FakeScheduler):
+        """Resumes the workflow while the pass looks."""
+
+        def query(self, names: object = None) -> list[JobRecord]:
+            Holding(Submitter(layout, RECORD, self)).resume()
+            return super().query()
+
+    world.scheduler = Resumed(jobs=world.scheduler.jobs, next_id=world.scheduler.next_id)
+    assert run_pass(world) is None
+    assert len(world.jobs("s")) == 1
+    assert not live_passes(world)[0].held
+
+
+def test_what_the_driver_relinked_over_bee_resume_comes_at_once(layout: Layout) -> None:
+    world = started(unknown(layout))
+    do(PAUSE, world)
+    world.finish("a", [1, 2])
+
+    class Resumed(FakeScheduler):
+        """Resumes the workflow just before the pass relinks its successor."""
+
+        def relink(self, job_id: str, dependency: Dependency) -> None:
+            Holding(Submitter(layout, RECORD, self)).resume()
+            super().relink(job_id, dependency)
+
+    world.scheduler = Resumed(jobs=world.scheduler.jobs, next_id=world.scheduler.next_id)
+    assert run_pass(world) is None
+    assert live_passes(world)[0].dependency == Dependency(singleton=True)
+
+
+def test_a_task_that_is_to_go_again_waits_for_resume(layout: Layout) -> None:
+    world = started(chain(layout))
+    world.scheduler.end(world.job("a").id, JobState.COMPLETED)
+    world.finish("a", 1)
+    do(PAUSE, world)
+    world.scheduler.end(world.job("b").id, JobState.CANCELLED, "DependencyNeverSatisfied")
+    assert run_pass(world) is None
+    assert len(world.jobs("b")) == 1
+    do(RESUME, world)
+    run_pass(world)
+    assert len(world.jobs("b")) == 2
+
+
+def test_pause_looks_until_nothing_more_comes(layout: Layout) -> None:
+    world = started(chain(layout))
+    late = iter("123")
+
+    class Busy(FakeScheduler):
+        """A job of ours is requeued before each of the first looks."""
+
+        def query(self, names: object = None) -> list[JobRecord]:
+            if next(late, None):
+                self.jobs[world.job("a").id].held.clear()
+            return super().query()
+
+    world.scheduler = Busy(jobs=world.scheduler.jobs, next_id=world.scheduler.next_id)
+    do(PAUSE, world)
+    assert held(world, "a") == held(world, "b") == {None}
+    assert world.scheduler.queries == 4
+
+
+# -- the same twice ---------------------------------------------------------------------------------------------------
+
+
+def test_each_command_twice(layout: Layout) -> None:
+    world = chain(layout)
+    layout.held.write_text("")
+    assert do(START, world) == f"Started workflow {RECORD.id}."
+    assert do(START, world) == f"Workflow {RECORD.id} is under way already."
+    assert len(passes(world)) == 2
+    assert do(PAUSE, world).startswith(f"Paused workflow {RECORD.id} ")
+    assert do(PAUSE, world) == f"Workflow {RECORD.id} is paused already."
+    assert do(RESUME, world) == f"Resumed workflow {RECORD.id}."
+    assert do(RESUME, world) == f"Workflow {RECORD.id} is under way already."
+    assert do(CANCEL, world) == f"Cancelling workflow {RECORD.id}."
+    assert do(CANCEL, world) == f"Workflow {RECORD.id} is being cancelled already."
+    store.write_record(layout.state, state_record(RECORD, WorkflowState.ARCHIVED_CANCELLED))
+    assert do(CANCEL, world) == f"Workflow {RECORD.id} is Archived/Cancelled already."
+    assert len(passes(world)) == 2
+
+
+@pytest.mark.parametrize("command", [START, RESUME])
+def test_what_has_no_job_left_is_driven_again(layout: Layout, command: Command) -> None:
+    world = started(chain(layout))
+    for job in world.scheduler.jobs.values():
+        world.scheduler.end(job.id, JobState.CANCELLED)
+    assert shown(world) is WorkflowState.STALLED
+    do(command, world)
+    assert len(live_passes(world)) == 2
+    assert not any(job.held for job in live_passes(world))
+
+
+def test_what_vanished_while_it_was_paused_is_driven_again(layout: Layout) -> None:
+    world = started(chain(layout))
+    do(PAUSE, world)
+    world.scheduler.jobs.clear()
+    assert shown(world) is WorkflowState.PAUSED
+    do(RESUME, world)
+    assert len(live_passes(world)) == 2
+
+
+def test_a_resume_that_was_killed_is_shown_and_made_good(layout: Layout) -> None:
+    world = started(chain(layout))
+    do(PAUSE, world)
+    Holding(Submitter(layout, RECORD, world.scheduler)).resume()
+    assert shown(world) is WorkflowState.PAUSED
+    assert do(RESUME, world) == f"Resumed workflow {RECORD.id}."
+    assert held(world, "a") == held(world, "b") == set()
+    assert shown(world) is WorkflowState.RUNNING
+
+
+def test_a_pause_that_was_killed_is_made_good(layout: Layout) -> None:
+    world = started(chain(layout))
+    Holding(Submitter(layout, RECORD, world.scheduler)).pause()
+    assert do(PAUSE, world).startswith("Paused")
+    assert held(world, "a") == held(world, "b") == {None}
+
+
+def test_a_driver_left_held_by_a_killed_command_is_let_go(layout: Layout) -> None:
+    world = chain(layout)
+    Submitter(layout, RECORD, world.scheduler).submit_pass(1, Dependency(singleton=True), hold=True)
+    assert do(START, world) == f"Started workflow {RECORD.id}."
+    assert not passes(world)[0].held
+
+
+# -- what is not allowed ----------------------------------------------------------------------------------------------
+
+
+def test_pausing_what_has_no_job_left_is_refused_and_leaves_nothing(layout: Layout) -> None:
+    world = started(chain(layout))
+    for job in world.scheduler.jobs.values():
+        world.scheduler.end(job.id, JobState.CANCELLED)
+    with pytest.raises(TransitionError, match="is Stalled: bee-pause is not possible; what is: bee-start, bee-resume"):
+        do(PAUSE, world)
+    assert not shows_paused(layout)
+
+
+def test_what_bee_submit_is_about_to_start_can_be_paused(layout: Layout) -> None:
+    store.write_record(layout.workflow, RECORD)
+    world = chain(layout)
+    do(PAUSE, world)
+    assert world.run() is None
+    assert world.jobs("a") == []
+
+
+@pytest.mark.parametrize("command", [START, PAUSE, RESUME])
+@pytest.mark.parametrize("state", [WorkflowState.ARCHIVED, WorkflowState.ARCHIVED_CANCELLED])
+def test_what_is_archived_is_refused_with_what_is_possible(
+    layout: Layout, command: Command, state: WorkflowState
+) -> None:
+    store.write_record(layout.state, state_record(RECORD, state))
+    with pytest.raises(TransitionError, match=f"is {state.value}: {command.value} is .*: bee-copy, bee-rerun"):
+        do(command, chain(layout))
+    assert list(layout.control.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [START, PAUSE, RESUME])
+def test_what_is_being_cancelled_is_refused(layout: Layout, command: Command) -> None:
+    world = started(chain(layout))
+    do(CANCEL, world)
+    with pytest.raises(TransitionError, match=r"being cancelled: .*; what is: bee-cancel"):
+        do(command, world)
+
+
+@pytest.mark.parametrize("command", [PAUSE, RESUME])
+def test_what_was_not_started_is_refused(layout: Layout, command: Command) -> None:
+    layout.held.write_text("")
+    with pytest.raises(TransitionError, match=r"is Submitted: .*; what is: bee-start, bee-cancel"):
+        do(command, chain(layout))
+
+
+def test_starting_what_is_paused_is_refused(layout: Layout) -> None:
+    world = started(chain(layout))
+    do(PAUSE, world)
+    with pytest.raises(TransitionError, match=r"is Paused: .*; what is: bee-resume, bee-cancel"):
+        do(START, world)
+
+
+# -- cancel -----------------------------------------------------------------------------------------------------------
+
+
+def test_cancel_leaves_jobs_that_only_look_like_ours(layout: Layout) -> None:
+    world = started(chain(layout))
+    a = world.job("a")
+    alike = [world.scheduler.submit(replace(a.request, name=name)) for name in (a.request.name, a.request.name + "0")]
+    do(CANCEL, world)
+    assert a.states[None][0] is JobState.CANCELLED
+    assert [world.scheduler.jobs[job_id].states[None][0] for job_id in alike] == [JobState.PENDING] * 2
+
+
+def in_doubt(layout: Layout) -> World:
+    """Make a workflow whose driver submitted its first task, and did not hear of it."""
+    world = chain(layout)
+    do(START, world)
+    world.passes = 0
+    world.scheduler.faults = [fakes.LOST_ANSWER]
+    world.run()
+    return world
+
+
+def test_cancel_takes_a_job_whose_submission_is_in_doubt(layout: Layout) -> None:
+    world = in_doubt(layout)
+    do(CANCEL, world)
+    assert world.job("a").states[None][0] is JobState.CANCELLED
+
+
+def test_pause_holds_a_job_whose_submission_is_in_doubt(layout: Layout) -> None:
+    world = in_doubt(layout)
+    do(PAUSE, world)
+    assert held(world, "a") == {None}
+    do(RESUME, world)
+    assert held(world, "a") == set()
+
+
+def test_the_last_pass_takes_a_job_whose_submission_was_in_doubt_till_then(layout: Layout) -> None:
+    world = in_doubt(layout)
+    layout.cancel.write_text("")
+    assert run_pass(world) is None
+    assert world.job("a").states[None][0] is JobState.CANCELLED
+    assert run_pass(world) is not None
+
+
+def test_cancel_of_a_paused_workflow_lets_its_held_pass_go(layout: Layout) -> None:
+    world = started(unknown(layout))
+    do(PAUSE, world)
+    world.finish("a", [1, 2])
+    world.finish("slow")
+    run_pass(world)
+    assert live_passes(world)[0].held
+    do(CANCEL, world)
+    assert shown(world) is WorkflowState.RUNNING
+    ended = run_pass(world)
+    assert ended is not None
+
+
+def test_cancel_takes_what_comes_late(layout: Layout) -> None:
+    world = started(chain(layout))
+    late: list[str] = []
+
+    class Busy(FakeScheduler):
+        """A driver submits a job after the first look."""
+
+        def query(self, names: object = None) -> list[JobRecord]:
+            found = super().query()
+            if not late:
+                submitter = Submitter(layout, RECORD, self)
+                intent = replace(submitter.intents()[0], key="002-b.1", job_name=RECORD.job_name("002-b.1"))
+                late.append(submitter.submit(intent, replace(world.job("b").request, name=intent.job_name)))
+            return found
+
+    world.scheduler = Busy(jobs=world.scheduler.jobs, next_id=world.scheduler.next_id)
+    do(CANCEL, world)
+    assert world.scheduler.jobs[late[0]].states[None][0] is JobState.CANCELLED
+
+
+def test_cancel_of_what_has_no_pass_left_submits_one(layout: Layout) -> None:
+    layout.held.write_text("")
+    world = chain(layout)
+    do(CANCEL, world)
+    assert len(live_passes(world)) == 2
+    assert not layout.held.exists()
+
+
+# -- many -------------------------------------------------------------------------------------------------------------
+
+
+def test_many_workflows_take_one_squeue_a_look(tmp_path: Path) -> None:
+    scheduler = FakeScheduler()
+    found = []
+    for number in range(3):
+        record = replace(RECORD, id=f"{number}{RECORD.id[1:]}")
+        found.append(WorkflowDir(make_layout(tmp_path, record)))
+    outcomes = control.perform(START, found, lambda _: scheduler)
+    assert [outcome.said for outcome in outcomes] == [f"Started workflow {each.id}." for each in found]
+    assert scheduler.queries == 1
+    control.perform(PAUSE, found, lambda _: scheduler)
+    assert scheduler.queries == 2
+
+
+def test_one_that_fails_does_not_keep_the_others(tmp_path: Path) -> None:
+    scheduler = FakeScheduler()
+    records = [replace(RECORD, id=f"{number}{RECORD.id[1:]}") for number in range(3)]
+    found = [WorkflowDir(make_layout(tmp_path, record)) for record in records]
+    found[0].layout.workflow.unlink()
+    store.write_record(found[1].layout.state, state_record(RECORD, WorkflowState.ARCHIVED))
+    outcomes = control.perform(START, found, lambda _: scheduler)
+    assert [(each.workflow_id, each.error.exit_code if each.error else 0) for each in outcomes] == [
+        (found[0].id, 74),
+        (found[1].id, 4),
+        (found[2].id, 0),
+    ]
+
+
+def test_a_slurm_that_does_not_answer_is_asked_once_a_look(tmp_path: Path) -> None:
+    class Away(FakeScheduler):
+        def query(self, names: object = None) -> list[JobRecord]:
+            self.queries += 1
+            raise SlurmError("squeue: away")
+
+    scheduler = Away()
+    found = [WorkflowDir(make_layout(tmp_path, replace(RECORD, id=f"{n}{RECORD.id[1:]}"))) for n in range(2)]
+    outcomes = control.perform(PAUSE, found, lambda _: scheduler)
+    assert [str(each.error) for each in outcomes] == ["squeue: away"] * 2
+    assert scheduler.queries == 1
