@@ -1,4 +1,4 @@
-"""Remove files and folders by descriptor: no link is followed, no other file system entered, nobody else's file touched.
+"""Remove files and folders by descriptor: no link is followed, nothing of another user or file system is touched.
 
 Standard library only. Every name is looked up in a folder that is open, so nobody can put a link in its place
 meanwhile; two descriptors are open at a time, however deep the tree.

@@ -29,6 +29,18 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def size(count: int) -> str:
+    """Write a number of bytes as 512 B, 3.5 KiB or 1.2 GiB."""
+    if count < 1024:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= 1024
+        if value < 1023.95:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1024:.1f} TiB"
+
+
 def render_workflows(summaries: Sequence[Summary]) -> str:
     """Write the table of bee-list: Name, ID, Status."""
     rows = [(one_line(each.name), each.id, each.state.value) for each in summaries]
