@@ -18,7 +18,7 @@ from beeflow.config import Config
 from beeflow.errors import BeeError, SystemFileError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout
 from beeflow.listing import Queues, is_over, of_sidecar, summarize
-from beeflow.models import SlurmRecord, StateRecord, Summary, WorkflowRecord
+from beeflow.models import StateRecord, Summary, WorkflowRecord
 from beeflow.removal import Removed
 from beeflow.states import WorkflowState
 from beeflow.store import Store, WorkflowDir
@@ -49,17 +49,21 @@ class Asked(Queues):
         # What cron or su left in $USER must not make us look at somebody else's jobs.
         name = pwd.getpwuid(os.geteuid()).pw_name
         super().__init__({**env, "USER": name, "LOGNAME": name})
-        self.errors: dict[SlurmRecord, BeeError] = {}
+        self._errors: dict[tuple[str, str], BeeError] = {}
 
     def unanswered(self, record: WorkflowRecord, error: BeeError) -> None:
         """Keep the reason."""
-        self.errors[record.slurm] = error
+        self._errors[record.slurm.conf, record.slurm.clusters] = error
+
+    def why_silent(self, record: WorkflowRecord) -> BeeError:
+        """Return why the Slurm of a workflow did not answer."""
+        return self._errors[record.slurm.conf, record.slurm.clusters]
 
     def live(self, record: WorkflowRecord) -> list[str]:
         """Return the ids of a workflow's jobs that have not ended; raises SlurmError."""
         jobs = self.of(record)
         if jobs is None:
-            error = next(iter(self.errors.values()))
+            error = self.why_silent(record)
             raise type(error)(f"{error}; whether workflow {record.id} has a job cannot be known, so nothing was done")
         return sorted({job.job_id for job in jobs if not job.state.ended})
 

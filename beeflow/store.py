@@ -23,6 +23,8 @@ T = TypeVar("T")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CANDIDATES = 10
 TAIL_LINES = 10
+# A workflow's directory has this before its id until all is written.
+NEW_PREFIX = ".new-"
 _TAIL_BYTES = 8192
 
 
@@ -187,7 +189,7 @@ class Store:
 
     def create(self, record: WorkflowRecord) -> WorkflowDir:
         """Make a staging directory for a new workflow; ``commit`` gives it its name, ``discard`` removes it."""
-        made = WorkflowDir(Layout(self.root / f".new-{record.id}"))
+        made = WorkflowDir(Layout(self.root / f"{NEW_PREFIX}{record.id}"))
         with _explained(made.layout.root):
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             made.layout.root.mkdir(mode=0o700)

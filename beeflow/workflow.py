@@ -61,16 +61,17 @@ def drive(submitter: Submitter) -> None:
     submitter.scheduler.release(job_id)
 
 
-def cancel(workflow: WorkflowDir, scheduler: Scheduler) -> None:
+def cancel(workflow: WorkflowDir, scheduler: Scheduler, why: str = "") -> None:
     """Cancel a workflow: the flag first, then its jobs; the pending pass settles and archives it.
 
-    Raises TransitionError when it is over. A pass that is just submitting sees the flag, or the next one does.
+    ``why``: what the workflow says then, unless its user did it. Raises TransitionError when it is over. A pass that is
+    just submitting sees the flag, or the next one does.
     """
     record = workflow.record()
     state = workflow.state()
     if state is not None and is_over(record, state):
         raise TransitionError(f"workflow {record.id} is {state.state.value}: there is nothing left to cancel")
-    store.publish(workflow.layout.cancel, now() + "\n")
+    store.publish(workflow.layout.cancel, f"{now()} {why}".rstrip() + "\n")
     submitter = Submitter(workflow.layout, record, scheduler)
     pass_name = record.job_name(pass_key(1))
     jobs = [job for job in submitter.queue() if not job.state.ended]

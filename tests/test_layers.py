@@ -17,9 +17,9 @@ LAYERS = {
     1: "models graph command codec",
     2: "plan ordering values layout process tables locations resources shape windows removal",
     3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts "
-    "site",
+    "site workdir",
     4: "workflow submit rerun copying remote watch listing reduction submission driver epilog passes "
-    "look group_jobs groups settling outcome successor node finished",
+    "look group_jobs groups settling outcome successor node finished cleaning",
     5: "cli commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
