@@ -20,7 +20,7 @@ from pathlib import Path
 from beeflow import archive, removal, store, workdir, workflow
 from beeflow.config import Config
 from beeflow.errors import ArchiveError, BeeError, SystemFileError, TransitionError
-from beeflow.finished import Asked, over, set_aside
+from beeflow.finished import Asked, inputs_of, over, set_aside
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX
 from beeflow.listing import is_over, scheduler_of, summarize
 from beeflow.models import Cleaned, Sidecar, StateRecord, WorkflowRecord, seconds_between
@@ -110,6 +110,7 @@ class _Cleaner:
     def tidy_workflows(self, parent: int) -> None:
         """Judge every workflow, each for itself: what goes wrong with one does not keep the others."""
         ended: list[tuple[WorkflowDir, StateRecord]] = []
+        used: set[str] = set()
         for found in self.own_workflows(parent):
             with self.collected():
                 if not found.layout.workflow.exists():
@@ -119,11 +120,13 @@ class _Cleaner:
                 if state is not None and state.state in STATES:
                     ended.append((found, state))
                 elif state is None or not is_over(found.record(), state):
+                    used |= inputs_of(found)
                     self.finalise(found, state)
         ended.sort(key=lambda each: each[1].updated)
         for found, state in ended[: max(0, len(ended) - self.policy.keep_last)]:
-            if state.state in self.policy.states and self.is_old(age_s(state.updated)):
-                with self.collected():
+            with self.collected():
+                is_old = self.is_old(age_s(state.updated))
+                if is_old and state.state in self.policy.states and found.id not in used:
                     self.retire(parent, found, state)
 
     def own_workflows(self, parent: int) -> Iterator[WorkflowDir]:

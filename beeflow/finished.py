@@ -142,17 +142,38 @@ def check(found: Target, queues: Asked) -> None:
         )
 
 
+def inputs_of(workflow: WorkflowDir) -> set[str]:
+    """Return the ids of workflows in whose directories a workflow's input files may be."""
+    return set(store.find_ids(store.read_text(workflow.layout.job) or "")) - {workflow.id}
+
+
+def in_use(config: Config) -> dict[str, str]:
+    """Find the workflows whose files are inputs of one that is not over: id -> the one that needs it."""
+    used: dict[str, str] = {}
+    workflows = Store(config.workflows_dir)
+    for found in map(workflows.get, workflows.ids()):
+        with contextlib.suppress(SystemFileError):
+            if not over(found.layout):
+                used.update(dict.fromkeys(inputs_of(found), found.id))
+    return used
+
+
 def check_all(
-    targets: Sequence[Target], env: Mapping[str, str], *, sleep: Callable[[float], None] = time.sleep
+    config: Config, targets: Sequence[Target], env: Mapping[str, str], *, sleep: Callable[[float], None] = time.sleep
 ) -> dict[str, BeeError]:
     """Check several, and wait a while for the last jobs of those that are over; returns why those stay that must."""
     deadline = time.monotonic() + LAST_JOB_S
+    used = in_use(config)
     while True:
         queues = Asked(env)
         refused: dict[str, BeeError] = {}
         for each in targets:
             try:
                 check(each, queues)
+                if each.workflow is not None and each.id in used:
+                    raise TransitionError(
+                        f"workflow {each.id} has files that are inputs of {used[each.id]}, which is not over"
+                    )
             except (TransitionError, SystemFileError) as error:
                 refused[each.id] = error
         waited_for = [error for error in refused.values() if isinstance(error, LastJobError)]

@@ -33,6 +33,11 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def find_ids(text: str) -> list[str]:
+    """Find what looks like ids of workflows in a text."""
+    return _ID.findall(text)
+
+
 def sync_folder(folder: Path) -> None:
     """Make what was created or renamed in a folder last."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -125,7 +125,7 @@ def test_only_programs_print_and_exit(name: str) -> None:
         assert ast.unparse(node) != "SystemExit" if isinstance(node, ast.Name) else True
 
 
-@pytest.mark.parametrize("command", ["list", "query"])
+@pytest.mark.parametrize("command", ["list", "query", "remove", "clean"])
 def test_looking_at_workflows_does_not_load_cwltool(command: str) -> None:
     script = f"import sys, beeflow.commands.{command}; print(*sys.modules)"
     argv = [sys.executable, "-c", script]

@@ -53,13 +53,13 @@ def choose(settings: Config, arguments: argparse.Namespace) -> list[Target]:
     """Find what is to be removed; raises when something that was named may not be."""
     if not arguments.all:
         targets = finished.find(settings, arguments.ids)
-        refused = list(finished.check_all(targets, os.environ).values())
+        refused = list(finished.check_all(settings, targets, os.environ).values())
         if refused:
             kinds = {type(error) for error in refused}
             raise (kinds.pop() if len(kinds) == 1 else TransitionError)("\n".join(map(str, refused)))
         return targets
     targets = finished.find_all(settings)
-    stay = finished.check_all(targets, os.environ)
+    stay = finished.check_all(settings, targets, os.environ)
     for error in stay.values():
         if not isinstance(error, TransitionError):
             cli.error(str(error))

@@ -166,6 +166,15 @@ def test_what_is_not_over_stays(place: Place, capsys: Capture, state: WorkflowSt
     assert place.ids() == {one.id}
 
 
+def test_what_a_live_workflow_takes_its_inputs_from_stays(place: Place, capsys: Capture) -> None:
+    one, live = place.make(), place.make(WorkflowState.RUNNING)
+    store.write_json(live.layout.job, {"d": {"class": "Directory", "location": f"file://{one.layout.outputs}"}})
+    place.slurm_has(job_line(live))
+    assert run() == 0
+    assert place.ids() == {one.id, live.id}
+    assert capsys.readouterr() == ("", "")
+
+
 def test_what_has_no_archive_by_choice_stays(place: Place, capsys: Capture) -> None:
     one = place.make(WorkflowState.COMPLETED, use_archive=False)
     age(one.layout.root, 90)

@@ -18,7 +18,7 @@ from beeflow.errors import TransitionError
 from beeflow.layout import Layout
 from beeflow.models import StateRecord, now
 from beeflow.states import WorkflowState
-from beeflow.store import publish, write_record
+from beeflow.store import publish, write_json, write_record
 from tests.commands.place import Place, job_line, make_place
 
 Capture = pytest.CaptureFixture[str]
@@ -143,8 +143,24 @@ def test_it_waits_for_the_last_job(place: Place, monkeypatch: pytest.MonkeyPatch
     place.slurm_has(job_line(one, "COMPLETING"))
     monkeypatch.setattr(finished, "LAST_JOB_S", 10.0)
     targets = finished.find(place.config(), [one.id])
-    assert finished.check_all(targets, os.environ, sleep=lambda _: place.slurm_has(job_line(one, "COMPLETED"))) == {}
+    assert (
+        finished.check_all(
+            place.config(), targets, os.environ, sleep=lambda _: place.slurm_has(job_line(one, "COMPLETED"))
+        )
+        == {}
+    )
     assert place.calls == 2
+
+
+def test_what_a_workflow_that_is_not_over_takes_its_inputs_from_stays(place: Place, capsys: Capture) -> None:
+    one, live, other = place.make(), place.make(WorkflowState.RUNNING), place.make()
+    write_json(live.layout.job, {"f": {"class": "File", "location": f"file://{one.layout.outputs}/table%20one"}})
+    place.slurm_has(job_line(live))
+    assert run("--yes", one.id) == 4
+    assert f"{one.id} has files that are inputs of {live.id}, which is not over" in capsys.readouterr().err
+    assert run("--yes", "--all") == 0
+    assert place.ids() == {one.id, live.id}
+    assert other.id not in place.ids()
 
 
 def test_slurm_out_of_reach(place: Place, capsys: Capture) -> None:
