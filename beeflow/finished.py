@@ -47,7 +47,10 @@ class Asked(Queues):
 
     def __init__(self, env: Mapping[str, str]) -> None:
         # What cron or su left in $USER must not make us look at somebody else's jobs.
-        name = pwd.getpwuid(os.geteuid()).pw_name
+        try:
+            name = pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:
+            name = str(os.geteuid())
         super().__init__({**env, "USER": name, "LOGNAME": name})
         self._errors: dict[tuple[str, str], BeeError] = {}
 
@@ -90,16 +93,10 @@ def find_all(config: Config) -> list[Target]:
 
 
 def _known(config: Config) -> list[str]:
-    ids = {*Store(config.workflows_dir).ids(), *_aside(config)}
-    for folder in config.bee_archive_dir.glob("*"):
-        if folder.suffix in (ARCHIVE_SUFFIX, SIDECAR_SUFFIX) and store.is_id(folder.stem):
-            ids.add(folder.stem)
-    return sorted(ids)
-
-
-def _aside(config: Config) -> set[str]:
-    found = {path.name.removeprefix(removal.PREFIX) for path in config.workflows_dir.glob(f"{removal.PREFIX}*")}
-    return {name for name in found if store.is_id(name)}
+    ids = set(Store(config.workflows_dir).ids())
+    ids |= {path.name.removeprefix(removal.PREFIX) for path in config.workflows_dir.glob(f"{removal.PREFIX}*")}
+    ids |= {path.stem for path in config.bee_archive_dir.glob("*") if path.suffix in (ARCHIVE_SUFFIX, SIDECAR_SUFFIX)}
+    return sorted(filter(store.is_id, ids))
 
 
 def target(config: Config, workflow_id: str) -> Target:
@@ -110,12 +107,13 @@ def target(config: Config, workflow_id: str) -> Target:
     if is_there:
         with contextlib.suppress(SystemFileError):
             state = workflow.state()
-            if state is not None and state.archive:
+            if state is not None and state.archive and Path(state.archive).name == made[0].name:
                 # bee_archive_dir may have been another when it was made.
                 made.insert(0, Path(state.archive))
     paths = [each for archive in made for each in (archive, archive.with_suffix(SIDECAR_SUFFIX))]
     there = tuple(path for path in dict.fromkeys(paths) if os.path.lexists(path))
-    return Target(workflow_id, workflow if is_there else None, there, workflow_id in _aside(config))
+    half_removed = os.path.lexists(config.workflows_dir / f"{removal.PREFIX}{workflow_id}")
+    return Target(workflow_id, workflow if is_there else None, there, half_removed)
 
 
 def describe(found: Target, queues: Queues) -> Summary | None:
@@ -185,14 +183,15 @@ def check_all(
 def remove(config: Config, found: Target, *, archive: bool) -> Removed:
     """Remove a workflow that was checked; what is gone already is no error. ``archive``: its archive, too."""
     removed = Removed()
-    if archive:
-        for path in found.archive:
-            with _folder(path.parent) as parent:
-                _add(removed, removal.remove(parent, path.name), path.parent)
-    if found.workflow is not None or found.half_removed:
-        with _folder(config.workflows_dir) as parent:
+    with contextlib.ExitStack() as stack:
+        if found.workflow is not None or found.half_removed:
+            parent = stack.enter_context(_folder(config.workflows_dir))
+            # First of all: it may still say no.
             set_aside(parent, found.id, lambda layout: over(layout) or is_rest(layout, found))
             _add(removed, removal.remove(parent, removal.PREFIX + found.id), config.workflows_dir)
+        for path in found.archive if archive else ():
+            folder = stack.enter_context(_folder(path.parent))
+            _add(removed, removal.remove(folder, path.name), path.parent)
     return removed
 
 

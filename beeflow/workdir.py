@@ -118,7 +118,9 @@ def check_owner(config: Config, top: int) -> None:
 def check_place(config: Config, top: int) -> None:
     """Refuse /, the home folder, and what either is in."""
     status = os.fstat(top)
-    homes = {os.environ.get("HOME") or "/", pwd.getpwuid(os.geteuid()).pw_dir}
+    homes = {os.environ.get("HOME") or "/"}
+    with contextlib.suppress(KeyError):
+        homes.add(pwd.getpwuid(os.geteuid()).pw_dir)
     for home in homes:
         real = Path(os.path.realpath(home))
         for each in (real, *real.parents):

@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
@@ -73,6 +74,18 @@ def test_an_archive_that_was_made_elsewhere_goes_too(place: Place) -> None:
     place.conf.write_text(place.conf.read_text() + f"bee_archive_dir = {place.top}/new\n")
     assert run("--yes", "--archive", one.id) == 0
     assert (place.ids(), place.archived()) == (set(), set())
+
+
+def test_a_state_that_names_another_file_as_archive_removes_no_such_file(place: Place) -> None:
+    one = place.make()
+    precious = place.top / "precious.tgz"
+    precious.touch()
+    write_record(
+        one.layout.state, replace(one.state() or StateRecord(WorkflowState.FAILED, now()), archive=str(precious))
+    )
+    assert run("--yes", "--archive", one.id) == 0
+    assert precious.exists()
+    assert place.archived() == set()
 
 
 def test_an_archive_without_its_sidecar_is_found(place: Place) -> None:
@@ -250,8 +263,9 @@ def test_what_came_back_to_life_meanwhile_stays(place: Place) -> None:
     target = finished.find(place.config(), [one.id])[0]
     write_record(one.layout.state, StateRecord(WorkflowState.RUNNING, now()))
     with pytest.raises(TransitionError, match="changed meanwhile"):
-        finished.remove(place.config(), target, archive=False)
+        finished.remove(place.config(), target, archive=True)
     assert place.ids() == {one.id}
+    assert place.archived() == {f"{one.id}.tgz", f"{one.id}.json"}
 
 
 def test_what_is_gone_meanwhile_is_no_error(place: Place) -> None:
