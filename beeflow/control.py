@@ -64,10 +64,11 @@ class Slurms:
 
 @dataclass
 class Action:
-    """One command on one workflow. ``said``: what came of it."""
+    """One command on one workflow. ``why``: for whom, where that is not the user. ``said``: what came of it."""
 
     workflow: WorkflowDir
     submitter: Submitter
+    why: str = ""
     said: str = ""
 
     def begin(self) -> bool:
@@ -224,7 +225,7 @@ class Cancelling(Action):
         if over:
             self.said = f"Workflow {self.workflow.id} is {over.value} already."
             return False
-        self.is_new = store.publish(self.workflow.layout.cancel, now() + "\n")
+        self.is_new = store.publish(self.workflow.layout.cancel, f"{now()} {self.why}".rstrip() + "\n")
         Holding(self.submitter).give_up()
         return True
 
@@ -253,16 +254,22 @@ _ACTIONS: dict[Command, type[Action]] = {
 
 
 def perform(
-    command: Command, workflows: Sequence[WorkflowDir], scheduler_of: Callable[[WorkflowRecord], Scheduler]
+    command: Command,
+    workflows: Sequence[WorkflowDir],
+    scheduler_of: Callable[[WorkflowRecord], Scheduler],
+    why: str = "",
 ) -> list[Outcome]:
-    """Do a command to workflows; what goes wrong with one does not keep it from the others."""
+    """Do a command to workflows; what goes wrong with one does not keep it from the others.
+
+    ``why``: what a workflow that it ends says then, unless its user did it.
+    """
     slurms = Slurms()
     outcomes: dict[str, Outcome] = {}
     actions: list[Action] = []
     for each in workflows:
         try:
             record = each.record()
-            action = _ACTIONS[command](each, Submitter(each.layout, record, scheduler_of(record)))
+            action = _ACTIONS[command](each, Submitter(each.layout, record, scheduler_of(record)), why)
             if action.begin():
                 actions.append(action)
             outcomes[each.id] = Outcome(each.id, action.said)
@@ -291,9 +298,11 @@ def step(action: Action, slurms: Slurms) -> Outcome | None:
     return Outcome(action.workflow.id, action.said) if done else None
 
 
-def perform_one(command: Command, found: WorkflowDir, scheduler_of: Callable[[WorkflowRecord], Scheduler]) -> str:
+def perform_one(
+    command: Command, found: WorkflowDir, scheduler_of: Callable[[WorkflowRecord], Scheduler], why: str = ""
+) -> str:
     """Do a command to one workflow; returns what to tell the user."""
-    (outcome,) = perform(command, [found], scheduler_of)
+    (outcome,) = perform(command, [found], scheduler_of, why)
     if outcome.error:
         raise outcome.error
     return outcome.said

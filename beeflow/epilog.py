@@ -69,7 +69,8 @@ class Epilog:
             more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
             reason = f"{causes[0].name} {causes[0].state.value}: {causes[0].reason}{more}"
         if ended.cancelled:
-            return state_record(self.record, WorkflowState.CANCELLED, "cancelled by the user")
+            why = (store.read_text(self.layout.cancel) or "").partition(" ")[2].strip()
+            return state_record(self.record, WorkflowState.CANCELLED, why or "cancelled by the user")
         state = WorkflowState.FAILED if bad or problems else WorkflowState.COMPLETED
         return state_record(self.record, state, reason)
 

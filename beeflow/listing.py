@@ -54,10 +54,14 @@ class Queues:
             try:
                 self._jobs[key] = scheduler_of(record, self.env).query()
             except BeeError as error:
-                log.warning("%s; states are shown as the files have them", error)
                 self._jobs[key] = None
+                self.unanswered(record, error)
         jobs = self._jobs[key]
         return None if jobs is None else [job for job in jobs if job.name.startswith(record.nonce + "-")]
+
+    def unanswered(self, record: WorkflowRecord, error: BeeError) -> None:  # noqa: ARG002
+        """Say that a Slurm did not answer; once for each."""
+        log.warning("%s; states are shown as the files have them", error)
 
 
 def summarize(workflow: WorkflowDir, queues: Queues) -> Summary:

@@ -290,6 +290,18 @@ class Sidecar:
     host: str = ""
 
 
+@dataclass(frozen=True)
+class Cleaned:
+    """What bee-clean did with a workflow, or with a leftover. ``size``: bytes of disk that are free now."""
+
+    action: str
+    id: str
+    name: str = ""
+    state: str = ""
+    age_s: float = 0.0
+    size: int = 0
+
+
 def task_id(workflow_id: str, group: str, label: str) -> str:
     """A task's id: the same for every attempt, another in every workflow."""
     return str(uuid.uuid5(uuid.UUID(workflow_id), f"{group}/{label}"))

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from beeflow import removal
 from beeflow.command import COPY, CREATE, LINK, MKDIR, UPDATE, Stage
 from beeflow.errors import TaskError
 
@@ -182,13 +183,9 @@ def place_tree(source: Path, target: Path, own: Path | None) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder, whatever modes its files and folders have."""
-    for parent, names, _ in os.walk(folder):
-        for name in names:
-            path = os.path.join(parent, name)
-            if not os.path.islink(path):
-                os.chmod(path, stat.S_IRWXU)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a folder of a task, whatever modes and owners its files and folders have; what resists stays."""
+    with contextlib.suppress(FileNotFoundError), removal.opened(os.path.realpath(folder.parent)) as parent:
+        removal.remove(parent, folder.name, own_only=False)
 
 
 def link_or_copy(source: str, target: str, own: Path) -> None:

@@ -24,12 +24,19 @@ T = TypeVar("T")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CANDIDATES = 10
 TAIL_LINES = 10
+# A workflow's directory has this before its id until all is written.
+NEW_PREFIX = ".new-"
 _TAIL_BYTES = 8192
 
 
 def is_id(text: str) -> bool:
     """True for the id of a workflow, a UUID as uuid4 writes it."""
     return _ID.fullmatch(text) is not None
+
+
+def find_ids(text: str) -> list[str]:
+    """Find what looks like ids of workflows in a text."""
+    return _ID.findall(text)
 
 
 def sync_folder(folder: Path) -> None:
@@ -220,7 +227,7 @@ class Store:
 
     def create(self, record: WorkflowRecord) -> WorkflowDir:
         """Make a staging directory for a new workflow; ``commit`` gives it its name, ``discard`` removes it."""
-        made = WorkflowDir(Layout(self.root / f".new-{record.id}"))
+        made = WorkflowDir(Layout(self.root / f"{NEW_PREFIX}{record.id}"))
         with _explained(made.layout.root):
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             made.layout.root.mkdir(mode=0o700)

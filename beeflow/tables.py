@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from beeflow.models import Summary, TaskRecord
+from beeflow.models import Cleaned, Summary, TaskRecord
 from beeflow.states import TaskState
 
 NAME_WIDTH = 60
@@ -29,10 +29,45 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def size(count: int) -> str:
+    """Write a number of bytes as 512 B, 3.5 KiB or 1.2 GiB."""
+    if count < 1024:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= 1024
+        if value < 1023.95:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1024:.1f} TiB"
+
+
 def render_workflows(summaries: Sequence[Summary]) -> str:
     """Write the table of bee-list: Name, ID, Status."""
     rows = [(one_line(each.name), each.id, each.state.value) for each in summaries]
     return tabulate(rows, headers=("Name", "ID", "Status"), disable_numparse=True)
+
+
+def age(seconds: float) -> str:
+    """Write an age in its greatest unit: 41 days, 5 hours, 12 minutes."""
+    for unit, length in (("day", 86400), ("hour", 3600)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)} {unit}s"
+    return f"{int(seconds // 60)} minutes"
+
+
+def render_cleaned(done: Sequence[Cleaned], *, dry_run: bool) -> str:
+    """Write what bee-clean did, or would do, and the sum of it."""
+    rows = [
+        (each.action, each.id, one_line(each.name, 40), each.state, age(each.age_s), "" if dry_run else size(each.size))
+        for each in done
+    ]
+    headers = ("Action", "ID", "Name", "Status", "Age", "Freed")[: 5 if dry_run else 6]
+    table = tabulate([row[: len(headers)] for row in rows], headers=headers, disable_numparse=True)
+    counts = ", ".join(
+        f"{sum(each.action == word for each in done)} {word}" for word in dict.fromkeys(r[0] for r in rows)
+    )
+    end = "nothing was done (--dry-run)" if dry_run else f"{size(sum(each.size for each in done))} freed"
+    return f"{table}\n\n{counts}; {end}"
 
 
 def render_tasks(tasks: Sequence[TaskRecord]) -> str:

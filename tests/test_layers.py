@@ -15,11 +15,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "beeflow"
 LAYERS = {
     0: "states errors",
     1: "models graph command codec",
-    2: "plan ordering values layout process tables locations resources shape windows environment",
+    2: "plan ordering values layout process tables locations resources shape windows environment removal",
     3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts "
-    "site",
+    "site workdir",
     4: "workflow control holding submit rerun copying remote watch listing reduction submission driver epilog passes "
-    "look group_jobs groups settling outcome successor node",
+    "look group_jobs groups settling outcome successor node finished cleaning",
     5: "cli applying commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
@@ -125,7 +125,10 @@ def test_only_programs_print_and_exit(name: str) -> None:
         assert ast.unparse(node) != "SystemExit" if isinstance(node, ast.Name) else True
 
 
-@pytest.mark.parametrize("module", ["commands.list", "commands.query", "commands.cancel", "commands.start", "advance"])
+LIGHT = "commands.list commands.query commands.cancel commands.start commands.remove commands.clean advance"
+
+
+@pytest.mark.parametrize("module", LIGHT.split())
 def test_what_mostly_needs_no_cwltool_does_not_load_it(module: str) -> None:
     script = f"import sys, beeflow.{module}; print(*sys.modules)"
     argv = [sys.executable, "-c", script]

@@ -117,13 +117,16 @@ def commands() -> Iterator[Path]:
     """Give a folder with beeflow's commands that every user can run: of this Python, else of one made for the test."""
     own = Path(sys.executable).parent
     tried = subprocess.run(
-        as_user("nobody", own / "python", "-c", "import beeflow.submit"),
+        as_user("nobody", own / "python", "-c", "import beeflow.submit; print(*beeflow.__path__)"),
         check=False,
         capture_output=True,
+        text=True,
         cwd="/",
         env={"PATH": SYSTEM_PATH},
     )
-    if tried.returncode == 0 and (own / "bee-list").exists():
+    # An environment may have another checkout installed, or this one before it had all its commands.
+    scripts = {path.name for path in (REPOSITORY / "bin").glob("bee-*")} - {"bee-demo"}
+    if tried.stdout.strip() == str(REPOSITORY / "beeflow") and scripts <= set(os.listdir(own)):
         yield own
         return
     with tempfile.TemporaryDirectory(prefix="bee-e2e-venv-") as folder:

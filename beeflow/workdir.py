@@ -1,0 +1,182 @@
+"""Open a bee_workdir to tidy it up without anybody at the terminal: only what is surely the user's own, and ours.
+
+Everything below is reached through the descriptors of its folders; no link is followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from beeflow import removal, store
+from beeflow.config import Config
+from beeflow.errors import ConfigError, SystemFileError
+
+LOCK = ".clean.lock"
+# What beeflow makes in a bee_workdir.
+_OURS = frozenset({"workflows", "archives", "slurm", "images", "cache"})
+_MAX_LINKS = 40
+
+
+@dataclass(frozen=True)
+class WorkDir:
+    """An open bee_workdir. ``path``: where it really is. None: there is no such folder."""
+
+    path: Path
+    top: int
+    workflows: int | None
+    archives: int | None
+    images: int | None
+
+
+@contextlib.contextmanager
+def opened(config: Config) -> Iterator[WorkDir]:
+    """Open the bee_workdir; raises ConfigError, with what to do, when it may not be one of ours."""
+    path = resolve(config)
+    with contextlib.ExitStack() as stack:
+        try:
+            top = stack.enter_context(removal.opened(path))
+        except FileNotFoundError:
+            raise refusal(config, "is not there; is its file system mounted?") from None
+        except OSError as error:
+            raise refusal(config, f"cannot be opened: {error.strerror or error}") from error
+        check_place(config, top)
+        check_owner(config, top)
+        check_contents(config, top)
+        workflows = open_workflows(stack, config, top)
+        # Archives elsewhere are out of bounds.
+        is_inside = config.bee_archive_dir == config.bee_workdir / "archives"
+        archives = _inner(stack, top, "archives") if is_inside else None
+        yield WorkDir(path, top, workflows, archives, _inner(stack, top, "images"))
+
+
+def refusal(config: Config, why: str) -> ConfigError:
+    """Say why nothing is done, and where bee_workdir comes from."""
+    where = config.origins.get("DEFAULT.bee_workdir", "default")
+    return ConfigError(f"{where}: bee_workdir: {config.bee_workdir} {why}; nothing was done")
+
+
+def resolve(config: Config) -> Path:
+    """Follow the links that lead to the bee_workdir; raises ConfigError for one that others could replace."""
+    here, parts, links = Path("/"), list(config.bee_workdir.parts[1:]), 0
+    while parts:
+        part = parts.pop(0)
+        if part == "..":
+            here = here.parent
+            continue
+        if not (here / part).is_symlink():
+            here = here / part
+            continue
+        links += 1
+        if links > _MAX_LINKS:
+            raise refusal(config, "is reached through links that go round in a circle")
+        if not _is_safe_link(here / part):
+            raise refusal(config, f"is reached through {here / part}, a link that somebody else could replace")
+        target = Path(os.readlink(here / part))
+        here = Path("/") if target.is_absolute() else here
+        parts = [each for each in target.parts if each != "/"] + parts
+    return here
+
+
+def _is_safe_link(link: Path) -> bool:
+    folder, mine = os.stat(link.parent), (0, os.geteuid())
+    return folder.st_uid in mine and os.lstat(link).st_uid in mine and not _is_open_to_others(folder)
+
+
+def _is_open_to_others(status: os.stat_result) -> bool:
+    """True when somebody else may remove or rename what is in a folder."""
+    mode = status.st_mode
+    can_write = bool(mode & stat.S_IWOTH) or (bool(mode & stat.S_IWGRP) and not _is_private_group(status.st_gid))
+    return can_write and not mode & stat.S_ISVTX
+
+
+def _is_private_group(gid: int) -> bool:
+    """True for a group that has the user's name and nobody else in it: many systems give each user such a one."""
+    try:
+        group, user = grp.getgrgid(gid), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return gid == user.pw_gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+
+
+def check_owner(config: Config, top: int) -> None:
+    """Refuse a folder of somebody else's, and one where others could put things."""
+    status = os.fstat(top)
+    if status.st_uid != os.geteuid():
+        raise refusal(config, f"belongs to {removal.owner_name(status.st_uid)}, not to you")
+    if _is_open_to_others(status):
+        raise refusal(config, f"can be written by others (run: chmod go-w {config.bee_workdir})")
+
+
+def check_place(config: Config, top: int) -> None:
+    """Refuse /, the home folder, and what either is in."""
+    status = os.fstat(top)
+    homes = {os.environ.get("HOME") or "/"}
+    with contextlib.suppress(KeyError):
+        homes.add(pwd.getpwuid(os.geteuid()).pw_dir)
+    for home in homes:
+        real = Path(os.path.realpath(home))
+        for each in (real, *real.parents):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(status, os.stat(each)):
+                    name = "is your home folder" if each == real != Path("/") else f"is {each}, which is not only ours"
+                    raise refusal(config, f"{name}; give beeflow a folder of its own")
+
+
+def check_contents(config: Config, top: int) -> None:
+    """Refuse a folder in which there is nothing that beeflow makes."""
+    if not _OURS & set(os.listdir(top)):
+        raise refusal(config, "is empty, or not a folder of beeflow's: there is no folder named workflows in it")
+
+
+def open_workflows(stack: contextlib.ExitStack, config: Config, top: int) -> int | None:
+    """Open the folder of workflows, None when there is none yet; raises ConfigError when it is not surely ours."""
+    if removal.lstat(top, "workflows") is None:
+        return None
+    workflows = _inner(stack, top, "workflows")
+    if workflows is None:
+        raise refusal(config, "has a folder named workflows that is a link, or somebody else can write")
+    names = os.listdir(workflows)
+    prefixes = (removal.PREFIX, store.NEW_PREFIX)
+    if names and not any(store.is_id(name) or name.startswith(prefixes) for name in names):
+        raise refusal(config, f"is not a folder of beeflow's: its workflows/{names[0]} is no workflow")
+    return workflows
+
+
+def _inner(stack: contextlib.ExitStack, top: int, name: str) -> int | None:
+    """Open a folder of the bee_workdir; None when there is none that only the user can write."""
+    try:
+        descriptor = stack.enter_context(removal.opened(name, top))
+    except OSError:
+        return None
+    status = os.fstat(descriptor)
+    return descriptor if status.st_uid == os.geteuid() and not _is_open_to_others(status) else None
+
+
+@contextlib.contextmanager
+def alone(work: WorkDir) -> Iterator[bool]:
+    """Keep others from tidying up at the same time; False when somebody does."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(LOCK, flags, 0o600, dir_fd=work.top)
+    except OSError as error:
+        raise SystemFileError(f"{work.path / LOCK}: {error.strerror or error}") from error
+    try:
+        yield _locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
