@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from beeflow.config import format_time_limit
 from beeflow.errors import SlurmError
@@ -112,6 +112,12 @@ def refusal_words(stderr: str) -> str:
     return "; ".join(dict.fromkeys(line for line in lines if line)) or "no reason given"
 
 
+def scancel_complaint(stderr: str) -> str:
+    """Return what scancel complains of, but for jobs that are gone: "" when that is all."""
+    gone = ("Invalid job id", "already completing")
+    return "\n".join(line for line in stderr.splitlines() if not any(words in line for words in gone))
+
+
 def squeue_argv(user: str, names: Sequence[str] | None) -> list[str]:
     """Build the one squeue a command or a recovering pass makes."""
     argv = ["squeue", "--noheader", "--states=all", f"--user={user}", f"--format={SQUEUE_FORMAT}"]
@@ -160,8 +166,18 @@ def mail_argv(job_id: str, mail_type: str, mail_user: str) -> list[str]:
 
 def scancel_argv(name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> list[str]:
     """Build a scancel that takes only jobs of this name: ids start over when a controller loses its state."""
-    argv = ["scancel", "--quiet", *([f"--name={name}"] if name else [])]
+    argv = ["scancel", *([f"--name={name}"] if name else [])]
     return [*argv, *(["--state=PENDING"] if pending_only else []), *job_ids]
+
+
+def live_elements(records: Iterable[JobRecord], shown_ids: Sequence[str], *, pending_only: bool) -> list[str]:
+    """Keep those array elements ("12_3") that are among the records and have not ended, or are pending."""
+    live = {
+        f"{record.job_id}_{record.array_task_id}"
+        for record in records
+        if (record.state is JobState.PENDING if pending_only else not record.state.ended)
+    }
+    return [shown for shown in shown_ids if shown in live]
 
 
 def parse_limits(stdout: str) -> Limits:
