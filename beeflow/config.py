@@ -18,7 +18,7 @@ from typing import Any
 from beeflow.errors import ConfigError
 
 DRIVES = ("job", "here")
-APIS = ("cli",)
+APIS = ("cli", "pyslurm")
 AUTO = "auto"
 RUNTIMES = (AUTO, "charliecloud", "none")
 

@@ -125,6 +125,11 @@ class FakeScheduler:
         """Hold a job."""
         self.jobs[job_id].held = True
 
+    def requeue(self, job_id: str) -> None:
+        """Have a job run again."""
+        shown, _, index = job_id.partition("_")
+        self.jobs[shown].states[int(index) if index else None] = (JobState.PENDING, "BeginTime")
+
     def relink(self, job_id: str, dependency: Dependency) -> None:
         """Replace a dependency."""
         self.jobs[job_id].dependency = dependency

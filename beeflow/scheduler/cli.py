@@ -46,13 +46,13 @@ class CliScheduler:
             job_id = lines.parse_submitted(done.stdout)
             log.info("sbatch %s: job %s", request.name, job_id)
             return job_id
-        raise _refusal(done.stderr)
+        raise refusal(done.stderr)
 
     def check(self, request: JobRequest) -> None:
         """Ask sbatch --test-only."""
         done = self._run(lines.sbatch_argv(request, test_only=True), QUERY_TIMEOUT_S)
         if done.returncode != 0:
-            raise _refusal(done.stderr)
+            raise refusal(done.stderr)
 
     def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
         """Make one squeue."""
@@ -68,6 +68,10 @@ class CliScheduler:
     def hold(self, job_id: str) -> None:
         """Run scontrol hold."""
         self._scontrol(["scontrol", "hold", job_id])
+
+    def requeue(self, job_id: str) -> None:
+        """Run scontrol requeue."""
+        self._scontrol(["scontrol", "requeue", job_id])
 
     def relink(self, job_id: str, dependency: Dependency) -> None:
         """Run scontrol update Dependency=."""
@@ -112,7 +116,8 @@ class CliScheduler:
         return process.run(argv, timeout_s=timeout_s, env=self.env)
 
 
-def _refusal(stderr: str) -> SlurmError:
+def refusal(stderr: str) -> SlurmError:
+    """Return the error that a complaint of sbatch is."""
     words = lines.refusal_words(stderr)
     return _KINDS[lines.refusal_kind(stderr)](f"Slurm says: {words}")
 

@@ -55,7 +55,7 @@ def sbatch_argv(request: JobRequest, *, test_only: bool = False) -> list[str]:
     """Build one sbatch command line."""
     dependency = request.dependency.render()
     argv = ["sbatch", "--parsable", "--export=ALL", f"--job-name={request.name}", f"--chdir={request.chdir}"]
-    argv += [f"--output={_escape(str(request.output))}", "--requeue" if request.requeue else "--no-requeue"]
+    argv += [f"--output={escape(str(request.output))}", "--requeue" if request.requeue else "--no-requeue"]
     argv += options_argv(request.options)
     argv += ["--open-mode=append"] if request.open_mode_append else []
     argv += ["--hold"] if request.hold else []
@@ -75,7 +75,7 @@ def render_array(indices: Sequence[int]) -> str:
     return ",".join(parts)
 
 
-def _escape(path: str) -> str:
+def escape(path: str) -> str:
     """Double the percent signs of folders: sbatch expands %j and friends in all of --output; the name's own stay."""
     folder, slash, name = path.rpartition("/")
     return folder.replace("%", "%%") + slash + name
