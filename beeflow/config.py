@@ -18,7 +18,7 @@ from typing import Any
 from beeflow.errors import ConfigError
 
 DRIVES = ("job", "here")
-APIS = ("cli",)
+APIS = ("cli", "pyslurm")
 AUTO = "auto"
 _OF_SLURM = ("SLURM", "SBATCH_", "SALLOC_", "SRUN_", "SQUEUE_", "SCANCEL_", "SINFO_", "SACCT_")
 RUNTIMES = (AUTO, "charliecloud", "none")

@@ -32,12 +32,12 @@ NEW_S = 120.0
 def scheduler_of(record: WorkflowRecord, env: Mapping[str, str]) -> Scheduler:
     """Return the Slurm a workflow lives on."""
     # A list of what is all archived needs none of this.
-    from beeflow.scheduler.cli import CliScheduler
-    from beeflow.scheduler.target import Target, environment
+    from beeflow.scheduler.connect import connect
+    from beeflow.scheduler.target import Target
 
     origin = f"the workflow's Slurm ({record.slurm.cluster_name})"
     target = Target(record.slurm.conf, record.slurm.clusters, origin, record.options.preserve_environment)
-    return CliScheduler(environment(target, env))
+    return connect(record.slurm.api, target, env)
 
 
 class Queues:

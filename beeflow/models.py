@@ -28,7 +28,7 @@ def seconds_between(start: str | None, end: str | None) -> float | None:
 
 @dataclass(frozen=True)
 class SlurmRecord:
-    """The Slurm a workflow lives on, and its limits when the workflow was submitted."""
+    """The Slurm a workflow lives on, its limits when the workflow was submitted, and how to talk to it."""
 
     conf: str
     clusters: str
@@ -36,6 +36,7 @@ class SlurmRecord:
     version: str
     max_array_size: int
     max_job_count: int
+    api: str = "cli"
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from beeflow.models import ON_ERROR_CONTINUE, WorkflowRecord
 from beeflow.plan import walk
 from beeflow.results import read_graph
 from beeflow.scheduler import Scheduler
-from beeflow.scheduler.cli import CliScheduler
-from beeflow.scheduler.target import environment, find
+from beeflow.scheduler.connect import connect
+from beeflow.scheduler.target import find
 from beeflow.store import Store, WorkflowDir
 
 # What of an archive a new run starts from; everything else is the old run's.
@@ -45,7 +45,7 @@ def rerun(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowD
     top = archive.top_of(path)
     archive.verify(path, top)
     target = find(config, env)
-    scheduler = CliScheduler(environment(target, env))
+    scheduler = connect(config.slurm.api, target, env)
     old = archive.read_record(WorkflowRecord, path, "workflow.json")
     if not store.is_id(old.id):
         raise ArchiveError(f"{path}: its workflow.json has no id of a workflow")

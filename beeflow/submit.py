@@ -26,9 +26,9 @@ from beeflow.layout import Layout
 from beeflow.models import ON_ERROR_CONTINUE, SlurmRecord, SubmitOptions, WorkflowRecord, now
 from beeflow.plan import Plan, walk
 from beeflow.scheduler import JobOptions, JobRequest, Limits, Scheduler
-from beeflow.scheduler.cli import CliScheduler
+from beeflow.scheduler.connect import connect
 from beeflow.scheduler.options import pass_options, task_options
-from beeflow.scheduler.target import Target, environment, find
+from beeflow.scheduler.target import Target, find
 from beeflow.store import Store, WorkflowDir
 from beeflow.submission import Submitter
 
@@ -87,7 +87,7 @@ def submit(request: Request, config: Config, env: Mapping[str, str]) -> Workflow
     prepared = prepare(request, config)
     name = request.name if request.name is not None else Path(request.document.partition("#")[0]).stem
     target = find(config, env)
-    scheduler = CliScheduler(environment(target, env))
+    scheduler = connect(config.slurm.api, target, env)
     record = new_record(config, target, scheduler.limits(), prepared.document, name)
     record = replace(
         record,
@@ -152,6 +152,7 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
             version=limits.slurm_version,
             max_array_size=limits.max_array_size,
             max_job_count=limits.max_job_count,
+            api=slurm.api,
         ),
         options=SubmitOptions(
             time_limit_s=int(slurm.time_limit.total_seconds()),

@@ -146,6 +146,11 @@ class FakeScheduler:
         job = self.jobs[job_id]
         return job, set(parse_array(indices.strip("[]"))) if indices else set(job.states)
 
+    def requeue(self, job_id: str) -> None:
+        """Have a job run again."""
+        shown, _, index = job_id.partition("_")
+        self.jobs[shown].states[int(index) if index else None] = (JobState.PENDING, "BeginTime")
+
     def relink(self, job_id: str, dependency: Dependency) -> None:
         """Replace a dependency."""
         self.jobs[job_id].dependency = dependency

@@ -2,7 +2,8 @@
 
   new       write a commented bee.conf to start from; where $SCRATCH is set and usable, with bee_workdir below it
   show      print every key as it counts now, and where its value comes from; the output is a valid bee.conf itself
-  validate  read a bee.conf and check sections, keys, values and folders; exit code 78 if something is wrong
+  validate  read a bee.conf and check sections, keys, values, folders, and pyslurm if it is to be used; exit code 78 if
+            something is wrong
 
 bee.conf is read from $BEE_CONFIG if that is set, else from ~/.config/beeflow/bee.conf.
 
@@ -26,7 +27,10 @@ from typing import Any, NoReturn
 
 from beeflow import cli, config, resources, store
 from beeflow.config import Config, Setting
-from beeflow.errors import ConfigError, SystemFileError
+from beeflow.errors import ConfigError, SlurmError, SystemFileError
+from beeflow.scheduler import libslurm
+from beeflow.scheduler.connect import PYSLURM
+from beeflow.scheduler.target import environment, find
 
 SAMPLE = "etc/bee.conf"
 # The sample's line that `new` replaces.
@@ -133,7 +137,7 @@ def validate(file: Path | None, env: Mapping[str, str]) -> str:
     """Check a bee.conf; returns what was checked. Raises ConfigError naming file and line."""
     settings = config.load(env) if file is None else config.read(file.absolute(), env)
     config.check_folders(settings)
-    return "\n".join([_checked_keys(settings, env), *_checked_folders(settings)])
+    return "\n".join([_checked_keys(settings, env), *_checked_folders(settings), *_checked_api(settings, env)])
 
 
 def _checked_keys(settings: Config, env: Mapping[str, str]) -> str:
@@ -150,6 +154,19 @@ def _checked_folders(settings: Config) -> list[str]:
         f"ok  {key} {folder}: {'can be written' if folder.is_dir() else 'is not there yet, and can be made'}"
         for key, folder in folders.items()
     ]
+
+
+def _checked_api(settings: Config, env: Mapping[str, str]) -> list[str]:
+    if settings.slurm.api != PYSLURM:
+        return []
+    try:
+        libslurm.check_installed(env)
+        version = libslurm.probe(environment(find(settings, env), env))
+        return [f"ok  api pyslurm: pyslurm {version} can be imported"]
+    except SlurmError as error:
+        return [f"??  api pyslurm: pyslurm is installed; it cannot be imported without a Slurm ({error})"]
+    except ConfigError as error:
+        raise ConfigError(f"{settings.origins['slurm.api']}: {error}") from error
 
 
 def run() -> NoReturn:

@@ -1,6 +1,6 @@
 """Slurm, as the rest of beeflow sees it: one small protocol, and what goes in and out.
 
-This package is the only home of sbatch, squeue, scancel and scontrol.
+This package is the only home of sbatch, squeue, scancel and scontrol, and of pyslurm.
 """
 
 from __future__ import annotations
@@ -144,6 +144,10 @@ class Scheduler(Protocol):
 
     def hold(self, *job_ids: str) -> None:
         """Keep pending jobs or elements from starting; one that ended already is no error."""
+        ...
+
+    def requeue(self, job_id: str) -> None:
+        """Have a running job, or an array element ("12_3"), run again from its beginning under the same id."""
         ...
 
     def relink(self, job_id: str, dependency: Dependency) -> None:

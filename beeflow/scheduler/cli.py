@@ -46,13 +46,13 @@ class CliScheduler:
             job_id = lines.parse_submitted(done.stdout)
             log.info("sbatch %s: job %s", request.name, job_id)
             return job_id
-        raise _refusal(done.stderr)
+        raise refusal(done.stderr)
 
     def check(self, request: JobRequest) -> None:
         """Ask sbatch --test-only."""
         done = self._run(lines.sbatch_argv(request, test_only=True), QUERY_TIMEOUT_S)
         if done.returncode != 0:
-            raise _refusal(done.stderr)
+            raise refusal(done.stderr)
 
     def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
         """Make one squeue."""
@@ -69,17 +69,34 @@ class CliScheduler:
         """Run scontrol uhold, which holds as the jobs' owner does, whoever runs it."""
         self._scontrol_jobs("uhold", job_ids)
 
+    def requeue(self, job_id: str) -> None:
+        """Run scontrol requeue."""
+        self._scontrol(["scontrol", "requeue", job_id])
+
     def relink(self, job_id: str, dependency: Dependency) -> None:
         """Run scontrol update Dependency=."""
         self._scontrol(lines.relink_argv(job_id, dependency))
 
     def cancel(self, name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> None:
-        """Run scancel, in batches that fit a command line."""
+        """Run scancel, in batches that fit a command line.
+
+        With a name or a state to look at, scancel takes for an element that waits in its array all that wait there
+        (seen on Slurm 22.05.8): so which elements to take is found out before, as scancel itself would, by a query.
+        """
+        elements = [job_id for job_id in job_ids if "_" in job_id]
+        if elements and (name is not None or pending_only):
+            records = self.query(None if name is None else [name])
+            job_ids = [job_id for job_id in job_ids if "_" not in job_id]
+            self._scancel(None, lines.live_elements(records, elements, pending_only=pending_only))
+        self._scancel(name, job_ids, pending_only=pending_only)
+
+    def _scancel(self, name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> None:
         for start in range(0, len(job_ids), CANCEL_BATCH):
             batch = job_ids[start : start + CANCEL_BATCH]
             done = self._run(lines.scancel_argv(name, batch, pending_only=pending_only), QUERY_TIMEOUT_S)
-            if done.returncode != 0 and "Invalid job id" not in done.stderr and "already completing" not in done.stderr:
-                raise SlurmError(f"scancel: {lines.refusal_words(done.stderr)}")
+            complaint = lines.scancel_complaint(done.stderr)
+            if done.returncode != 0 and (complaint or not done.stderr):
+                raise SlurmError(f"scancel: {lines.refusal_words(complaint)}")
 
     def set_mail(self, job_id: str, mail_type: str, mail_user: str) -> None:
         """Run scontrol update MailType=."""
@@ -105,7 +122,8 @@ class CliScheduler:
         return process.run(argv, timeout_s=timeout_s, env=self.env)
 
 
-def _refusal(stderr: str) -> SlurmError:
+def refusal(stderr: str) -> SlurmError:
+    """Return the error that a complaint of sbatch is."""
     words = lines.refusal_words(stderr)
     return _KINDS[lines.refusal_kind(stderr)](f"Slurm says: {words}")
 

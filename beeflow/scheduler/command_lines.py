@@ -60,7 +60,7 @@ def sbatch_argv(request: JobRequest, *, test_only: bool = False) -> list[str]:
     """Build one sbatch command line."""
     dependency = request.dependency.render()
     argv = ["sbatch", "--parsable", "--export=ALL", f"--job-name={request.name}", f"--chdir={request.chdir}"]
-    argv += [f"--output={_escape(str(request.output))}", "--requeue" if request.requeue else "--no-requeue"]
+    argv += [f"--output={escape(str(request.output))}", "--requeue" if request.requeue else "--no-requeue"]
     argv += options_argv(request.options)
     argv += ["--open-mode=append"] if request.open_mode_append else []
     argv += ["--hold"] if request.hold else []
@@ -80,7 +80,7 @@ def render_array(indices: Sequence[int]) -> str:
     return ",".join(parts)
 
 
-def _escape(path: str) -> str:
+def escape(path: str) -> str:
     """Double the percent signs of folders: sbatch expands %j and friends in all of --output; the name's own stay."""
     folder, slash, name = path.rpartition("/")
     return folder.replace("%", "%%") + slash + name
@@ -115,6 +115,12 @@ def refusal_words(stderr: str) -> str:
         for line in stderr.splitlines()
     ]
     return "; ".join(dict.fromkeys(line for line in lines if line)) or "no reason given"
+
+
+def scancel_complaint(stderr: str) -> str:
+    """Return what scancel complains of, but for jobs that are gone: "" when that is all."""
+    gone = ("Invalid job id", "already completing")
+    return "\n".join(line for line in stderr.splitlines() if not any(words in line for words in gone))
 
 
 def squeue_argv(user: str, names: Sequence[str] | None) -> list[str]:
@@ -195,8 +201,18 @@ def mail_argv(job_id: str, mail_type: str, mail_user: str) -> list[str]:
 
 def scancel_argv(name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> list[str]:
     """Build a scancel that takes only jobs of this name: ids start over when a controller loses its state."""
-    argv = ["scancel", "--quiet", *([f"--name={name}"] if name else [])]
+    argv = ["scancel", *([f"--name={name}"] if name else [])]
     return [*argv, *(["--state=PENDING"] if pending_only else []), *job_ids]
+
+
+def live_elements(records: Iterable[JobRecord], shown_ids: Sequence[str], *, pending_only: bool) -> list[str]:
+    """Keep those array elements ("12_3") that are among the records and have not ended, or are pending."""
+    live = {
+        f"{record.job_id}_{record.array_task_id}"
+        for record in records
+        if (record.state is JobState.PENDING if pending_only else not record.state.ended)
+    }
+    return [shown for shown in shown_ids if shown in live]
 
 
 def parse_limits(stdout: str) -> Limits:

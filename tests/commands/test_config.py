@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,28 @@ def test_new_never_overwrites_unless_forced(home: Path, capsys: Capture) -> None
     assert "bee-config new --force" in capsys.readouterr().err
     assert command.main(["new", "--force"]) == 0
     assert "[DEFAULT]" in conf.read_text()
+
+
+def test_validate_names_the_line_that_wants_a_pyslurm_that_is_not_there(
+    home: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyslurm", None)
+    conf = write(conf_of(home), "[slurm]\n\napi = pyslurm\n")
+    assert cli.guarded(command.main, ["validate"]) == 78
+    told = capsys.readouterr().err
+    assert f"{conf}:3: [slurm] api = pyslurm: No module named 'pyslurm'" in told
+    assert "or set api = cli" in told
+
+
+def test_validate_tries_pyslurm_only_where_there_is_a_slurm(
+    home: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "lib/pyslurm.py", "raise AssertionError('imported')\n")
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    monkeypatch.setenv("SLURM_CONF", "/no/such/slurm.conf")
+    write(conf_of(home), "[slurm]\napi = pyslurm\n")
+    assert command.main(["validate"]) == 0
+    assert "??  api pyslurm: pyslurm is installed; it cannot be imported without a Slurm" in capsys.readouterr().out
 
 
 def test_new_keeps_a_link_a_link(home: Path) -> None:

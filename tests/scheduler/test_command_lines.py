@@ -352,9 +352,24 @@ def test_dependencies(dependency: Dependency, text: str) -> None:
     assert lines.relink_argv("9", dependency) == ["scontrol", "update", "JobId=9", f"Dependency={text}"]
 
 
+def test_scancel_may_complain_of_what_is_gone() -> None:
+    gone = "scancel: error: Kill job error on job id 999999: Invalid job id specified\n"
+    denied = "scancel: error: Kill job error on job id 12: Access/permission denied"
+    assert lines.scancel_complaint(gone) == ""
+    assert lines.scancel_complaint(gone + denied) == denied
+
+
+def test_live_elements_are_those_to_cancel() -> None:
+    states = (JobState.PENDING, JobState.RUNNING, JobState.COMPLETED)
+    records = [JobRecord("12", "n", state, array_task_id=index) for index, state in enumerate(states)]
+    shown = ["12_0", "12_1", "12_2", "12_3", "13_0"]
+    assert lines.live_elements(records, shown, pending_only=False) == ["12_0", "12_1"]
+    assert lines.live_elements(records, shown, pending_only=True) == ["12_0"]
+
+
 def test_scancel_takes_only_jobs_of_the_name() -> None:
-    assert lines.scancel_argv("bee-x", ["1", "2_3"]) == ["scancel", "--quiet", "--name=bee-x", "1", "2_3"]
-    assert lines.scancel_argv("x", ["1"], pending_only=True)[2:] == ["--name=x", "--state=PENDING", "1"]
+    assert lines.scancel_argv("bee-x", ["1", "2_3"]) == ["scancel", "--name=bee-x", "1", "2_3"]
+    assert lines.scancel_argv("x", ["1"], pending_only=True)[1:] == ["--name=x", "--state=PENDING", "1"]
 
 
 def test_elements_are_named_as_scontrol_takes_them() -> None:

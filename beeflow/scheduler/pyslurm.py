@@ -1,0 +1,192 @@
+"""The Scheduler that calls libslurm through pyslurm: no program is started for what pyslurm can do.
+
+Written from the sources of pyslurm 22.5. What it cannot do, or not safely, Slurm's programs do as ever: each place says
+why. What a site has sbatch do when it submits (cli_filter and SPANK plugins) is not done by libslurm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from beeflow.errors import ConfigError, SlurmError, SubmissionError
+from beeflow.scheduler import Dependency, JobRecord, JobRequest, Limits, description, libslurm
+from beeflow.scheduler import command_lines as lines
+from beeflow.scheduler.cli import CliScheduler, refusal
+from beeflow.states import JobState
+
+log = logging.getLogger(__name__)
+
+# Of slurm_strerror: the controller does not speak what this libslurm does.
+_OTHER_VERSION = "Incompatible versions of client and server code"
+
+
+class PyslurmScheduler:
+    """Slurm by libslurm, in an environment we construct."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        """``env``: what scheduler.target.environment made. Raises ConfigError when pyslurm cannot be used."""
+        self.env = dict(env)
+        self.cli = CliScheduler(env)
+        self.pyslurm = libslurm.load(self.env)
+
+    def submit(self, request: JobRequest) -> str:
+        """Submit a job and return its id."""
+        if not description.is_describable(request):
+            return self.cli.submit(request)
+        with self._calling("submit", refusal):
+            try:
+                described = self.pyslurm.JobSubmitDescription(**description.describe(request, self.env))
+                job_id = str(described.submit())
+            except ValueError as error:
+                # What pyslurm itself finds wrong, before it asks the controller.
+                raise SubmissionError(f"pyslurm says: {error}") from error
+        log.info("submitted %s: job %s", request.name, job_id)
+        return job_id
+
+    def check(self, request: JobRequest) -> None:
+        """Ask sbatch --test-only: pyslurm's only call of it prints what Slurm says, and then ends the process."""
+        self.cli.check(request)
+
+    def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
+        """Load all jobs, once."""
+        return list(self._records(None if names is None else frozenset(names)))
+
+    def release(self, job_id: str) -> None:
+        """Update the job."""
+        with self._calling("release"):
+            job = self._plain(job_id)
+            if job is not None:
+                job.release()
+                return
+        self.cli.release(job_id)
+
+    def hold(self, job_id: str) -> None:
+        """Update the job."""
+        with self._calling("hold"):
+            job = self._plain(job_id)
+            if job is not None:
+                # Without a mode Slurm decides, as for scontrol hold; mode="user" ends in a segmentation fault.
+                job.hold()
+                return
+        self.cli.hold(job_id)
+
+    def requeue(self, job_id: str) -> None:
+        """Requeue the job."""
+        with self._calling("requeue"):
+            job = self._plain(job_id)
+            if job is not None:
+                job.requeue()
+                return
+        self.cli.requeue(job_id)
+
+    def relink(self, job_id: str, dependency: Dependency) -> None:
+        """Update the job; no dependency at all is something that pyslurm cannot ask for."""
+        if dependency.render():
+            self._update(job_id, dependencies=dependency.render())
+        else:
+            self.cli.relink(job_id, dependency)
+
+    def set_mail(self, job_id: str, mail_type: str, mail_user: str) -> None:
+        """Update the job."""
+        if description.has_mail_types(mail_type):
+            self._update(job_id, mail_types=mail_type, mail_user=mail_user or None)
+        else:
+            self.cli.set_mail(job_id, mail_type, mail_user)
+
+    def cancel(self, name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> None:
+        """Cancel plain jobs and whole arrays, after one query where there is a name or a state to look at.
+
+        An element is scancel's: pyslurm knows jobs by number only, and an element that waits in its array has none, the
+        last one has the array's (seen on Slurm 22.05.8). So are the pending elements of an array.
+        """
+        elements = [job_id for job_id in job_ids if "_" in job_id]
+        numbers = [job_id for job_id in job_ids if "_" not in job_id]
+        arrays: list[str] = []
+        if name is not None or pending_only:
+            records = self.query(None if name is None else [name])
+            elements = lines.live_elements(records, elements, pending_only=pending_only)
+            numbers, arrays = _split(records, numbers, pending_only=pending_only)
+        with self._calling("cancel"):
+            for job_id in numbers:
+                self.pyslurm.Job(int(job_id)).cancel()
+        self.cli.cancel(None, elements)
+        self.cli.cancel(name, arrays, pending_only=pending_only)
+
+    def limits(self) -> Limits:
+        """Ask for the controller's configuration."""
+        with self._calling("limits"):
+            return _limits(self.pyslurm)
+
+    def _records(self, names: frozenset[str] | None) -> Iterator[JobRecord]:
+        user_id = os.getuid()
+        with self._calling("query"):
+            jobs = [job for job in self.pyslurm.Jobs.load().values() if job.user_id == user_id]
+        for job in jobs:
+            found = (job.name or "").strip()
+            if names is None or found in names:
+                job_id = str(job.array_id or job.id)
+                state, reason, node = JobState.parse(job.state), job.state_reason, job.allocated_nodes or ""
+                yield from (JobRecord(job_id, found, state, reason, index, node) for index in element_indices(job))
+
+    def _update(self, job_id: str, **changes: Any) -> None:
+        with self._calling("update"):
+            self.pyslurm.Job(int(job_id)).modify(self.pyslurm.JobSubmitDescription(**changes))
+
+    def _plain(self, job_id: str) -> Any:
+        """Return a job; None for an array or an element: of those a number means only some (see cancel)."""
+        if not job_id.isdecimal():
+            return None
+        job = self.pyslurm.Job.load(int(job_id))
+        return None if job.array_id else job
+
+    @contextlib.contextmanager
+    def _calling(self, verb: str, refused: Any = None) -> Iterator[None]:
+        with libslurm.environment(self.env):
+            try:
+                yield
+            except self.pyslurm.RPCError as error:
+                words = str(error)
+                if _OTHER_VERSION in words:
+                    raise ConfigError(libslurm.unusable(words, self.env)) from error
+                raise refused(words) if refused else SlurmError(f"{verb}: {words}") from error
+
+
+def element_indices(job: Any) -> list[int | None]:
+    """List the elements that a record of libslurm stands for.
+
+    pyslurm shows the index 0 as None, and so it does the index of what is left of an array's own record when the
+    elements that waited there were cancelled: that has the array's number, and had no node.
+    """
+    if not job.array_id:
+        return [None]
+    if job.array_tasks_waiting:
+        return lines.parse_array(job.array_tasks_waiting)
+    if job.array_task_id is None and job.id == job.array_id and JobState.parse(job.state).ended:
+        return [0 if job.allocated_nodes else None]
+    return [job.array_task_id or 0]
+
+
+def _split(records: Sequence[JobRecord], job_ids: Sequence[str], *, pending_only: bool) -> tuple[list[str], list[str]]:
+    """Tell which jobs can be cancelled by their number, and which arrays not: those of which only some are to go."""
+    live = {record.job_id: record for record in records if not record.state.ended}
+    found = [job_id for job_id in job_ids if job_id in live]
+    if not pending_only:
+        return found, []
+    numbers = [each for each in found if live[each].array_task_id is None and live[each].state is JobState.PENDING]
+    return numbers, [each for each in found if live[each].array_task_id is not None]
+
+
+def _limits(pyslurm: Any) -> Limits:
+    if hasattr(pyslurm.slurmctld.Config, "max_array_size"):
+        new = pyslurm.slurmctld.Config.load()
+        return Limits(new.cluster_name, new.version, new.max_array_size, new.max_job_count)
+    # In 22.5 that has no more than the cluster's name, and this the rest.
+    try:
+        old = pyslurm.config().get()
+    except ValueError as error:
+        raise pyslurm.RPCError(msg=str(error.args[0])) from error
+    return Limits(old["cluster_name"], old["version"], old["max_array_sz"], old["max_job_cnt"])
