@@ -6,6 +6,7 @@ import fcntl
 import grp
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -614,3 +615,21 @@ def test_the_program_runs_with_next_to_no_environment(place: Place) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "1 removed; " in done.stdout
     assert place.ids() == set()
+
+
+@pytest.mark.parametrize("name", ["etc/cron.d/beeflow", "README.rst", "beeflow/commands/clean.py"])
+def test_the_lines_for_cron_are_commands_there_are(name: str) -> None:
+    lines = re.findall(
+        r"^ *#?\d+ +4 +\* +\* +\* +(?:\w+ +)?\S*/bin/(bee-clean .*)$", (REPOSITORY / name).read_text(), re.M
+    )
+    assert lines
+    for line in lines:
+        with pytest.raises(SystemExit, match="0"):
+            clean.main([*line.split()[1:], "--help"])
+
+
+def test_the_sample_for_the_system_does_nothing_until_it_is_edited() -> None:
+    text = (REPOSITORY / "etc/cron.d/beeflow").read_text()
+    assert text.endswith("\n")  # cron(8) wants it
+    active = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert active == ["SHELL=/bin/sh", "PATH=/usr/local/bin:/usr/bin:/bin"]

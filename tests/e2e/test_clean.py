@@ -32,7 +32,7 @@ from tests.e2e.workflows import (
 pytestmark = pytest.mark.e2e
 
 KILLS = 20
-FILES = 3000
+FILES = 2000
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,8 @@ def test_killed_in_the_middle_of_removing(house: House, tmp_path: Path) -> None:
     chance, halves = random.Random(seed), 0
     for turn in range(KILLS):
         if not directory(house, found).exists():
-            shutil.copytree(saved, directory(house, found), symlinks=True)
+            # Names only: quicker than copies, and as long to remove.
+            subprocess.run(["cp", "--archive", "--link", saved, directory(house, found)], check=True)
         kill_while_removing(house, found, chance)
         left = house.workflows() - {neighbour}
         halves += left == {f".removing-{found}"}
@@ -199,7 +200,7 @@ def test_killed_in_the_middle_of_removing(house: House, tmp_path: Path) -> None:
         cleaned = house.bee("bee-clean")
         assert ("1 leftover removed" in cleaned.stdout) == (left == {f".removing-{found}"})
         assert house.workflows() - {found} == {neighbour}, f"seed {seed}, turn {turn}"
-        assert query(house, found)["state"] == "Archived"
+    assert query(house, found)["state"] == "Archived"
     assert halves >= KILLS // 4, f"seed {seed}: only {halves} were killed in the middle"
     assert count(directory(house, neighbour)) == kept
     assert archive(house, found).exists()
