@@ -96,14 +96,14 @@ def parse_manifest(text: str) -> dict[str, str]:
     return found
 
 
-def pack(top: str, sources: list[Source], archive_dir: Path) -> Packed:
-    """Write <archive_dir>/<top>.tgz: temporary beside it, fsync, read back, link without overwriting.
+def pack(top: str, sources: list[Source], archive_dir: Path, name: str | None = None) -> Packed:
+    """Write <archive_dir>/<name, else top>.tgz: temporary beside it, fsync, read back, link without overwriting.
 
     An archive of that name that is there already and is whole is taken for the one. Raises ArchiveError or
     SystemFileError (no space, no permission) and leaves nothing behind.
     """
-    final = archive_dir / f"{top}{ARCHIVE_SUFFIX}"
-    temporary = archive_dir / f".{top}{ARCHIVE_SUFFIX}.part"
+    final = archive_dir / f"{name or top}{ARCHIVE_SUFFIX}"
+    temporary = archive_dir / f".{name or top}{ARCHIVE_SUFFIX}.part"
     try:
         archive_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if final.exists():

@@ -325,7 +325,8 @@ def refusal(command: Command, found: WorkflowDir, state: WorkflowState) -> Trans
     """Say that a command is not for a workflow in this state, and what is."""
     cancelling = state is WorkflowState.CANCELLED and found.layout.cancel.exists()
     word = "being cancelled" if cancelling else state.value
-    possible = f"what is: {', '.join(useful_commands(state)) or 'nothing'}"
+    useful = [Command.CANCEL.value] if cancelling else useful_commands(state)
+    possible = f"what is: {', '.join(useful) or 'nothing'}"
     return TransitionError(f"workflow {found.id} is {word}: {command.value} is not possible; {possible}")
 
 

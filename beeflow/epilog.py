@@ -16,9 +16,9 @@ from beeflow import archive, inputs, locations, staging, store
 from beeflow.driver import Ended
 from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
-from beeflow.layout import SIDECAR_SUFFIX, Layout
+from beeflow.layout import SIDECAR_SUFFIX, Layout, archive_name
 from beeflow.listing import state_record
-from beeflow.models import Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
+from beeflow.models import Retried, Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
 from beeflow.reduction import Reduction
 from beeflow.states import TaskState, WorkflowState
 from beeflow.values import Broken, Items, Known, Value, broken_of
@@ -132,7 +132,9 @@ class Epilog:
         sources += [archive.Source(archive.OMITTED, self.layout.root / archive.OMITTED)]
         sources += embedded
         unique = {source.name: source for source in sources}
-        packed = archive.pack(self.record.id, list(unique.values()), Path(self.record.archive_dir))
+        retried = store.read_record(Retried, self.layout.retry)
+        name = archive_name(self.record.id, retried.generation + 1 if retried else 1)
+        packed = archive.pack(self.record.id, list(unique.values()), Path(self.record.archive_dir), name)
         sidecar = Sidecar(
             id=self.record.id,
             name=self.record.name,

@@ -16,7 +16,7 @@ import filelock
 from beeflow import removal, store
 from beeflow.config import Config
 from beeflow.errors import BeeError, SystemFileError, TransitionError
-from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout
+from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout, split_archive_name
 from beeflow.listing import Queues, is_over, of_sidecar, summarize
 from beeflow.models import StateRecord, Summary, WorkflowRecord
 from beeflow.removal import Removed
@@ -95,7 +95,7 @@ def find_all(config: Config) -> list[Target]:
 def _known(config: Config) -> list[str]:
     ids = set(Store(config.workflows_dir).ids())
     ids |= {path.name.removeprefix(removal.PREFIX) for path in config.workflows_dir.glob(f"{removal.PREFIX}*")}
-    ids |= {path.stem for path in config.bee_archive_dir.glob("*") if path.suffix in (ARCHIVE_SUFFIX, SIDECAR_SUFFIX)}
+    ids |= {split_archive_name(path.stem)[0] for path in _of_archives(config.bee_archive_dir, "")}
     return sorted(filter(store.is_id, ids))
 
 
@@ -103,17 +103,26 @@ def target(config: Config, workflow_id: str) -> Target:
     """Say what there is of a workflow."""
     workflow = Store(config.workflows_dir).get(workflow_id)
     is_there = os.path.lexists(workflow.layout.root)
-    made = [config.bee_archive_dir / f"{workflow_id}{ARCHIVE_SUFFIX}"]
+    places = [config.bee_archive_dir]
     if is_there:
         with contextlib.suppress(SystemFileError):
             state = workflow.state()
-            if state is not None and state.archive and Path(state.archive).name == made[0].name:
+            if state is not None and state.archive:
                 # bee_archive_dir may have been another when it was made.
-                made.insert(0, Path(state.archive))
-    paths = [each for archive in made for each in (archive, archive.with_suffix(SIDECAR_SUFFIX))]
-    there = tuple(path for path in dict.fromkeys(paths) if os.path.lexists(path))
+                places.insert(0, Path(state.archive).parent)
+    there = tuple(path for place in dict.fromkeys(places) for path in archives_of(place, workflow_id))
     half_removed = os.path.lexists(config.workflows_dir / f"{removal.PREFIX}{workflow_id}")
     return Target(workflow_id, workflow if is_there else None, there, half_removed)
+
+
+def archives_of(folder: Path, workflow_id: str) -> list[Path]:
+    """List the archives of a workflow in a folder, the newest version first, and what is beside each after it."""
+    found = [path for path in _of_archives(folder, workflow_id) if split_archive_name(path.stem)[0] == workflow_id]
+    return sorted(found, key=lambda path: (-split_archive_name(path.stem)[1], path.suffix == SIDECAR_SUFFIX))
+
+
+def _of_archives(folder: Path, beginning: str) -> Iterator[Path]:
+    return (path for path in folder.glob(f"{beginning}*") if path.suffix in (ARCHIVE_SUFFIX, SIDECAR_SUFFIX))
 
 
 def describe(found: Target, queues: Queues) -> Summary | None:

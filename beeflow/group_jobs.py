@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from beeflow import store
 from beeflow.layout import Layout
-from beeflow.models import Intent, Lost
+from beeflow.models import Intent, Lost, Retried
 from beeflow.reduction import numbers_of, part_of
 from beeflow.scheduler import JobRecord
 from beeflow.states import JobState
@@ -79,9 +79,11 @@ class GroupJobs:
         return self._queue.get((self.known_id(intent) or "", number - intent.offset if intent.array else None))
 
     def may_go_again(self, key: str, number: int) -> bool:
-        """True while an element has not been submitted too often."""
+        """True while an element has not been submitted too often since the user last asked for it (bee-retry)."""
         if key not in self._counts:
-            self._counts[key] = Counter(each for intent in self.intents(key) for each in numbers_of(intent))
+            retried = store.read_record(Retried, self.layout.retry)
+            new = (intent for intent in self.intents(key) if retried is None or intent.created > retried.at)
+            self._counts[key] = Counter(each for intent in new for each in numbers_of(intent))
         return self._counts[key][number] < MAX_SUBMISSIONS
 
     def shown_id(self, intent: Intent, number: int) -> str:

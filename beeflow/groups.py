@@ -292,12 +292,10 @@ class Groups:
         return Dependency({kind: tuple(ids) for kind, ids in by_type.items()})
 
     def open_intents(self, look: Look, group: Group) -> list[Intent]:
-        """List the group's jobs that may still give a result."""
-        return [
-            intent
-            for intent in self.jobs.intents(group.key)
-            if any(look.is_open(group, number) for number in numbers_of(intent))
-        ]
+        """List the group's jobs that may still give a result: of each element's submissions only the newest."""
+        newest = self.jobs.newest(group.key)
+        live = {intent.key for number, intent in newest.items() if look.is_open(group, number)}
+        return [intent for intent in self.jobs.intents(group.key) if intent.key in live]
 
     def script(self, key: str) -> Path:
         """Write the batch script of a group's jobs."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 ARCHIVE_SUFFIX = ".tgz"
 SIDECAR_SUFFIX = ".json"
 MANIFEST = "manifest-sha256.txt"
+_VERSION_MARK = ".v"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ class Layout:
     def cancel(self) -> Path:
         """There once the user cancelled."""
         return self.control / "cancel"
+
+    @property
+    def retry(self) -> Path:
+        """How often the workflow was retried."""
+        return self.control / "retry.json"
 
     @property
     def paused(self) -> Path:
@@ -192,6 +199,23 @@ class Layout:
 def folders(layout: Layout) -> tuple[Path, ...]:
     """The folders a new workflow directory has."""
     return (layout.cwl, layout.control, layout.jobs, layout.tasks, layout.outputs, layout.log)
+
+
+def archive_name(workflow_id: str, version: int) -> str:
+    """Name an archive, without its suffix: each retry of a workflow makes another version beside the older ones."""
+    return workflow_id if version == 1 else f"{workflow_id}{_VERSION_MARK}{version}"
+
+
+def split_archive_name(name: str) -> tuple[str, int]:
+    """Take an archive's name, without its suffix, apart: the id of the workflow, if it is one, and the version."""
+    workflow_id, mark, version = name.partition(_VERSION_MARK)
+    return (workflow_id, int(version)) if mark and version.isdecimal() else (name, 1)
+
+
+def newest_archives(paths: Iterable[Path]) -> dict[str, Path]:
+    """Pick the newest version of each archive, or of what is beside it: id -> path."""
+    ordered = sorted(paths, key=lambda path: split_archive_name(path.stem)[1])
+    return {split_archive_name(path.stem)[0]: path for path in ordered}
 
 
 def cache_dir(layout: Layout) -> Path:

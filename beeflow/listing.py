@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from beeflow import codec, store
 from beeflow.config import Config
 from beeflow.errors import BeeError, NotFoundError, SystemFileError
-from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout
+from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout, newest_archives
 from beeflow.models import Sidecar, StateRecord, Summary, WorkflowRecord, now, seconds_between
 from beeflow.states import Command, WorkflowState
 from beeflow.store import Store, WorkflowDir
@@ -146,8 +146,8 @@ def list_all(config: Config, env: Mapping[str, str]) -> list[Summary]:
 
 def archives_without(config: Config, ids: set[str]) -> dict[str, Path]:
     """Find the archives whose workflow directory is gone: id -> what is written beside the archive."""
-    found = config.bee_archive_dir.glob(f"*{SIDECAR_SUFFIX}")
-    return {path.stem: path for path in found if store.is_id(path.stem) and path.stem not in ids}
+    found = newest_archives(config.bee_archive_dir.glob(f"*{SIDECAR_SUFFIX}"))
+    return {each: path for each, path in found.items() if store.is_id(each) and each not in ids}
 
 
 def of_sidecar(path: Path) -> Summary | None:
@@ -162,10 +162,11 @@ def of_sidecar(path: Path) -> Summary | None:
 
 def archived_summary(record: WorkflowRecord) -> Summary:
     """Describe a workflow whose directory is gone by its archive; raises NotFoundError when that is gone too."""
-    path = Path(record.archive_dir) / f"{record.id}{SIDECAR_SUFFIX}"
-    sidecar = store.read_record(Sidecar, path)
-    if sidecar is None:
-        raise NotFoundError(f"workflow {record.id} is gone, and {path} is not there")
+    found = newest_archives(Path(record.archive_dir).glob(f"{record.id}*{SIDECAR_SUFFIX}"))
+    path = found.get(record.id)
+    sidecar = store.read_record(Sidecar, path) if path else None
+    if path is None or sidecar is None:
+        raise NotFoundError(f"workflow {record.id} is gone, and there is no archive of it in {record.archive_dir}")
     return of_archive(path, sidecar)
 
 

@@ -215,6 +215,15 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class Retried:
+    """control/retry.json: the newest retry. ``generation``: how many there were; ``done``: all is cleared for it."""
+
+    generation: int
+    at: str
+    done: bool
+
+
+@dataclass(frozen=True)
 class TaskRecord:
     """A task as commands show it and as metadata/ keeps it; the first names are the original BEE's."""
 

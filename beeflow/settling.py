@@ -71,6 +71,9 @@ class Settler:
     def settle_ended(self, look: Look, ended: Ended, halt: Halt) -> None:
         """Settle an element whose job ended: submit it again, or write the result that the job did not."""
         key, number, job = ended.group.key, ended.number, ended.job
+        if halt is Halt.NO and self.jobs.accounted(key, [number]):
+            # It goes again, and waits to be submitted.
+            return
         progress = attempts.read(self.layout, key, number)
         if progress.latest is None and is_cancelled(job, halt):
             return

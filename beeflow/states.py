@@ -55,6 +55,7 @@ class Command(str, enum.Enum):
     PAUSE = "bee-pause"
     RESUME = "bee-resume"
     CANCEL = "bee-cancel"
+    RETRY = "bee-retry"
     COPY = "bee-copy"
     RERUN = "bee-rerun"
 
@@ -80,6 +81,15 @@ _CHANGES = {
     Command.PAUSE: frozenset([_PENDING, _RUNNING]),
     Command.RESUME: frozenset([_PAUSED, _STALLED]),
     Command.CANCEL: frozenset([_HELD, _PENDING, _RUNNING, _PAUSED, _STALLED]),
+    Command.RETRY: frozenset(
+        [
+            _STALLED,
+            WorkflowState.FAILED,
+            WorkflowState.CANCELLED,
+            WorkflowState.ARCHIVED_FAILED,
+            WorkflowState.ARCHIVED_CANCELLED,
+        ]
+    ),
     Command.COPY: frozenset(_ARCHIVED.values()),
     Command.RERUN: frozenset(_ARCHIVED.values()),
 }
@@ -88,6 +98,7 @@ _LEAVES = {
     Command.PAUSE: frozenset([_PAUSED]),
     Command.RESUME: frozenset([_PENDING, _RUNNING]),
     Command.CANCEL: frozenset([WorkflowState.CANCELLED, WorkflowState.ARCHIVED_CANCELLED]),
+    Command.RETRY: frozenset([WorkflowState.COMPLETED, WorkflowState.ARCHIVED]),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from beeflow import archive, store
 from beeflow.config import Config
 from beeflow.errors import NotFoundError, TransitionError
-from beeflow.layout import ARCHIVE_SUFFIX
+from beeflow.layout import ARCHIVE_SUFFIX, newest_archives
 from beeflow.listing import Queues, archives_without, of_sidecar, summarize
 from beeflow.models import Summary, TaskRecord, TasksRecord
 from beeflow.reduction import Reduction
@@ -72,7 +72,7 @@ def _describe(workflow: WorkflowDir, queues: Queues) -> tuple[Summary, list[Task
 
 def archive_of(config: Config, text: str) -> Path:
     """Find the archive of a workflow by the beginning of its id; raises NotFoundError or TransitionError."""
-    found = {path.stem: path for path in config.bee_archive_dir.glob(f"*{ARCHIVE_SUFFIX}")}
+    found = newest_archives(config.bee_archive_dir.glob(f"*{ARCHIVE_SUFFIX}"))
     workflows = Store(config.workflows_dir)
     chosen = store.resolve_id(text, sorted({*found, *workflows.ids()}))
     if chosen in found:

@@ -329,12 +329,18 @@ def test_what_bee_submit_is_about_to_start_can_be_paused(layout: Layout) -> None
 
 
 @pytest.mark.parametrize("command", [START, PAUSE, RESUME])
-@pytest.mark.parametrize("state", [WorkflowState.ARCHIVED, WorkflowState.ARCHIVED_CANCELLED])
+@pytest.mark.parametrize(
+    ("state", "possible"),
+    [
+        (WorkflowState.ARCHIVED, "bee-copy, bee-rerun"),
+        (WorkflowState.ARCHIVED_CANCELLED, "bee-retry, bee-copy, bee-rerun"),
+    ],
+)
 def test_what_is_archived_is_refused_with_what_is_possible(
-    layout: Layout, command: Command, state: WorkflowState
+    layout: Layout, command: Command, state: WorkflowState, possible: str
 ) -> None:
     store.write_record(layout.state, state_record(RECORD, state))
-    with pytest.raises(TransitionError, match=f"is {state.value}: {command.value} is .*: bee-copy, bee-rerun"):
+    with pytest.raises(TransitionError, match=f"is {state.value}: {command.value} is .*: {possible}"):
         do(command, chain(layout))
     assert list(layout.control.iterdir()) == []
 

@@ -115,6 +115,7 @@ TRANSITIONS = {
     "bee-pause": ("Pending Running", "Paused"),
     "bee-resume": ("Paused Stalled", "Pending Running"),
     "bee-cancel": ("Submitted Pending Running Paused Stalled", "Cancelled Archived/Cancelled"),
+    "bee-retry": ("Stalled Failed Cancelled Archived/Failed Archived/Cancelled", "Completed Archived"),
     "bee-copy": ("Archived Archived/Failed Archived/Cancelled", ""),
     "bee-rerun": ("Archived Archived/Failed Archived/Cancelled", ""),
 }
@@ -132,9 +133,9 @@ def test_transitions(command: Command) -> None:
     [
         (WorkflowState.PAUSED, ["bee-resume", "bee-cancel"]),
         (WorkflowState.RUNNING, ["bee-pause", "bee-cancel"]),
-        (WorkflowState.ARCHIVED_FAILED, ["bee-copy", "bee-rerun"]),
-        (WorkflowState.CANCELLED, ["bee-cancel"]),
-        (WorkflowState.COMPLETED, []),
+        (WorkflowState.ARCHIVED_FAILED, ["bee-retry", "bee-copy", "bee-rerun"]),
+        (WorkflowState.CANCELLED, ["bee-retry"]),
+        (WorkflowState.COMPLETED, ["bee-retry"]),
     ],
 )
 def test_useful_commands(state: WorkflowState, commands: list[str]) -> None:

@@ -1,0 +1,252 @@
+"""Have a workflow that failed, was cancelled or stalled go on in place: what went well is kept, the rest runs again.
+
+What says how a task ended is put aside under the number of the retry; its attempts' folders stay where they are, for
+the kept results are in them. Killed anywhere and given again, it goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+
+from beeflow import attempts, staging, store, workflow
+from beeflow.control import current_state, refusal
+from beeflow.errors import BeeError, SystemFileError, TransitionError, UsageError
+from beeflow.graph import Graph, Workflow
+from beeflow.group_jobs import GroupJobs
+from beeflow.layout import Layout
+from beeflow.listing import over_or_held
+from beeflow.models import ElementResult, GroupRecord, Lost, Retried, TaskResult, now
+from beeflow.reduction import Leaf, leaves
+from beeflow.results import read_graph
+from beeflow.scheduler import Scheduler
+from beeflow.states import Command, WorkflowState
+from beeflow.store import WorkflowDir
+from beeflow.submission import Submitter
+
+# The job of the last pass ends a moment after it said that the workflow has.
+LAST_JOB_S = 20.0
+_PAUSE_S = 0.5
+_LOCK_S = 10.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What runs again though it went well: these steps alone; these and all that takes from them; everything."""
+
+    steps: tuple[str, ...] = ()
+    from_steps: tuple[str, ...] = ()
+    everything: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """True when only what did not go well is to run."""
+        return not (self.steps or self.from_steps or self.everything)
+
+
+@dataclass(frozen=True)
+class Retrying:
+    """What a retry does. ``kept`` and ``again``: how many tasks."""
+
+    generation: int
+    kept: int
+    again: int
+
+
+def retry(found: WorkflowDir, scheduler: Scheduler, choice: Choice) -> Retrying:
+    """Clear what is to run again, and drive the workflow; raises TransitionError, UsageError, SlurmError."""
+    record = found.record()
+    submitter = Submitter(found.layout, record, scheduler)
+    graph = read_graph(found.layout)
+    chosen = choose(graph, choice)
+    try:
+        with filelock.FileLock(found.layout.lock, timeout=_LOCK_S):
+            check(found, submitter, choice)
+            retried = Retry(found.layout, graph, GroupJobs(found.layout, submitter), chosen, generation(found)).run()
+    except filelock.Timeout as error:
+        raise TransitionError(f"workflow {found.id}: another command or a pass works on it; try again") from error
+    except OSError as error:
+        raise SystemFileError(f"{error.filename or found.layout.root}: {error.strerror or error}") from error
+    try:
+        workflow.go(submitter)
+    except BeeError as error:
+        raise type(error)(f"{error}\nall is ready; when Slurm answers again: bee-start {found.id}") from error
+    return retried
+
+
+def choose(graph: Graph, choice: Choice) -> frozenset[str]:
+    """Name the groups all of whose tasks run again; raises UsageError for a step that there is not."""
+    known = leaves(graph)
+    for name in (*choice.steps, *choice.from_steps):
+        if not any(is_below(leaf.path, name) for leaf in known):
+            raise UsageError(f"{name}: not a step of the workflow; they are {', '.join(leaf.path for leaf in known)}")
+    paths = set(after(graph.workflow, "", choice.from_steps))
+    alone = {leaf.path for leaf in known for name in choice.steps if is_below(leaf.path, name)}
+    return frozenset(leaf.key for leaf in known if choice.everything or leaf.path in paths | alone)
+
+
+def is_below(path: str, step: str) -> bool:
+    """True for a step itself and for those of the subworkflow that it runs."""
+    return path == step or path.startswith(f"{step}/")
+
+
+def after(graph: Workflow, prefix: str, begun: Collection[str], *, whole: bool = False) -> Iterator[str]:
+    """Yield the paths of the steps that run tools, of those in ``begun`` and all that takes from one of them."""
+    dirty: set[str] = set()
+    for step in graph.steps:
+        path = f"{prefix}{step.name}"
+        taken = {source for link in step.inputs.values() for source in link.sources}
+        touched = whole or path in begun or not dirty.isdisjoint(taken) or not dirty.isdisjoint(step.after)
+        if step.workflow:
+            found = list(after(step.workflow, f"{path}/", begun, whole=touched))
+        else:
+            found = [path] if touched else []
+        if found:
+            dirty |= {path, *(f"{step.name}/{port}" for port in step.outputs)}
+        yield from found
+
+
+def check(found: WorkflowDir, submitter: Submitter, choice: Choice) -> None:
+    """Raise TransitionError unless the workflow has ended or has no job left."""
+    record = submitter.record
+    state = current_state(found, record)
+    over = found.state()
+    ended = over is not None and over.state.final
+    live = live_jobs(submitter, wait=ended)
+    if live:
+        raise TransitionError(
+            f"workflow {found.id} is {state.value}, and its job {live[0]} has not ended; cancel it first, or wait: "
+            f"bee-cancel {found.id}"
+        )
+    if not ended and not over_or_held(found, record, over):
+        state = WorkflowState.STALLED
+    if not Command.RETRY.allowed(state):
+        raise refusal(Command.RETRY, found, state)
+    if not Command.RETRY.changes(state) and choice.is_empty:
+        raise TransitionError(
+            f"workflow {found.id} is {state.value}: nothing of it failed; say what is to run again: "
+            "--step, --from or --force-rerun"
+        )
+
+
+def live_jobs(submitter: Submitter, *, wait: bool) -> list[str]:
+    """List the workflow's jobs that have not ended. ``wait``: a while for the last of one that is over."""
+    deadline = time.monotonic() + LAST_JOB_S
+    while True:
+        jobs = submitter.ours(submitter.queue())
+        live = sorted({job.job_id for job in jobs if not job.state.ended})
+        if not live or not wait or time.monotonic() > deadline:
+            return live
+        time.sleep(_PAUSE_S)
+        submitter.asked = None
+
+
+def generation(found: WorkflowDir) -> int:
+    """Number this retry: one that was killed before it had cleared the workflow's end goes on."""
+    before = store.read_record(Retried, found.layout.retry)
+    if before is None:
+        return 1
+    return before.generation + (1 if before.done else 0)
+
+
+@dataclass
+class Retry:
+    """One retry of one workflow. ``chosen``: the groups all of whose tasks run again."""
+
+    layout: Layout
+    graph: Graph
+    jobs: GroupJobs
+    chosen: frozenset[str]
+    generation: int
+
+    def run(self) -> Retrying:
+        """Put aside what is to run again, then the end of the workflow."""
+        self.refuse_updates()
+        store.write_record(self.layout.retry, Retried(self.generation, now(), done=False))
+        kept = again = 0
+        for leaf in leaves(self.graph):
+            if leaf.virtual:
+                # What passes evaluated themselves: they do so again.
+                staging.remove_tree(self.layout.group(leaf.key))
+                continue
+            group = store.read_record(GroupRecord, self.layout.group_record(leaf.key))
+            for good, rest in self.group(group) if group else ():
+                kept, again = kept + good, again + rest
+        self.clear()
+        store.write_record(self.layout.retry, Retried(self.generation, now(), done=True))
+        # Last: until now the workflow is over.
+        self.layout.state.unlink(missing_ok=True)
+        return Retrying(self.generation, kept, again)
+
+    def refuse_updates(self) -> None:
+        """Raise TransitionError where a task would take a file that it has updated in place."""
+        for leaf in leaves(self.graph):
+            if self.graph.tools[leaf.step.tool or ""].updates and self.would_run_again(leaf):
+                raise TransitionError(
+                    f"step {leaf.path} updates files in place, and those that it took are no longer what they were: "
+                    "it cannot run again here; run the whole workflow anew with: bee-rerun"
+                )
+
+    def would_run_again(self, leaf: Leaf) -> bool:
+        """True when a task of a step began, and is not kept."""
+        group = store.read_record(GroupRecord, self.layout.group_record(leaf.key))
+        if group is None or not any(self.layout.group(leaf.key).glob("*/*/*/started*.json")):
+            return False
+        return any(self.split(group, number)[1] for number in range(elements_of(group)))
+
+    def group(self, group: GroupRecord) -> Iterator[tuple[int, int]]:
+        """Clear the elements of a group of which something is to run again; yield how many tasks are kept and not."""
+        for number in range(elements_of(group)):
+            kept, again = self.split(group, number)
+            if again:
+                self.element(group.key, number, kept)
+                # The description has what was known when it was written: what failed then may be made now.
+                self.layout.run(group.key).unlink(missing_ok=True)
+            yield len(kept), len(again)
+
+    def split(self, group: GroupRecord, number: int) -> tuple[dict[str, TaskResult], list[str]]:
+        """Say which results of an element are kept, and which of its tasks run again."""
+        result = store.read_record(ElementResult, self.layout.element_result(group.key, number))
+        known = result.tasks if result else attempts.read(self.layout, group.key, number).settled
+        kept = {label: each for label, each in known.items() if each.state.good and group.key not in self.chosen}
+        size = group.tasks_per_element
+        labels = group.labels[number * size : (number + 1) * size]
+        return kept, [label for label in labels if label not in kept and label not in group.skipped]
+
+    def element(self, key: str, number: int, kept: dict[str, TaskResult]) -> None:
+        """Put aside how the tasks of an element ended, but for what is kept of it."""
+        folder = self.layout.element(key, number)
+        intent = self.jobs.newest(key).get(number)
+        if intent is not None and self.jobs.known_id(intent):
+            folder.mkdir(parents=True, exist_ok=True)
+            lost = Lost((self.jobs.shown_id(intent, number),), kept)
+            store.write_record(self.layout.lost(key, number), lost)
+        put_aside(self.layout.element_result(key, number), self.generation)
+        for path in [*folder.glob("*/tasks.jsonl"), *folder.glob("*/started.json")]:
+            put_aside(path, self.generation)
+
+    def clear(self) -> None:
+        """Remove what said how the workflow ended; the archive has it."""
+        layout = self.layout
+        for path in (layout.cancel, layout.failures, layout.final_tasks, layout.output_object, layout.delivered):
+            path.unlink(missing_ok=True)
+        for folder in (layout.outputs, layout.metadata):
+            if folder.exists():
+                staging.remove_tree(folder)
+        layout.outputs.mkdir(exist_ok=True)
+
+
+def elements_of(group: GroupRecord) -> int:
+    """Count the array elements of a group."""
+    return -(-len(group.labels) // group.tasks_per_element)
+
+
+def put_aside(path: Path, number: int) -> None:
+    """Rename result.json to result.retry-1.json."""
+    if path.exists():
+        os.replace(path, path.with_suffix(f".retry-{number}{path.suffix}"))
