@@ -20,7 +20,6 @@ from tests.e2e.workflows import (
     job_id,
     query,
     submit,
-    tasks,
     wait_state,
     wait_task,
 )
