@@ -103,15 +103,20 @@ class Action:
         """List the other jobs and elements that have yet to end."""
         return [job for job in jobs if not self.is_pass(job) and not job.state.ended]
 
-    def go_on(self, passes: Sequence[JobRecord]) -> bool:
+    def go_on(self, jobs: Sequence[JobRecord]) -> bool:
         """See to it that a pass comes; False when one will anyway.
 
-        One that is held was left so by a command that was killed.
+        One that is held was left so by a command that was killed. Where no job at all is left, passes are told that
+        those which never began are to be submitted again.
         """
+        passes = self.passes(jobs)
         held = [job.job_id for job in passes if job.held]
         if held:
             self.submitter.scheduler.release(*held)
         elif not passes:
+            if not self.tasks(jobs):
+                keys = sorted(intent.key for intent in self.submitter.intents() if intent.group)
+                store.write_text(self.workflow.layout.vanished, "".join(f"{key}\n" for key in keys))
             workflow.go(self.submitter)
         return bool(held) or not passes
 
@@ -128,7 +133,7 @@ class Starting(Action):
 
     def act(self, jobs: list[JobRecord]) -> bool:
         """Submit a pass if there is none."""
-        moved = self.go_on(self.passes(jobs))
+        moved = self.go_on(jobs)
         store.remove(self.workflow.layout.held)
         started = moved or self.was_held
         self.said = f"Started workflow {self.workflow.id}." if started else under_way(self.workflow)
@@ -189,10 +194,9 @@ class Resuming(Action):
         if is_paused(self.workflow.layout):
             self.said = f"Workflow {self.workflow.id} was resumed, but another command paused it again."
             return True
-        passes = self.passes(jobs)
-        moved = self.go_on(passes)
+        moved = self.go_on(jobs)
         if self.was_paused and not moved:
-            self.wake(passes)
+            self.wake(self.passes(jobs))
         resumed = moved or self.was_paused
         self.said = f"Resumed workflow {self.workflow.id}." if resumed else under_way(self.workflow)
         return True
@@ -237,7 +241,7 @@ class Cancelling(Action):
         if found:
             return False
         if not self.over():
-            self.go_on(self.passes(jobs))
+            self.go_on(jobs)
         store.remove(self.workflow.layout.held)
         how = "Cancelling workflow {}." if self.is_new else "Workflow {} is being cancelled already."
         self.said = how.format(self.workflow.id)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from beeflow import attempts, store
 from beeflow.attempts import Progress
-from beeflow.group_jobs import GroupJobs, was_dropped
+from beeflow.group_jobs import GroupJobs
 from beeflow.layout import Layout
 from beeflow.look import Halt, Look
 from beeflow.models import ElementResult, Intent, Lost, TaskResult, WorkflowRecord, now
@@ -75,7 +75,8 @@ class Settler:
         if progress.latest is None and is_cancelled(job, halt):
             return
         look.changed = True
-        if was_dropped(job) and self.jobs.may_go_again(key, number) and halt is Halt.NO:
+        dropped = self.jobs.is_dropped(ended.intent, number, job)
+        if dropped and self.jobs.may_go_again(key, number) and halt is Halt.NO:
             return
         if job is not None and job.state is JobState.COMPLETED and self.appears(key, number):
             return
