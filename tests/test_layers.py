@@ -18,8 +18,8 @@ LAYERS = {
     2: "plan ordering values layout process tables locations resources shape windows",
     3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts "
     "site",
-    4: "workflow control holding submit rerun copying remote watch listing reduction submission driver epilog passes "
-    "look group_jobs groups settling outcome successor node",
+    4: "workflow control actions holding submit rerun copying remote watch listing reduction submission driver epilog "
+    "passes look group_jobs groups settling outcome successor node",
     5: "cli applying commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
