@@ -57,8 +57,10 @@ def states_of(command: Command) -> str:
 
 def applicable(command: Command, settings: Config) -> list[WorkflowDir]:
     """Find the workflows that a command does something to, oldest first."""
-    found = listing.list_all(settings, os.environ)
-    return [Store(settings.workflows_dir).get(each.id) for each in found if command.changes(each.state)]
+    workflows = Store(settings.workflows_dir)
+    found = [workflows.get(each.id) for each in listing.list_all(settings, os.environ) if command.changes(each.state)]
+    # What is being cancelled is shown as it was till then.
+    return [each for each in found if command is Command.CANCEL or not each.layout.cancel.exists()]
 
 
 def named(texts: Sequence[str], settings: Config) -> tuple[list[WorkflowDir], int]:

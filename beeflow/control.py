@@ -1,31 +1,29 @@
-"""The commands that start, pause, resume and cancel workflows: one or many, with one squeue for all of them.
-
-A command first writes its wish into control/, then looks at what Slurm has and acts on it, and looks again until there
-is nothing more to do: a pass may be about to submit. A pass looks at control/ before it submits, and once more after.
-"""
+"""The commands that start, pause, resume and cancel workflows: one or many, with one squeue a look for all of them."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from beeflow import store, workflow
-from beeflow.errors import BeeError, SlurmError, TransitionError
-from beeflow.holding import Holding, is_paused
-from beeflow.listing import is_just_written, is_over, workflow_state
-from beeflow.models import WorkflowRecord, now
-from beeflow.scheduler import Dependency, JobRecord, Scheduler
-from beeflow.states import Command, JobState, WorkflowState, useful_commands
+from beeflow.actions import Action, Cancelling, Pausing, Resuming, Starting
+from beeflow.errors import BeeError, SlurmError
+from beeflow.models import WorkflowRecord
+from beeflow.scheduler import JobRecord, Scheduler
+from beeflow.states import Command
 from beeflow.store import WorkflowDir
-from beeflow.submission import Submitter, pass_key
-
-log = logging.getLogger(__name__)
+from beeflow.submission import Submitter
 
 # How often a command looks whether a pass has submitted still more, and how long it waits for that.
 LOOKS = 20
 LOOK_PAUSE_S = 0.25
+
+_ACTIONS: dict[Command, type[Action]] = {
+    Command.START: Starting,
+    Command.PAUSE: Pausing,
+    Command.RESUME: Resuming,
+    Command.CANCEL: Cancelling,
+}
 
 
 @dataclass(frozen=True)
@@ -60,197 +58,6 @@ class Slurms:
     def forget(self) -> None:
         """Ask anew when somebody wants to know."""
         self._jobs.clear()
-
-
-@dataclass
-class Action:
-    """One command on one workflow. ``why``: for whom, where that is not the user. ``said``: what came of it."""
-
-    workflow: WorkflowDir
-    submitter: Submitter
-    why: str = ""
-    said: str = ""
-
-    def begin(self) -> bool:
-        """Write the wish down; False when that is all. Raises TransitionError when the state does not allow it."""
-        raise NotImplementedError
-
-    def act(self, jobs: list[JobRecord]) -> bool:
-        """Do what these jobs of the workflow need; False to be called again with what Slurm has then."""
-        raise NotImplementedError
-
-    def check(self, command: Command) -> WorkflowState:
-        """Return the workflow's state; raises TransitionError when it does not allow the command."""
-        state = current_state(self.workflow, self.submitter.record)
-        if not command.allowed(state):
-            raise refusal(command, self.workflow, state)
-        return state
-
-    def over(self) -> WorkflowState | None:
-        """Return how the workflow ended; None when something is left to do."""
-        state = self.workflow.state()
-        return state.state if state is not None and is_over(self.submitter.record, state) else None
-
-    def is_pass(self, job: JobRecord) -> bool:
-        """True for a driver or epilog."""
-        return job.name == self.submitter.record.job_name(pass_key(1))
-
-    def passes(self, jobs: Sequence[JobRecord]) -> list[JobRecord]:
-        """List the passes that have yet to end, oldest first."""
-        live = (job for job in jobs if self.is_pass(job) and not job.state.ended)
-        return sorted(live, key=lambda job: int(job.job_id))
-
-    def tasks(self, jobs: Sequence[JobRecord]) -> list[JobRecord]:
-        """List the other jobs and elements that have yet to end."""
-        return [job for job in jobs if not self.is_pass(job) and not job.state.ended]
-
-    def go_on(self, passes: Sequence[JobRecord]) -> bool:
-        """See to it that a pass comes; False when one will anyway.
-
-        One that is held was left so by a command that was killed.
-        """
-        held = [job.job_id for job in passes if job.held]
-        if held:
-            self.submitter.scheduler.release(*held)
-        elif not passes:
-            workflow.go(self.submitter)
-        return bool(held) or not passes
-
-
-class Starting(Action):
-    """Let a held workflow go, or continue one that has no job left."""
-
-    was_held = False
-
-    def begin(self) -> bool:
-        """Only see that it may be."""
-        self.was_held = self.check(Command.START) is WorkflowState.SUBMITTED
-        return True
-
-    def act(self, jobs: list[JobRecord]) -> bool:
-        """Submit a pass if there is none."""
-        moved = self.go_on(self.passes(jobs))
-        store.remove(self.workflow.layout.held)
-        started = moved or self.was_held
-        self.said = f"Started workflow {self.workflow.id}." if started else under_way(self.workflow)
-        return True
-
-
-class Pausing(Action):
-    """Let what runs finish, and nothing else begin."""
-
-    is_new = False
-    has_held = False
-
-    def begin(self) -> bool:
-        """Write the flag."""
-        self.check(Command.PAUSE)
-        self.is_new = Holding(self.submitter).pause()
-        return True
-
-    def act(self, jobs: list[JobRecord]) -> bool:
-        """Hold what is pending."""
-        tasks = self.tasks(jobs)
-        if self.is_new and not tasks and not self.passes(jobs):
-            self.check_stalled()
-        changed = Holding(self.submitter).agree(jobs)
-        self.has_held = self.has_held or bool(changed)
-        if not is_paused(self.workflow.layout):
-            self.said = f"Workflow {self.workflow.id} was paused, but another command has it go on."
-        elif self.is_new or self.has_held:
-            pending = sum(job.state is JobState.PENDING for job in tasks)
-            counts = f"jobs running, which finish: {len(tasks) - pending}; held: {pending}"
-            self.said = f"Paused workflow {self.workflow.id} ({counts})."
-        else:
-            self.said = f"Workflow {self.workflow.id} is paused already."
-        return not changed
-
-    def check_stalled(self) -> None:
-        """Take the flag back and raise TransitionError when there is nothing that could be paused."""
-        over = self.over()
-        if over or not is_just_written(self.workflow, self.submitter.record):
-            Holding(self.submitter).give_up()
-            raise refusal(Command.PAUSE, self.workflow, over or WorkflowState.STALLED)
-
-
-class Resuming(Action):
-    """Have a paused workflow go on, or continue one that has no job left."""
-
-    was_paused = False
-
-    def begin(self) -> bool:
-        """Take the flag away."""
-        self.check(Command.RESUME)
-        self.was_paused = Holding(self.submitter).resume()
-        return True
-
-    def act(self, jobs: list[JobRecord]) -> bool:
-        """Release what is held, and have a pass come."""
-        Holding(self.submitter).agree(jobs)
-        if is_paused(self.workflow.layout):
-            self.said = f"Workflow {self.workflow.id} was resumed, but another command paused it again."
-            return True
-        passes = self.passes(jobs)
-        moved = self.go_on(passes)
-        if self.was_paused and not moved:
-            self.wake(passes)
-        resumed = moved or self.was_paused
-        self.said = f"Resumed workflow {self.workflow.id}." if resumed else under_way(self.workflow)
-        return True
-
-    def wake(self, passes: Sequence[JobRecord]) -> None:
-        """Have a pass come at once: one that came while the workflow was paused submitted nothing."""
-        if self.submitter.record.drive == "here":
-            workflow.go(self.submitter)
-            return
-        pending = [job.job_id for job in passes if job.state is JobState.PENDING]
-        try:
-            if pending:
-                self.submitter.scheduler.relink(pending[0], Dependency(singleton=True))
-        except SlurmError as error:
-            # It has begun.
-            log.info("%s", error)
-
-
-class Cancelling(Action):
-    """Cancel the workflow's jobs; a pass settles and archives it."""
-
-    is_new = False
-    told: frozenset[str] = frozenset()
-
-    def begin(self) -> bool:
-        """Write the flag."""
-        self.check(Command.CANCEL)
-        over = self.over()
-        if over:
-            self.said = f"Workflow {self.workflow.id} is {over.value} already."
-            return False
-        self.is_new = store.publish(self.workflow.layout.cancel, f"{now()} {self.why}".rstrip() + "\n")
-        Holding(self.submitter).give_up()
-        return True
-
-    def act(self, jobs: list[JobRecord]) -> bool:
-        """Cancel the jobs that were not yet, then see that a pass comes; one that is submitting sees the flag too."""
-        found = {job.job_id: job.name for job in self.tasks(jobs) if job.job_id not in self.told}
-        for name in sorted(set(found.values())):
-            self.submitter.scheduler.cancel(name, sorted(job_id for job_id in found if found[job_id] == name))
-        self.told |= found.keys()
-        if found:
-            return False
-        if not self.over():
-            self.go_on(self.passes(jobs))
-        store.remove(self.workflow.layout.held)
-        how = "Cancelling workflow {}." if self.is_new else "Workflow {} is being cancelled already."
-        self.said = how.format(self.workflow.id)
-        return True
-
-
-_ACTIONS: dict[Command, type[Action]] = {
-    Command.START: Starting,
-    Command.PAUSE: Pausing,
-    Command.RESUME: Resuming,
-    Command.CANCEL: Cancelling,
-}
 
 
 def perform(
@@ -306,30 +113,3 @@ def perform_one(
     if outcome.error:
         raise outcome.error
     return outcome.said
-
-
-def current_state(found: WorkflowDir, record: WorkflowRecord) -> WorkflowState:
-    """Say where a workflow is as its files have it; Slurm is not asked, so a Stalled one looks as if it ran.
-
-    One that is being cancelled is Cancelled, one that is being archived has not ended.
-    """
-    state = found.state()
-    if state is not None and is_over(record, state):
-        return state.state
-    if found.layout.cancel.exists():
-        return WorkflowState.CANCELLED
-    return workflow_state(found.layout, None if state is None or state.state.final else state, None)
-
-
-def refusal(command: Command, found: WorkflowDir, state: WorkflowState) -> TransitionError:
-    """Say that a command is not for a workflow in this state, and what is."""
-    cancelling = state is WorkflowState.CANCELLED and found.layout.cancel.exists()
-    word = "being cancelled" if cancelling else state.value
-    useful = [Command.CANCEL.value] if cancelling else useful_commands(state)
-    possible = f"what is: {', '.join(useful) or 'nothing'}"
-    return TransitionError(f"workflow {found.id} is {word}: {command.value} is not possible; {possible}")
-
-
-def under_way(found: WorkflowDir) -> str:
-    """Say that there is nothing to do."""
-    return f"Workflow {found.id} is under way already."

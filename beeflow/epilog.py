@@ -164,7 +164,7 @@ def salvaged(value: Value) -> Any:
 # Waiting for room may help; nothing else that a file system says of an output will change.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # What only this run of the passes needs.
-_LIVE_FILES = frozenset({"control/lock", "control/failures", "control/paused", "control/holds", "control/holds.lock"})
+_LIVE_FILES = frozenset(f"control/{name}" for name in ("lock", "failures", "paused", "holds", "holds.lock", "vanished"))
 
 
 class Delivery:

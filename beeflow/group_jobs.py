@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from beeflow import store
+from beeflow import attempts, store
 from beeflow.layout import Layout
 from beeflow.models import Intent, Lost, Retried
 from beeflow.reduction import numbers_of, part_of
@@ -33,6 +33,7 @@ class GroupJobs:
     appear_by: float | None = None
     _intents: dict[str, list[Intent]] = field(default_factory=dict)
     _counts: dict[str, Counter[int]] = field(default_factory=dict)
+    _vanished: set[str] | None = None
     _queue: dict[tuple[str, int | None], JobRecord] | None = None
 
     def intents(self, key: str) -> list[Intent]:
@@ -102,16 +103,28 @@ class GroupJobs:
         }
 
     def dropped(self, key: str) -> set[int]:
-        """List the elements to submit again because Slurm dropped their job; asks nothing anew."""
+        """List the elements to submit again because Slurm dropped their job, or lost it; asks nothing anew."""
         if self.submitter.asked is None:
             return set()
         return {
             number
             for number, intent in self.newest(key).items()
             if intent.key not in self.fresh
-            and was_dropped(self.record(intent, number))
+            and self.is_dropped(intent, number, self.record(intent, number))
             and self.may_go_again(key, number)
         }
+
+    def is_dropped(self, intent: Intent, number: int, job: JobRecord | None) -> bool:
+        """True for an element that never began, though not because anybody wanted that."""
+        return was_dropped(job) or self.has_vanished(intent, number, job)
+
+    def has_vanished(self, intent: Intent, number: int, job: JobRecord | None) -> bool:
+        """True for an element that never began, of a workflow that the user had go on when no job of it was left."""
+        if job is not None and job.state is not JobState.CANCELLED:
+            return False
+        if self._vanished is None:
+            self._vanished = set((store.read_text(self.layout.vanished) or "").split())
+        return intent.key in self._vanished and attempts.read(self.layout, intent.group or "", number).latest is None
 
 
 def was_dropped(job: JobRecord | None) -> bool:

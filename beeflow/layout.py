@@ -104,6 +104,11 @@ class Layout:
         return self.control / "holds.lock"
 
     @property
+    def vanished(self) -> Path:
+        """Submissions all of whose jobs were gone when the user had the workflow go on, one a line."""
+        return self.control / "vanished"
+
+    @property
     def jobs(self) -> Path:
         """One intent and one id a Slurm job."""
         return self.root / "jobs"

@@ -15,7 +15,7 @@ from pathlib import Path
 import filelock
 
 from beeflow import attempts, staging, store, workflow
-from beeflow.control import current_state, refusal
+from beeflow.actions import current_state, refusal
 from beeflow.errors import BeeError, SystemFileError, TransitionError, UsageError
 from beeflow.graph import Graph, Workflow
 from beeflow.group_jobs import GroupJobs

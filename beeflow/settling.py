@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from beeflow import attempts, codec, store
 from beeflow.attempts import Progress
-from beeflow.group_jobs import MAX_SUBMISSIONS, GroupJobs, was_dropped
+from beeflow.group_jobs import MAX_SUBMISSIONS, GroupJobs
 from beeflow.layout import Layout
 from beeflow.look import Halt, Look
 from beeflow.models import ElementResult, Intent, Lost, TaskResult, WorkflowRecord, now
@@ -83,7 +83,8 @@ class Settler:
             return
         self.jobs.settled.add(settled)
         look.changed = True
-        if was_dropped(job) and self.jobs.may_go_again(key, number) and halt is Halt.NO:
+        dropped = self.jobs.is_dropped(ended.intent, number, job)
+        if dropped and self.jobs.may_go_again(key, number) and halt is Halt.NO:
             return
         published = self.published(ended)
         known = {**progress.settled, **(published or {})}

@@ -14,7 +14,7 @@ from beeflow.layout import Layout, folders
 from beeflow.listing import Queues, shows_paused, state_record, summarize
 from beeflow.models import WorkflowRecord
 from beeflow.scheduler import Dependency, JobRecord, JobRequest
-from beeflow.states import Command, JobState, WorkflowState
+from beeflow.states import Command, JobState, TaskState, WorkflowState
 from beeflow.store import WorkflowDir
 from beeflow.submission import Submitter
 from tests import fakes
@@ -282,6 +282,36 @@ def test_what_vanished_while_it_was_paused_is_driven_again(layout: Layout) -> No
     assert shown(world) is WorkflowState.PAUSED
     do(RESUME, world)
     assert len(live_passes(world)) == 2
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+@pytest.mark.parametrize("command", [START, RESUME])
+def test_what_never_began_is_submitted_again_when_all_jobs_vanished(
+    layout: Layout, command: Command, forgotten: bool
+) -> None:
+    world = started(wide(layout))
+    world.finish("s", 1)
+    world.begin("s", 1)
+    if command is RESUME:
+        do(PAUSE, world)
+    for job_id in list(world.scheduler.jobs):
+        world.scheduler.end(job_id, JobState.CANCELLED)
+        if forgotten:
+            world.scheduler.forget(job_id)
+    do(command, world)
+    assert run_pass(world) is None
+    assert [list(job.request.array or []) for job in world.jobs("s")][-1] == [0]
+    assert [job.request.script_args for job in world.jobs("s")][-1] == ("001-s.1:2",)
+    assert world.result("s", 1).state is (TaskState.FAILED if forgotten else TaskState.CANCELLED)
+
+
+def test_what_was_cancelled_by_hand_while_a_pass_is_left_is_not_submitted_again(layout: Layout) -> None:
+    world = started(wide(layout))
+    do(PAUSE, world)
+    world.scheduler.end(world.job("s").id, JobState.CANCELLED)
+    do(RESUME, world)
+    run_pass(world)
+    assert world.result("s", 0).state is TaskState.CANCELLED
 
 
 def test_a_resume_that_was_killed_is_shown_and_made_good(layout: Layout) -> None:

@@ -94,9 +94,8 @@ class CliScheduler:
         for start in range(0, len(job_ids), CANCEL_BATCH):
             batch = job_ids[start : start + CANCEL_BATCH]
             done = self._run(lines.scancel_argv(name, batch, pending_only=pending_only), QUERY_TIMEOUT_S)
-            complaint = lines.scancel_complaint(done.stderr)
-            if done.returncode != 0 and (complaint or not done.stderr):
-                raise SlurmError(f"scancel: {lines.refusal_words(complaint)}")
+            if lines.has_failed(done.returncode, done.stderr):
+                raise SlurmError(f"scancel: {lines.refusal_words(lines.complaint(done.stderr))}")
 
     def set_mail(self, job_id: str, mail_type: str, mail_user: str) -> None:
         """Run scontrol update MailType=."""
@@ -109,7 +108,7 @@ class CliScheduler:
     def _scontrol_jobs(self, verb: str, job_ids: Sequence[str]) -> None:
         for batch in lines.job_lists(job_ids):
             done = self._run(["scontrol", verb, batch], QUERY_TIMEOUT_S)
-            if done.returncode != 0 and not lines.is_about_ended_jobs(done.stderr):
+            if lines.has_failed(done.returncode, done.stderr):
                 raise SlurmError(f"scontrol {verb}: {lines.refusal_words(done.stderr)}")
 
     def _scontrol(self, argv: Sequence[str]) -> str:

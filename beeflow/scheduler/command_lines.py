@@ -30,8 +30,14 @@ _DOUBT = (
 )
 # What it says once it is tired of "sleeping and retrying" at MaxJobCount (EAGAIN).
 _FULL = "Resource temporarily unavailable"
-# scontrol's words for a job that there is nothing to do about.
-_ENDED = ("Invalid job id specified", "Job has already finished", "Job is no longer pending execution")
+# The words for a job that there is nothing to do about.
+_ENDED = (
+    "slurm_suspend error: No error",
+    "Invalid job id",
+    "Job has already finished",
+    "Job is no longer pending execution",
+    "already completing",
+)
 # Too many jobs submitted, by association or QOS; or more elements than max_array_tasks (SchedulerParameters). Slurm
 # has the same words for a job that is too big or too long for an account, which fewer elements don't help.
 _LIMIT = ("MaxSubmitJob", "Job violates accounting/QOS policy", "Invalid job array specification")
@@ -117,10 +123,9 @@ def refusal_words(stderr: str) -> str:
     return "; ".join(dict.fromkeys(line for line in lines if line)) or "no reason given"
 
 
-def scancel_complaint(stderr: str) -> str:
-    """Return what scancel complains of, but for jobs that are gone: "" when that is all."""
-    gone = ("Invalid job id", "already completing")
-    return "\n".join(line for line in stderr.splitlines() if not any(words in line for words in gone))
+def complaint(stderr: str) -> str:
+    """Return what scontrol or scancel complains of, but for jobs that ended or are forgotten: "" when that is all."""
+    return "\n".join(line for line in stderr.splitlines() if line.strip() and not any(word in line for word in _ENDED))
 
 
 def squeue_argv(user: str, names: Sequence[str] | None) -> list[str]:
@@ -188,9 +193,12 @@ def job_lists(job_ids: Iterable[str]) -> Iterator[str]:
         yield ",".join(batch)
 
 
-def is_about_ended_jobs(stderr: str) -> bool:
-    """True when scontrol only complains of jobs that ended or are forgotten; it did the others (seen on 22.05.8)."""
-    return any(words in stderr for words in _ENDED)
+def has_failed(returncode: int, stderr: str) -> bool:
+    """True when scontrol or scancel did not do all: of jobs that ended or are forgotten there was nothing to do.
+
+    scancel --quiet says nothing of those, and ends with 1 all the same (seen on Slurm 22.05.8).
+    """
+    return returncode < 0 or (returncode > 0 and bool(complaint(stderr)))
 
 
 def mail_argv(job_id: str, mail_type: str, mail_user: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beeflow.errors import ConfigError, SlurmError, SubmissionError
@@ -55,24 +55,29 @@ class PyslurmScheduler:
         """Load all jobs, once."""
         return list(self._records(None if names is None else frozenset(names)))
 
-    def release(self, job_id: str) -> None:
-        """Update the job."""
-        with self._calling("release"):
-            job = self._plain(job_id)
-            if job is not None:
-                job.release()
-                return
-        self.cli.release(job_id)
+    def release(self, *job_ids: str) -> None:
+        """Update the jobs."""
+        self._each("release", job_ids, lambda job: job.release(), self.cli.release)
 
-    def hold(self, job_id: str) -> None:
-        """Update the job."""
-        with self._calling("hold"):
-            job = self._plain(job_id)
-            if job is not None:
-                # Without a mode Slurm decides, as for scontrol hold; mode="user" ends in a segmentation fault.
-                job.hold()
-                return
-        self.cli.hold(job_id)
+    def hold(self, *job_ids: str) -> None:
+        """Update the jobs."""
+        # Without a mode Slurm decides, as for scontrol hold; mode="user" ends in a segmentation fault.
+        self._each("hold", job_ids, lambda job: job.hold(), self.cli.hold)
+
+    def _each(
+        self, verb: str, job_ids: Sequence[str], change: Callable[[Any], None], rest: Callable[..., None]
+    ) -> None:
+        """Change plain jobs; arrays and elements are left to the programs."""
+        others = []
+        with self._calling(verb):
+            for job_id in job_ids:
+                job = self._plain(job_id)
+                if job is None:
+                    others.append(job_id)
+                else:
+                    change(job)
+        if others:
+            rest(*others)
 
     def requeue(self, job_id: str) -> None:
         """Requeue the job."""

@@ -103,6 +103,12 @@ def test_all_takes_what_the_command_changes(add: Add, capsys: Capture) -> None:
     assert len([line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]) == 2
 
 
+def test_all_leaves_what_is_being_cancelled(add: Add, capsys: Capture) -> None:
+    add("a").cancel.write_text("")
+    assert cli.guarded(pause.main, ["--all", "-y"]) == 0
+    assert capsys.readouterr().out == "No workflow is Pending or Running.\n"
+
+
 @pytest.mark.parametrize(("answer", "code"), [("y", 69), ("YES", 69), ("n", 1), ("", 1), ("maybe", 1), (None, 1)])
 def test_several_are_asked_for_on_a_terminal(
     add: Add, capsys: Capture, monkeypatch: pytest.MonkeyPatch, answer: str | None, code: int

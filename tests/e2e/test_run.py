@@ -235,7 +235,7 @@ def test_rerun_of_a_damaged_archive_is_refused(slurm: PrivateSlurm, tmp_path: Pa
 
 
 def test_unknown_and_ambiguous_ids(slurm: PrivateSlurm) -> None:
-    for command in ("bee-query", "bee-start", "bee-cancel", "bee-copy", "bee-rerun"):
+    for command in ("bee-query", "bee-start", "bee-pause", "bee-resume", "bee-cancel", "bee-copy", "bee-rerun"):
         unknown = slurm.bee(command, "ffffffff-none", check=False)
         assert unknown.returncode == 3, command
         assert "no workflow" in unknown.stderr

@@ -355,8 +355,8 @@ def test_dependencies(dependency: Dependency, text: str) -> None:
 def test_scancel_may_complain_of_what_is_gone() -> None:
     gone = "scancel: error: Kill job error on job id 999999: Invalid job id specified\n"
     denied = "scancel: error: Kill job error on job id 12: Access/permission denied"
-    assert lines.scancel_complaint(gone) == ""
-    assert lines.scancel_complaint(gone + denied) == denied
+    assert lines.complaint(gone) == ""
+    assert lines.complaint(gone + denied) == denied
 
 
 def test_live_elements_are_those_to_cancel() -> None:
@@ -386,18 +386,23 @@ def test_lists_of_jobs_fit_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(lines.job_lists(["1234", "5678", "9", "2_[0-300,302]"])) == ["1234,5678", "9", "2_[0-300,302]"]
 
 
-# scontrol hold of Slurm 22.05.8.
+# scontrol hold and scancel --quiet of Slurm 22.05.8.
 @pytest.mark.parametrize(
-    ("stderr", "about_ended"),
+    ("stderr", "failed"),
     [
-        ("Invalid job id specified for job 99999\nslurm_suspend error: No error\n", True),
-        ("22_0-3: Job has already finished\n", True),
-        ("slurm_suspend error: Unable to contact slurm controller (connect failure)\n", False),
-        ("Access/permission denied for job 7\n", False),
+        ("Invalid job id specified for job 99999\nslurm_suspend error: No error\n", False),
+        ("22_0-3: Job has already finished\n", False),
+        ("", False),
+        ("scancel: error: Kill job error on job id 9999: Invalid job id specified\n", False),
+        ("scancel: error: Kill job error on job id 7: Access/permission denied\n", True),
+        ("slurm_suspend error: Unable to contact slurm controller (connect failure)\n", True),
+        ("Access/permission denied for job 7\n", True),
     ],
 )
-def test_scontrol_on_jobs_that_ended(stderr: str, about_ended: bool) -> None:
-    assert lines.is_about_ended_jobs(stderr) is about_ended
+def test_what_slurm_says_of_jobs_that_ended(stderr: str, failed: bool) -> None:
+    assert lines.has_failed(1, stderr) is failed
+    assert not lines.has_failed(0, stderr)
+    assert lines.has_failed(-9, stderr)
 
 
 @pytest.mark.parametrize(
