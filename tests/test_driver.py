@@ -16,7 +16,7 @@ import pytest
 
 from beeflow import models, store, successor
 from beeflow.driver import Driver, Ended
-from beeflow.errors import SystemFileError, TaskError
+from beeflow.errors import SystemFileError, TaskError, TransitionError
 from beeflow.graph import Graph, Link
 from beeflow.group_jobs import MAX_SUBMISSIONS
 from beeflow.layout import Layout, folders
@@ -1139,6 +1139,19 @@ def test_a_result_that_lacks_a_task_is_completed(layout: Layout, slurm: JobState
     assert tasks["s[1]"][1] == "its own words"
     assert "the job ended without a result" in tasks["s[2]"][1]
     assert len(world.scheduler.named(".0")) == (1 if slurm else 0)
+
+
+def test_a_second_look_of_a_pass_settles_nothing_anew(layout: Layout) -> None:
+    world = chain(layout)
+    world.run()
+    world.finish("a", 5)
+    world.scheduler.end(world.job("b").id, JobState.CANCELLED, "DependencyNeverSatisfied")
+    submitter = Submitter(layout, RECORD, world.scheduler)
+    driver = Driver(layout, RECORD, world.graph, {"x": 1}, FakeEvaluator(), submitter, may_submit=False)
+    # It is to be submitted again, and this pass may not.
+    assert [driver.look().changed for _ in range(3)] == [True, False, False]
+    with pytest.raises(TransitionError):
+        driver.run(None)
 
 
 @dataclass

@@ -66,23 +66,23 @@ class Collector:
         return value
 
     def matches(self, glob: str) -> list[str]:
-        """List what a pattern matches, sorted."""
-        if not glob or glob.startswith("/") or ".." in glob or glob == ".":
+        """List what a pattern matches, sorted as cwltool does: by location."""
+        if not glob or glob == "." or glob.startswith("/") or glob.endswith("/") or ".." in glob or "//" in glob:
             raise NeedsCwltoolError
         if not any(character in glob for character in "*?["):
             path = f"{self.out}/{glob}"
-            return [path.rstrip("/")] if os.path.lexists(path) else []
+            return [path] if os.path.lexists(path) else []
         if glob.count("*") == 1 and not any(character in glob for character in "?[/"):
             return self.between(*glob.split("*"))
         import glob as globbing  # seldom needed
 
-        return sorted(globbing.glob(f"{globbing.escape(self.out)}/{glob}"))
+        return sorted(globbing.glob(f"{globbing.escape(self.out)}/{glob}"), key=quoted)
 
     def between(self, before: str, after: str) -> list[str]:
         """List the files whose names begin and end so; hidden ones only when asked for."""
         return [
             f"{self.out}/{name}"
-            for name in sorted(os.listdir(self.out))
+            for name in sorted(os.listdir(self.out), key=quoted)
             if name.startswith(before)
             and name.endswith(after)
             and len(name) >= len(before) + len(after)
@@ -133,6 +133,15 @@ def substitute(name: str, pattern: str) -> str:
         if "." in name:
             name = name[: name.rindex(".")]
     return name + pattern
+
+
+def is_text(name: str) -> bool:
+    """True for a name that is UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def checksum(path: str, size: int) -> str:
@@ -193,11 +202,13 @@ def check(port: dict[str, Any], value: Any) -> Any:
 def make_read_only(folder: str) -> None:
     """Take the write permission from all files: others will be given hard links to them.
 
-    Raises NeedsCwltoolError where there is more than plain files and folders.
+    Raises NeedsCwltoolError where there is more than plain files and folders, or a name that is not UTF-8.
     """
     with os.scandir(folder) as found:
         entries = list(found)
     for entry in entries:
+        if not is_text(entry.name):
+            raise NeedsCwltoolError
         status = entry.stat(follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             make_read_only(entry.path)
