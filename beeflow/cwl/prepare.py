@@ -69,7 +69,7 @@ class Prepared:
             for entry in locations.entries(value):
                 entry.pop("path", None)
                 if entry.get("class") == "Directory":
-                    # cwltool leaves these where a pattern matched, and only there (CWL v1.2, Directory: no such fields).
+                    # cwltool leaves these where a pattern matched, only there (CWL v1.2, Directory: no such fields).
                     entry.pop("nameroot", None)
                     entry.pop("nameext", None)
                 if str(entry.get("location", "")).startswith("/"):
