@@ -1330,6 +1330,17 @@ def test_a_task_that_is_cut_short_again_and_again_timed_out(
     assert len(world.jobs("s")) == MAX_SUBMISSIONS + 1
 
 
+def test_slurm_knows_better_than_the_runner_that_a_job_was_cancelled(layout: Layout) -> None:
+    world = chunked(layout)
+    world.run()
+    publish(world, "s", 1, **{f"_{label}": TaskState.COMPLETED for label in "345"})
+    progress(world, "s", 0, *CUT, {"cut": "1"})
+    world.scheduler.end(world.job("s").id, JobState.CANCELLED, "None", {0, 1})
+    tasks = world.final_tasks(world.go_on())
+    assert [tasks[f"s[{number}]"][0] for number in range(3)] == ["COMPLETED", "CANCELLED", "CANCELLED"]
+    assert tasks["s[1]"][1] == "the job ended without a result: Slurm: CANCELLED"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1}', '{"version": 1, "pid": "x"}'])
 def test_what_an_attempt_says_of_itself_may_be_damaged(layout: Layout, text: str) -> None:
     world = chunked(layout)
