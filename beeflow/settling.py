@@ -151,7 +151,7 @@ class Settler:
         unknown = TaskState.FAILED if attempt else TaskState.CANCELLED
         state = job.state.task_state if job else unknown
         return TaskResult(
-            state=TaskState.TIMEOUT if label in progress.cut else state,
+            state=TaskState.TIMEOUT if was_cut(ended, progress, label) else state,
             reason=why_lost(ended, progress, label),
             job_id=self.jobs.shown_id(ended.intent, ended.number),
             node=attempt.node if attempt else (job.node if job else None),
@@ -192,10 +192,15 @@ def is_cancelled(job: JobRecord | None, halt: Halt) -> bool:
     return halt is Halt.CANCEL or (halt is Halt.STOP and (job is None or job.state is JobState.CANCELLED))
 
 
+def was_cut(ended: Ended, progress: Progress, label: str) -> bool:
+    """True for a task that the runner says the time limit ended; it cannot tell that from a late scancel."""
+    return label in progress.cut and (ended.job is None or ended.job.state is not JobState.CANCELLED)
+
+
 def why_lost(ended: Ended, progress: Progress, label: str) -> str:
     """Say why there is no result of a task whose job ended."""
     slurm = f"Slurm: {ended.job.state.value if ended.job else 'no longer known'}"
-    if label in progress.cut:
+    if was_cut(ended, progress, label):
         return f"time limit of {ended.limit_s} s, in {len(progress.tries[label])} job(s); {slurm}"
     if label in progress.late:
         return f"the job did not see the result of a step that it takes from; {slurm}"
@@ -206,7 +211,7 @@ def was_cut_short(ended: Ended, progress: Progress, label: str) -> bool:
     """True for a task that its job's time limit ended before it had its own, unless that happened too often."""
     if len(progress.tries[label]) >= MAX_SUBMISSIONS:
         return False
-    if label in progress.cut:
+    if was_cut(ended, progress, label):
         return True
     if ended.job is None or ended.job.state is not JobState.TIMEOUT or progress.first is None:
         return False

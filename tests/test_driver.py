@@ -16,7 +16,7 @@ import pytest
 
 from beeflow import models, store, successor
 from beeflow.driver import Driver, Ended
-from beeflow.errors import SystemFileError, TaskError
+from beeflow.errors import SystemFileError, TaskError, TransitionError
 from beeflow.graph import Graph, Link
 from beeflow.group_jobs import MAX_SUBMISSIONS
 from beeflow.layout import Layout, folders
@@ -1141,6 +1141,19 @@ def test_a_result_that_lacks_a_task_is_completed(layout: Layout, slurm: JobState
     assert len(world.scheduler.named(".0")) == (1 if slurm else 0)
 
 
+def test_a_second_look_of_a_pass_settles_nothing_anew(layout: Layout) -> None:
+    world = chain(layout)
+    world.run()
+    world.finish("a", 5)
+    world.scheduler.end(world.job("b").id, JobState.CANCELLED, "DependencyNeverSatisfied")
+    submitter = Submitter(layout, RECORD, world.scheduler)
+    driver = Driver(layout, RECORD, world.graph, {"x": 1}, FakeEvaluator(), submitter, may_submit=False)
+    # It is to be submitted again, and this pass may not.
+    assert [driver.look().changed for _ in range(3)] == [True, False, False]
+    with pytest.raises(TransitionError):
+        driver.run(None)
+
+
 @dataclass
 class Cancelled(FakeScheduler):
     """A Slurm whose user cancels the workflow while a pass asks."""
@@ -1315,6 +1328,17 @@ def test_a_task_that_is_cut_short_again_and_again_timed_out(
     tasks = world.final_tasks(world.go_on())
     assert [tasks[f"s[{number}]"][0] for number in range(3)] == ["COMPLETED", "TIMEOUT", "COMPLETED"]
     assert len(world.jobs("s")) == MAX_SUBMISSIONS + 1
+
+
+def test_slurm_knows_better_than_the_runner_that_a_job_was_cancelled(layout: Layout) -> None:
+    world = chunked(layout)
+    world.run()
+    publish(world, "s", 1, **{f"_{label}": TaskState.COMPLETED for label in "345"})
+    progress(world, "s", 0, *CUT, {"cut": "1"})
+    world.scheduler.end(world.job("s").id, JobState.CANCELLED, "None", {0, 1})
+    tasks = world.final_tasks(world.go_on())
+    assert [tasks[f"s[{number}]"][0] for number in range(3)] == ["COMPLETED", "CANCELLED", "CANCELLED"]
+    assert tasks["s[1]"][1] == "the job ended without a result: Slurm: CANCELLED"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1}', '{"version": 1, "pid": "x"}'])

@@ -68,6 +68,10 @@ class Prepared:
         for value in outputs.values():
             for entry in locations.entries(value):
                 entry.pop("path", None)
+                if entry.get("class") == "Directory":
+                    # cwltool leaves these where a pattern matched, only there (CWL v1.2, Directory: no such fields).
+                    entry.pop("nameroot", None)
+                    entry.pop("nameext", None)
                 if str(entry.get("location", "")).startswith("/"):
                     # cwltool names an input that is passed on by its bare path.
                     entry["location"] = locations.to_uri(Path(entry["location"]))

@@ -67,11 +67,11 @@ class Collector:
 
     def matches(self, glob: str) -> list[str]:
         """List what a pattern matches, sorted as cwltool does: by location."""
-        if not glob or glob.startswith("/") or ".." in glob or glob == ".":
+        if not glob or glob == "." or glob.startswith("/") or glob.endswith("/") or ".." in glob or "//" in glob:
             raise NeedsCwltoolError
         if not any(character in glob for character in "*?["):
             path = f"{self.out}/{glob}"
-            return [path.rstrip("/")] if os.path.lexists(path) else []
+            return [path] if os.path.lexists(path) else []
         if glob.count("*") == 1 and not any(character in glob for character in "?[/"):
             return self.between(*glob.split("*"))
         import glob as globbing  # seldom needed
@@ -135,6 +135,15 @@ def substitute(name: str, pattern: str) -> str:
     return name + pattern
 
 
+def is_text(name: str) -> bool:
+    """True for a name that is UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def checksum(path: str, size: int) -> str:
     """Return a file's checksum as CWL writes it (CWL v1.2, File: sha1)."""
     digest = _sha1(size)
@@ -196,11 +205,13 @@ def check(port: dict[str, Any], value: Any) -> Any:
 def make_read_only(folder: str) -> None:
     """Take the write permission from all files: others will be given hard links to them.
 
-    Raises NeedsCwltoolError where there is more than plain files and folders.
+    Raises NeedsCwltoolError where there is more than plain files and folders, or a name that is not UTF-8.
     """
     with os.scandir(folder) as found:
         entries = list(found)
     for entry in entries:
+        if not is_text(entry.name):
+            raise NeedsCwltoolError
         status = entry.stat(follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             make_read_only(entry.path)

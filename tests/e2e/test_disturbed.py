@@ -58,15 +58,19 @@ def python_pids(words: str) -> list[int]:
     return found
 
 
-def kill(words: str, timeout_s: float = 20.0) -> None:
-    """Kill -9 the first process seen with these words."""
+def wait_for_python(words: str, timeout_s: float = 20.0) -> int:
+    """Return the first Python process seen with these words."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         for pid in python_pids(words):
-            os.kill(pid, signal.SIGKILL)
-            return
+            return pid
         time.sleep(0.02)
     pytest.fail(f"no process with {words!r} was seen")
+
+
+def kill(words: str) -> None:
+    """Kill -9 the first Python process seen with these words."""
+    os.kill(wait_for_python(words), signal.SIGKILL)
 
 
 def test_kill_the_driver(slurm: PrivateSlurm, sleeper: Callable[..., str]) -> None:
@@ -92,6 +96,27 @@ def test_kill_a_task(slurm: PrivateSlurm, sleeper: Callable[..., str]) -> None:
     assert any("killed by signal 9" in line for line in failed["stderr_tail"])
     assert tasks(slurm, found)["b"]["state"] == "DEP_FAIL"
     assert not any("sleep 60" in line for line in slurm.slurm("ps", "-eo", "args").splitlines())
+
+
+def test_kill_a_consumer_before_it_has_done_anything(slurm: PrivateSlurm, sleeper: Callable[..., str]) -> None:
+    found = sleeper(3)
+    slurm.wait_for(job_id(slurm, found, "pass.1"))
+    # The first act of a job is to read its id: it waits there until somebody writes into the pipe.
+    known = directory(slurm, found) / "jobs/002-b.0.id"
+    kept = known.rename(known.with_suffix(".kept"))
+    os.mkfifo(known)
+    runner = wait_for_python(f"runner/__main__.py {directory(slurm, found)} 002-b")
+    kept.replace(known)
+    status = Path(f"/proc/{runner}/status").read_text()
+    os.kill(int(status.partition("PPid:")[2].split()[0]), signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(runner, signal.SIGKILL)
+    wait_state(slurm, found, "Archived/Failed")
+    made = tasks(slurm, found)
+    assert made["a"]["state"] == "COMPLETED"
+    assert (made["b"]["state"], made["b"]["job_id"]) == ("FAILED", job_id(slurm, found, "002-b.0"))
+    assert made["b"]["reason"] == "the job ended without a result: before it started; Slurm: FAILED"
+    assert not list((directory(slurm, found) / "jobs").glob("002-b.1.*"))
 
 
 def test_cancel_the_driver_job(slurm: PrivateSlurm, sleeper: Callable[..., str]) -> None:

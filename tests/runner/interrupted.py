@@ -41,11 +41,13 @@ class Tracer:
 
 
 def stack(frame: FrameType | None) -> list[str]:
-    """List the methods of an element that are being executed, the innermost first."""
+    """List the methods that are being executed, the innermost first; "ended" where a command has."""
     names = []
     while frame is not None:
         if "self" in frame.f_locals:
             names.append(frame.f_code.co_name)
+        if "ended" in frame.f_locals:
+            names.append("ended")
         frame = frame.f_back
     return names
 

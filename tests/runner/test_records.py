@@ -52,7 +52,9 @@ def test_what_json_makes_json_of(value: Any) -> None:
     assert records.dumps(value) == json.dumps(value)
 
 
-@pytest.mark.parametrize("value", [b"a", {"a": [b"a"]}, {b"a": 1}, {1, 2}, Path("a"), object(), 1j], ids=repr)
+@pytest.mark.parametrize(
+    "value", [b"a", {"a": [b"a"]}, {b"a": 1}, {1, 2}, Path("a"), object(), 1j], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_json_is_an_error(value: Any) -> None:
     with pytest.raises(TypeError):
         json.dumps(value)
