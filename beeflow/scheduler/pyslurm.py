@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beeflow.errors import ConfigError, SlurmError, SubmissionError
@@ -57,31 +57,18 @@ class PyslurmScheduler:
 
     def release(self, job_id: str) -> None:
         """Update the job."""
-        with self._calling("release"):
-            job = self._plain(job_id)
-            if job is not None:
-                job.release()
-                return
-        self.cli.release(job_id)
+        if not self._done_by_number("release", job_id):
+            self.cli.release(job_id)
 
     def hold(self, job_id: str) -> None:
-        """Update the job."""
-        with self._calling("hold"):
-            job = self._plain(job_id)
-            if job is not None:
-                # Without a mode Slurm decides, as for scontrol hold; mode="user" ends in a segmentation fault.
-                job.hold()
-                return
-        self.cli.hold(job_id)
+        """Update the job: without a mode, as scontrol hold does (hold(mode="user") writes through a null pointer)."""
+        if not self._done_by_number("hold", job_id):
+            self.cli.hold(job_id)
 
     def requeue(self, job_id: str) -> None:
         """Requeue the job."""
-        with self._calling("requeue"):
-            job = self._plain(job_id)
-            if job is not None:
-                job.requeue()
-                return
-        self.cli.requeue(job_id)
+        if not self._done_by_number("requeue", job_id):
+            self.cli.requeue(job_id)
 
     def relink(self, job_id: str, dependency: Dependency) -> None:
         """Update the job; no dependency at all is something that pyslurm cannot ask for."""
@@ -136,15 +123,19 @@ class PyslurmScheduler:
         with self._calling("update"):
             self.pyslurm.Job(int(job_id)).modify(self.pyslurm.JobSubmitDescription(**changes))
 
-    def _plain(self, job_id: str) -> Any:
-        """Return a job; None for an array or an element: of those a number means only some (see cancel)."""
+    def _done_by_number(self, verb: str, job_id: str) -> bool:
+        """Do it to a plain job; False for an element and for an array, whose number stands for some elements only."""
         if not job_id.isdecimal():
-            return None
-        job = self.pyslurm.Job.load(int(job_id))
-        return None if job.array_id else job
+            return False
+        with self._calling(verb):
+            job = self.pyslurm.Job.load(int(job_id))
+            if job.array_id:
+                return False
+            getattr(job, verb)()
+        return True
 
     @contextlib.contextmanager
-    def _calling(self, verb: str, refused: Any = None) -> Iterator[None]:
+    def _calling(self, verb: str, refused: Callable[[str], SlurmError] | None = None) -> Iterator[None]:
         with libslurm.environment(self.env):
             try:
                 yield
