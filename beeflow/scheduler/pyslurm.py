@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beeflow.errors import ConfigError, SlurmError, SubmissionError
@@ -32,6 +32,7 @@ class PyslurmScheduler:
         self.env = dict(env)
         self.cli = CliScheduler(env)
         self.pyslurm = libslurm.load(self.env)
+        self._no_arrays: set[str] = set()
 
     def submit(self, request: JobRequest) -> str:
         """Submit a job and return its id."""
@@ -45,6 +46,8 @@ class PyslurmScheduler:
                 # What pyslurm itself finds wrong, before it asks the controller.
                 raise SubmissionError(f"pyslurm says: {error}") from error
         log.info("submitted %s: job %s", request.name, job_id)
+        if request.array is None:
+            self._no_arrays.add(job_id)
         return job_id
 
     def check(self, request: JobRequest) -> None:
@@ -53,7 +56,7 @@ class PyslurmScheduler:
 
     def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
         """Load all jobs, once."""
-        return list(self._records(None if names is None else frozenset(names)))
+        return list(to_records(self._jobs(), names))
 
     def release(self, job_id: str) -> None:
         """Update the job."""
@@ -108,16 +111,10 @@ class PyslurmScheduler:
         with self._calling("limits"):
             return _limits(self.pyslurm)
 
-    def _records(self, names: frozenset[str] | None) -> Iterator[JobRecord]:
+    def _jobs(self) -> list[Any]:
         user_id = os.getuid()
         with self._calling("query"):
-            jobs = [job for job in self.pyslurm.Jobs.load().values() if job.user_id == user_id]
-        for job in jobs:
-            found = (job.name or "").strip()
-            if names is None or found in names:
-                job_id = str(job.array_id or job.id)
-                state, reason, node = JobState.parse(job.state), job.state_reason, job.allocated_nodes or ""
-                yield from (JobRecord(job_id, found, state, reason, index, node) for index in element_indices(job))
+            return [job for job in self.pyslurm.Jobs.load().values() if job.user_id == user_id]
 
     def _update(self, job_id: str, **changes: Any) -> None:
         with self._calling("update"):
@@ -128,10 +125,10 @@ class PyslurmScheduler:
         if not job_id.isdecimal():
             return False
         with self._calling(verb):
-            job = self.pyslurm.Job.load(int(job_id))
-            if job.array_id:
+            # Of what was just submitted nothing needs to be asked.
+            if job_id not in self._no_arrays and self.pyslurm.Job.load(int(job_id)).array_id:
                 return False
-            getattr(job, verb)()
+            getattr(self.pyslurm.Job(int(job_id)), verb)()
         return True
 
     @contextlib.contextmanager
@@ -146,19 +143,33 @@ class PyslurmScheduler:
                 raise refused(words) if refused else SlurmError(f"{verb}: {words}") from error
 
 
-def element_indices(job: Any) -> list[int | None]:
-    """List the elements that a record of libslurm stands for.
+def to_records(jobs: Iterable[Any], names: Sequence[str] | None) -> Iterator[JobRecord]:
+    """Make records of pyslurm's jobs, one an element; only those of these names if given."""
+    wanted = None if names is None else frozenset(names)
+    chosen = [job for job in jobs if wanted is None or job.name in wanted]
+    with_first = {job.array_id for job in chosen if not _may_be_remains(job) and _indices(job)[0] == 0}
+    for job in chosen:
+        remains = _may_be_remains(job) and job.array_id in with_first
+        name, state, node = (job.name or "").strip(), JobState.parse(job.state), job.allocated_nodes or ""
+        for index in [None] if remains else _indices(job):
+            yield JobRecord(str(job.array_id or job.id), name, state, job.state_reason, index, node)
 
-    pyslurm shows the index 0 as None, and so it does the index of what is left of an array's own record when the
-    elements that waited there were cancelled: that has the array's number, and had no node.
-    """
+
+def _indices(job: Any) -> list[int | None]:
+    """List the elements that one of pyslurm's jobs stands for. It shows the index 0 as None."""
     if not job.array_id:
         return [None]
-    if job.array_tasks_waiting:
-        return lines.parse_array(job.array_tasks_waiting)
-    if job.array_task_id is None and job.id == job.array_id and JobState.parse(job.state).ended:
-        return [0 if job.allocated_nodes else None]
-    return [job.array_task_id or 0]
+    return lines.parse_array(job.array_tasks_waiting) if job.array_tasks_waiting else [job.array_task_id or 0]
+
+
+def _may_be_remains(job: Any) -> bool:
+    """True for what may be an array's own record after the elements that waited there were cancelled.
+
+    That has no index, which pyslurm shows as it does 0. It is no element 0 where there is another one; where there is
+    none, element 0 was among the cancelled, or Slurm has forgotten it.
+    """
+    is_own = job.id == job.array_id and job.array_task_id is None and not job.array_tasks_waiting
+    return is_own and not job.allocated_nodes and JobState.parse(job.state).ended
 
 
 def _split(records: Sequence[JobRecord], job_ids: Sequence[str], *, pending_only: bool) -> tuple[list[str], list[str]]:
