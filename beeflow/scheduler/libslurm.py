@@ -114,9 +114,11 @@ def unusable(why: str, env: Mapping[str, str]) -> str:
 def slurm_version(env: Mapping[str, str]) -> str:
     """Ask the version of Slurm's programs; "" when there are none."""
     try:
-        return process.run(["sbatch", "--version"], timeout_s=PROBE_TIMEOUT_S, env=env).stdout.strip()[len("slurm ") :]
+        told = process.run(["sbatch", "--version"], timeout_s=PROBE_TIMEOUT_S, env=env).stdout
     except process.ProgramMissingError:
         return ""
+    # "slurm 22.05.8", or "slurm-wlm 22.05.8" (Debian).
+    return told.strip().rpartition(" ")[2]
 
 
 def release(version: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beeflow.errors import ConfigError, SlurmError, SubmissionError
@@ -32,6 +32,7 @@ class PyslurmScheduler:
         self.env = dict(env)
         self.cli = CliScheduler(env)
         self.pyslurm = libslurm.load(self.env)
+        self._no_arrays: set[str] = set()
 
     def submit(self, request: JobRequest) -> str:
         """Submit a job and return its id."""
@@ -45,6 +46,8 @@ class PyslurmScheduler:
                 # What pyslurm itself finds wrong, before it asks the controller.
                 raise SubmissionError(f"pyslurm says: {error}") from error
         log.info("submitted %s: job %s", request.name, job_id)
+        if request.array is None:
+            self._no_arrays.add(job_id)
         return job_id
 
     def check(self, request: JobRequest) -> None:
@@ -53,40 +56,24 @@ class PyslurmScheduler:
 
     def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
         """Load all jobs, once."""
-        return list(self._records(None if names is None else frozenset(names)))
+        return list(to_records(self._jobs(), names))
 
     def release(self, *job_ids: str) -> None:
         """Update the jobs."""
-        self._each("release", job_ids, lambda job: job.release(), self.cli.release)
+        rest = [job_id for job_id in job_ids if not self._done_by_number("release", job_id)]
+        if rest:
+            self.cli.release(*rest)
 
     def hold(self, *job_ids: str) -> None:
-        """Update the jobs."""
-        # Without a mode Slurm decides, as for scontrol hold; mode="user" ends in a segmentation fault.
-        self._each("hold", job_ids, lambda job: job.hold(), self.cli.hold)
-
-    def _each(
-        self, verb: str, job_ids: Sequence[str], change: Callable[[Any], None], rest: Callable[..., None]
-    ) -> None:
-        """Change plain jobs; arrays and elements are left to the programs."""
-        others = []
-        with self._calling(verb):
-            for job_id in job_ids:
-                job = self._plain(job_id)
-                if job is None:
-                    others.append(job_id)
-                else:
-                    change(job)
-        if others:
-            rest(*others)
+        """Update the jobs: without a mode, as scontrol hold does (hold(mode="user") writes through a null pointer)."""
+        rest = [job_id for job_id in job_ids if not self._done_by_number("hold", job_id)]
+        if rest:
+            self.cli.hold(*rest)
 
     def requeue(self, job_id: str) -> None:
         """Requeue the job."""
-        with self._calling("requeue"):
-            job = self._plain(job_id)
-            if job is not None:
-                job.requeue()
-                return
-        self.cli.requeue(job_id)
+        if not self._done_by_number("requeue", job_id):
+            self.cli.requeue(job_id)
 
     def relink(self, job_id: str, dependency: Dependency) -> None:
         """Update the job; no dependency at all is something that pyslurm cannot ask for."""
@@ -126,30 +113,28 @@ class PyslurmScheduler:
         with self._calling("limits"):
             return _limits(self.pyslurm)
 
-    def _records(self, names: frozenset[str] | None) -> Iterator[JobRecord]:
+    def _jobs(self) -> list[Any]:
         user_id = os.getuid()
         with self._calling("query"):
-            jobs = [job for job in self.pyslurm.Jobs.load().values() if job.user_id == user_id]
-        for job in jobs:
-            found = (job.name or "").strip()
-            if names is None or found in names:
-                job_id = str(job.array_id or job.id)
-                state, reason, node = JobState.parse(job.state), job.state_reason, job.allocated_nodes or ""
-                yield from (JobRecord(job_id, found, state, reason, index, node) for index in element_indices(job))
+            return [job for job in self.pyslurm.Jobs.load().values() if job.user_id == user_id]
 
     def _update(self, job_id: str, **changes: Any) -> None:
         with self._calling("update"):
             self.pyslurm.Job(int(job_id)).modify(self.pyslurm.JobSubmitDescription(**changes))
 
-    def _plain(self, job_id: str) -> Any:
-        """Return a job; None for an array or an element: of those a number means only some (see cancel)."""
+    def _done_by_number(self, verb: str, job_id: str) -> bool:
+        """Do it to a plain job; False for an element and for an array, whose number stands for some elements only."""
         if not job_id.isdecimal():
-            return None
-        job = self.pyslurm.Job.load(int(job_id))
-        return None if job.array_id else job
+            return False
+        with self._calling(verb):
+            # Of what was just submitted nothing needs to be asked.
+            if job_id not in self._no_arrays and self.pyslurm.Job.load(int(job_id)).array_id:
+                return False
+            getattr(self.pyslurm.Job(int(job_id)), verb)()
+        return True
 
     @contextlib.contextmanager
-    def _calling(self, verb: str, refused: Any = None) -> Iterator[None]:
+    def _calling(self, verb: str, refused: Callable[[str], SlurmError] | None = None) -> Iterator[None]:
         with libslurm.environment(self.env):
             try:
                 yield
@@ -160,19 +145,33 @@ class PyslurmScheduler:
                 raise refused(words) if refused else SlurmError(f"{verb}: {words}") from error
 
 
-def element_indices(job: Any) -> list[int | None]:
-    """List the elements that a record of libslurm stands for.
+def to_records(jobs: Iterable[Any], names: Sequence[str] | None) -> Iterator[JobRecord]:
+    """Make records of pyslurm's jobs, one an element; only those of these names if given."""
+    wanted = None if names is None else frozenset(names)
+    chosen = [job for job in jobs if wanted is None or job.name in wanted]
+    with_first = {job.array_id for job in chosen if not _may_be_remains(job) and _indices(job)[0] == 0}
+    for job in chosen:
+        remains = _may_be_remains(job) and job.array_id in with_first
+        name, state, node = (job.name or "").strip(), JobState.parse(job.state), job.allocated_nodes or ""
+        for index in [None] if remains else _indices(job):
+            yield JobRecord(str(job.array_id or job.id), name, state, job.state_reason, index, node)
 
-    pyslurm shows the index 0 as None, and so it does the index of what is left of an array's own record when the
-    elements that waited there were cancelled: that has the array's number, and had no node.
-    """
+
+def _indices(job: Any) -> list[int | None]:
+    """List the elements that one of pyslurm's jobs stands for. It shows the index 0 as None."""
     if not job.array_id:
         return [None]
-    if job.array_tasks_waiting:
-        return lines.parse_array(job.array_tasks_waiting)
-    if job.array_task_id is None and job.id == job.array_id and JobState.parse(job.state).ended:
-        return [0 if job.allocated_nodes else None]
-    return [job.array_task_id or 0]
+    return lines.parse_array(job.array_tasks_waiting) if job.array_tasks_waiting else [job.array_task_id or 0]
+
+
+def _may_be_remains(job: Any) -> bool:
+    """True for what may be an array's own record after the elements that waited there were cancelled.
+
+    That has no index, which pyslurm shows as it does 0. It is no element 0 where there is another one; where there is
+    none, element 0 was among the cancelled, or Slurm has forgotten it.
+    """
+    is_own = job.id == job.array_id and job.array_task_id is None and not job.array_tasks_waiting
+    return is_own and not job.allocated_nodes and JobState.parse(job.state).ended
 
 
 def _split(records: Sequence[JobRecord], job_ids: Sequence[str], *, pending_only: bool) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""What pyslurm is told of a job, and what its records stand for; tests/e2e/test_scheduler_contract.py has the rest."""
+"""What pyslurm is told of a job; tests/e2e/test_scheduler_contract.py has what comes of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from beeflow.scheduler import Dependency, JobOptions, JobRequest
 from beeflow.scheduler.description import describe, is_describable, sbatch_env
-from beeflow.scheduler.pyslurm import element_indices
 
 OPTIONS = JobOptions(time_limit=timedelta(minutes=90))
 REQUEST = JobRequest("n", Path("/w/job.sh"), Path("/w"), Path("/100%/%j.log"), OPTIONS)
@@ -81,27 +79,3 @@ def test_the_environment_says_what_sbatch_would() -> None:
     assert made["SLURM_CPUS_PER_TASK"] == "3"
     assert made["SLURM_RLIMIT_CORE"].isdecimal()
     assert "SLURM_NTASKS" not in made
-
-
-@pytest.mark.parametrize(
-    ("job", "indices"),
-    [
-        ({"id": 7, "array_id": None, "waiting": None, "index": None}, [None]),
-        ({"id": 7, "array_id": 7, "waiting": "3-5,9", "index": None}, [3, 4, 5, 9]),
-        ({"id": 8, "array_id": 7, "waiting": None, "index": 2}, [2]),
-        ({"id": 8, "array_id": 7, "waiting": None, "index": None}, [0]),
-        ({"id": 7, "array_id": 7, "waiting": None, "index": None}, [0]),
-        ({"id": 7, "array_id": 7, "waiting": None, "index": None, "state": "CANCELLED"}, [None]),
-        ({"id": 7, "array_id": 7, "waiting": None, "index": None, "state": "CANCELLED", "nodes": "n1"}, [0]),
-    ],
-)
-def test_which_elements_a_record_stands_for(job: dict[str, object], indices: list[int | None]) -> None:
-    record = SimpleNamespace(
-        id=job["id"],
-        array_id=job["array_id"],
-        array_tasks_waiting=job["waiting"],
-        array_task_id=job["index"],
-        state=job.get("state", "RUNNING"),
-        allocated_nodes=job.get("nodes"),
-    )
-    assert element_indices(record) == indices

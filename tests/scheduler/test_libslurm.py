@@ -32,7 +32,7 @@ def connect(tmp_path: Path, pyslurm: str, *confs: Path) -> list[str]:
     (tmp_path / "lib/pyslurm").mkdir(parents=True)
     (tmp_path / "lib/pyslurm/__init__.py").write_text(pyslurm)
     sbatch = tmp_path / "sbatch"
-    sbatch.write_text("#!/bin/sh\necho slurm 22.05.8\n")
+    sbatch.write_text("#!/bin/sh\necho slurm-wlm 22.05.8\n")
     sbatch.chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": f"{REPOSITORY}:{tmp_path / 'lib'}"}
     argv = [sys.executable, "-c", CONNECT, *map(str, confs)]
