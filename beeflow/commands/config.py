@@ -160,13 +160,22 @@ def _checked_api(settings: Config, env: Mapping[str, str]) -> list[str]:
     if settings.slurm.api != PYSLURM:
         return []
     try:
-        libslurm.check_installed(env)
-        version = libslurm.probe(environment(find(settings, env), env))
-        return [f"ok  api pyslurm: pyslurm {version} can be imported"]
+        slurm_env = _slurm_environment(settings, env)
+        libslurm.check_installed(slurm_env)
+        return [f"ok  api pyslurm: pyslurm {libslurm.probe(slurm_env)} can be imported"]
     except SlurmError as error:
         return [f"??  api pyslurm: pyslurm is installed; it cannot be imported without a Slurm ({error})"]
     except ConfigError as error:
         raise ConfigError(f"{settings.origins['slurm.api']}: {error}") from error
+
+
+def _slurm_environment(settings: Config, env: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return environment(find(settings, env), env)
+    except SlurmError:
+        # That pyslurm is missing shows without a Slurm too.
+        libslurm.check_installed(env)
+        raise
 
 
 def run() -> NoReturn:

@@ -15,6 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from beeflow.errors import ConfigError
+from beeflow.scheduler import Scheduler, libslurm
+from beeflow.scheduler.connect import PYSLURM, connect
+from beeflow.scheduler.target import Target, environment
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 BEE_TIMEOUT_S = 120.0
 # Programs that `bee-slurm up` needs; without them these tests are skipped, unless BEE_E2E_REQUIRED is set (CI).
@@ -165,3 +170,23 @@ def slurm() -> Iterator[PrivateSlurm]:
     with temporary() as private:
         private.bee("bee-slurm", "up", "--force", "--nodes", "2", "--cpus", "4")
         yield private
+
+
+def target_of(slurm: PrivateSlurm) -> Target:
+    """Name the private Slurm."""
+    return Target(slurm.env["SLURM_CONF"], "", "the test's Slurm")
+
+
+@pytest.fixture(scope="session")
+def need_pyslurm(slurm: PrivateSlurm) -> None:
+    """Skip where there is no pyslurm for this Slurm."""
+    try:
+        libslurm.probe({**environment(target_of(slurm), slurm.env), "PATH": slurm.env["PATH"]})
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def by_pyslurm(slurm: PrivateSlurm, need_pyslurm: None) -> Scheduler:
+    """Give the scheduler of pyslurm."""
+    return connect(PYSLURM, target_of(slurm), slurm.env)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -14,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from beeflow.errors import ConfigError, SlurmError, SubmissionError
+from beeflow.errors import SlurmError, SubmissionError
 from beeflow.scheduler import (
     Dependency,
     JobOptions,
@@ -23,31 +20,14 @@ from beeflow.scheduler import (
     Limits,
     Scheduler,
     SubmitLimitError,
-    libslurm,
 )
 from beeflow.scheduler.connect import CLI, PYSLURM, connect
-from beeflow.scheduler.target import Target, environment
 from beeflow.states import JobState
-from tests.e2e.conftest import PrivateSlurm
-from tests.e2e.workflows import EXAMPLES, SLEEP_THEN_CAT, directory, submit, wait_state, wait_task
+from tests.e2e.conftest import PrivateSlurm, target_of
 
 pytestmark = pytest.mark.e2e
 
 Show = Callable[[str], dict[str, str]]
-
-
-def target_of(slurm: PrivateSlurm) -> Target:
-    """Name the private Slurm."""
-    return Target(slurm.env["SLURM_CONF"], "", "the test's Slurm")
-
-
-@pytest.fixture(scope="session")
-def need_pyslurm(slurm: PrivateSlurm) -> None:
-    """Skip where there is no pyslurm for this Slurm."""
-    try:
-        libslurm.probe({**environment(target_of(slurm), slurm.env), "PATH": slurm.env["PATH"]})
-    except ConfigError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -55,12 +35,6 @@ def by_programs(slurm: PrivateSlurm) -> Iterator[Scheduler]:
     """Give the scheduler of Slurm's programs, and cancel what is left at the end."""
     yield connect(CLI, target_of(slurm), slurm.env)
     slurm.slurm("scancel", f"--user={os.getuid()}")
-
-
-@pytest.fixture
-def by_pyslurm(slurm: PrivateSlurm, need_pyslurm: None) -> Scheduler:
-    """Give the scheduler of pyslurm."""
-    return connect(PYSLURM, target_of(slurm), slurm.env)
 
 
 @pytest.fixture(params=[CLI, PYSLURM])
@@ -502,89 +476,3 @@ def test_limits_are_the_same(by_programs: Scheduler, by_pyslurm: Scheduler) -> N
     assert found == by_programs.limits()
     assert isinstance(found, Limits)
     assert found.max_array_size > 1
-
-
-# -- one process, one Slurm --------------------------------------------------------------------------------------------
-
-
-def test_a_process_talks_to_one_slurm_only(by_pyslurm: Scheduler, slurm: PrivateSlurm, tmp_path: Path) -> None:
-    other = tmp_path / "slurm.conf"
-    other.write_text(Path(slurm.env["SLURM_CONF"]).read_text())
-    with pytest.raises(ConfigError, match="cannot talk to that"):
-        connect(PYSLURM, Target(str(other), "", "another"), slurm.env)
-    with pytest.raises(ConfigError, match="SLURM_CLUSTERS"):
-        connect(PYSLURM, replace(target_of(slurm), clusters="far"), slurm.env)
-
-
-@pytest.mark.usefixtures("need_pyslurm")
-def test_the_target_counts_and_not_the_environment(slurm: PrivateSlurm, job: JobRequest, tmp_path: Path) -> None:
-    script = tmp_path / "limits.py"
-    script.write_text(
-        "import os\nfrom beeflow.scheduler.connect import connect\nfrom beeflow.scheduler.target import Target\n"
-        f"made = connect('pyslurm', Target({slurm.env['SLURM_CONF']!r}, '', ''), os.environ)\n"
-        "print(made.limits().cluster_name, os.environ['SLURM_CONF'])\n"
-    )
-    told = slurm.run(sys.executable, script, env={"SLURM_CONF": "/no/such/slurm.conf"}).stdout
-    assert told == "beeflow /no/such/slurm.conf\n"
-
-
-# -- a whole workflow --------------------------------------------------------------------------------------------------
-
-PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol", "sacct", "srun")
-
-
-@pytest.fixture
-def watched(need_pyslurm: None, slurm: PrivateSlurm, tmp_path: Path) -> tuple[dict[str, str], Path]:
-    """An environment with api = pyslurm, where each of Slurm's programs is written down when it is run; and where."""
-    conf, folder, log = tmp_path / "bee.conf", tmp_path / "watched", tmp_path / "programs.log"
-    conf.write_text(slurm.bee_conf.read_text() + "[slurm]\napi = pyslurm\n")
-    folder.mkdir()
-    log.touch()
-    for name in PROGRAMS:
-        real = shutil.which(name, path=slurm.env["PATH"])
-        (folder / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {log}\nexec {real} "$@"\n')
-        (folder / name).chmod(0o755)
-    return {"BEE_CONFIG": str(conf), "PATH": f"{folder}:{slurm.env['PATH']}"}, log
-
-
-def test_a_workflow_runs_without_slurms_programs(
-    slurm: PrivateSlurm, watched: tuple[dict[str, str], Path], tmp_path: Path
-) -> None:
-    env, log = watched
-    found = submit(slurm, EXAMPLES / "diamond/diamond.cwl", EXAMPLES / "diamond/diamond.yml", env=env)
-    deadline = time.monotonic() + 60
-    while json.loads(slurm.bee("bee-query", "--json", found, env=env).stdout)["state"] != "Archived":
-        assert time.monotonic() < deadline, (directory(slurm, found) / "log/passes.log").read_text()
-        time.sleep(0.3)
-    assert "beeflow.scheduler.pyslurm INFO: submitted" in (directory(slurm, found) / "log/passes.log").read_text()
-    # All but the question whether Slurm would take the jobs, once for each kind of job.
-    assert {line.split()[-2] for line in log.read_text().splitlines()} == {"--test-only"}
-    again = submit(slurm, "--no-start", EXAMPLES / "diamond/diamond.cwl")
-    record = json.loads((directory(slurm, again) / "workflow.json").read_text())
-    assert record["slurm"]["api"] == "cli"
-    slurm.bee("bee-cancel", again)
-
-
-def test_a_workflow_is_cancelled_without_slurms_programs(
-    slurm: PrivateSlurm, watched: tuple[dict[str, str], Path], tmp_path: Path
-) -> None:
-    env, log = watched
-    document = tmp_path / "sleep.cwl"
-    document.write_text(SLEEP_THEN_CAT.replace("MARKER", str(tmp_path / "marker")))
-    found = submit(slurm, document, "--seconds", "120", env=env)
-    wait_task(slurm, found, "a", "RUNNING")
-    slurm.bee("bee-cancel", found, env=env)
-    wait_state(slurm, found, "Archived/Cancelled")
-    assert {line.split()[-2] for line in log.read_text().splitlines()} == {"--test-only"}
-
-
-def test_an_archive_is_run_again_by_what_bee_conf_says_now(
-    slurm: PrivateSlurm, watched: tuple[dict[str, str], Path]
-) -> None:
-    env, _ = watched
-    found = submit(slurm, EXAMPLES / "diamond/diamond.cwl")
-    wait_state(slurm, found, "Archived")
-    words = slurm.bee("bee-rerun", found, env=env).stdout.replace(".", " ").split()
-    again = next(word for word in words if len(word) == 36 and word != found)
-    wait_state(slurm, again, "Archived")
-    assert json.loads((directory(slurm, again) / "workflow.json").read_text())["slurm"]["api"] == "pyslurm"
