@@ -38,7 +38,7 @@ PORTS: dict[str, tuple[str, bool]] = {
     "a pattern that is a name": (PORT % ("'File?'", "$(inputs.t)"), True),
     "a folder among files": (PORT % ("'File[]'", "'*'"), False),
     "a folder": (PORT % ("Directory", "d"), True),
-    "a folder by a slash": (PORT % ("Directory", "d/"), True),
+    "a folder by a slash": (PORT % ("Directory", "d/"), False),
     "two slashes": (PORT % ("File", "d//in"), False),
     "a dot": (PORT % ("File", "./z.txt"), True),
     "an absolute place": (PORT % ("File", "$(runtime.outdir)/z.txt"), False),
