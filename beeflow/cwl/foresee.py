@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,17 +18,17 @@ from beeflow.values import Items, Known, Output, Value
 
 # With arrays of more elements, the driver leaves a command to the task's own node: each takes cwltool a millisecond.
 WIDE = 2000
-# Where a file that is not made yet might be.
-_SOMEWHERE = "tasks/step/000/000000/1.0/0/out"
+# Where a file that is not made yet might be; each of several somewhere else, as they will be.
+_SOMEWHERE = "tasks/step-to-come"
 _GUESSES: dict[str, Any] = {
     "File": {
         "class": "File",
-        "location": f"{_SOMEWHERE}/name.txt",
+        "location": "name.txt",
         "basename": "name.txt",
         "checksum": "sha1$0",
         "size": 1,
     },
-    "Directory": {"class": "Directory", "location": f"{_SOMEWHERE}/name", "basename": "name"},
+    "Directory": {"class": "Directory", "location": "name", "basename": "name"},
     "string": "text",
     "int": 7,
     "long": 7,
@@ -106,9 +107,10 @@ def _examples(graph: Graph, plan: Plan, group: Group, evaluator: CwlEvaluator) -
     """Yield the inputs of some tasks of a group, with guesses for what is not made yet."""
     skipped = set(group.skipped)
     tasks = [task for task in (*group.tasks[:2], *group.tasks[-1:]) if task.label not in skipped and not task.broken]
+    numbers = itertools.count()
     for task in tasks:
         try:
-            inputs = {name: _example(graph, plan, value) for name, value in task.inputs.items()}
+            inputs = {name: _example(graph, plan, value, numbers) for name, value in task.inputs.items()}
             yield _evaluated(group.step, inputs, evaluator)
         except (_UnknownError, BeeError):
             continue
@@ -122,13 +124,16 @@ def _evaluated(step: Step, inputs: dict[str, Any], evaluator: CwlEvaluator) -> d
     return evaluator.step_inputs(step, inputs)
 
 
-def _example(graph: Graph, plan: Plan, value: Value) -> Any:
+def _example(graph: Graph, plan: Plan, value: Value, numbers: Iterator[int]) -> Any:
     if isinstance(value, Known):
         return value.value
     if isinstance(value, Items):
-        return [_example(graph, plan, each) for each in value.values]
+        return [_example(graph, plan, each, numbers) for each in value.values]
     if isinstance(value, Output):
-        return _guess(graph, plan.groups[value.group].step, value.port)
+        made = _guess(graph, plan.groups[value.group].step, value.port)
+        if isinstance(made, dict):
+            return {**made, "location": f"{_SOMEWHERE}/{next(numbers):06}/out/{made['location']}"}
+        return made
     raise _UnknownError
 
 

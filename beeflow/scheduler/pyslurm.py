@@ -60,13 +60,13 @@ class PyslurmScheduler:
 
     def release(self, *job_ids: str) -> None:
         """Update the jobs."""
-        rest = [job_id for job_id in job_ids if not self._done_by_number("release", job_id)]
+        rest = [job_id for job_id in job_ids if not self._done_or_gone("release", job_id)]
         if rest:
             self.cli.release(*rest)
 
     def hold(self, *job_ids: str) -> None:
         """Update the jobs: without a mode, as scontrol hold does (hold(mode="user") writes through a null pointer)."""
-        rest = [job_id for job_id in job_ids if not self._done_by_number("hold", job_id)]
+        rest = [job_id for job_id in job_ids if not self._done_or_gone("hold", job_id)]
         if rest:
             self.cli.hold(*rest)
 
@@ -121,6 +121,15 @@ class PyslurmScheduler:
     def _update(self, job_id: str, **changes: Any) -> None:
         with self._calling("update"):
             self.pyslurm.Job(int(job_id)).modify(self.pyslurm.JobSubmitDescription(**changes))
+
+    def _done_or_gone(self, verb: str, job_id: str) -> bool:
+        """Do it as _done_by_number does; with a job that ended or is forgotten there is nothing to do."""
+        try:
+            return self._done_by_number(verb, job_id)
+        except SlurmError as error:
+            if lines.complaint(str(error)):
+                raise
+            return True
 
     def _done_by_number(self, verb: str, job_id: str) -> bool:
         """Do it to a plain job; False for an element and for an array, whose number stands for some elements only."""

@@ -463,10 +463,14 @@ def test_check_refuses_what_submit_would(scheduler: Scheduler, job: JobRequest) 
     assert scheduler.query([job.name]) == []
 
 
-@pytest.mark.parametrize("verb", ["release", "hold", "requeue"])
-def test_a_job_that_is_not_there_is_an_error(scheduler: Scheduler, verb: str) -> None:
+@pytest.mark.parametrize("verb", ["release", "hold"])
+def test_with_a_job_that_is_not_there_is_nothing_to_hold_or_release(scheduler: Scheduler, verb: str) -> None:
+    getattr(scheduler, verb)("999999")
+
+
+def test_a_job_that_is_not_there_is_an_error(scheduler: Scheduler) -> None:
     with pytest.raises(SlurmError, match="Invalid job id"):
-        getattr(scheduler, verb)("999999")
+        scheduler.requeue("999999")
     with pytest.raises(SlurmError, match="Invalid job id"):
         scheduler.relink("999999", Dependency({"afterany": ("1",)}))
 
