@@ -97,9 +97,7 @@ class GroupJobs:
         newest = self.newest(key)
         lost = {number: store.read_record(Lost, self.layout.lost(key, number)) for number in numbers}
         return {
-            number
-            for number, found in lost.items()
-            if found and number in newest and self.shown_id(newest[number], number) in found.jobs
+            number for number, found in lost.items() if found and number in newest and newest[number].key in found.jobs
         }
 
     def dropped(self, key: str) -> set[int]:

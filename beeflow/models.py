@@ -207,7 +207,8 @@ class ElementResult:
 class Lost:
     """tasks/<group>/.../lost.json: what became of tasks that ran when a job of their element died.
 
-    ``jobs``: the jobs that are accounted for, as Slurm shows them ("12_3"): the element has to go again.
+    ``jobs``: the submissions ("001-align.0") that are accounted for: the element has to go again. Slurm's own ids start
+    over when a controller loses its state.
     """
 
     jobs: tuple[str, ...]

@@ -224,7 +224,7 @@ class Retry:
         intent = self.jobs.newest(key).get(number)
         if intent is not None and self.jobs.known_id(intent):
             folder.mkdir(parents=True, exist_ok=True)
-            lost = Lost((self.jobs.shown_id(intent, number),), kept)
+            lost = Lost((intent.key,), kept)
             store.write_record(self.layout.lost(key, number), lost)
         put_aside(self.layout.element_result(key, number), self.generation)
         for path in [*folder.glob("*/tasks.jsonl"), *folder.glob("*/started.json")]:

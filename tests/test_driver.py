@@ -1354,7 +1354,7 @@ def test_what_an_attempt_says_of_itself_may_be_damaged(layout: Layout, text: str
     assert world.run() is None
     lost = store.read_record(models.Lost, layout.lost(world.key("s"), 0))
     assert lost is not None
-    assert lost.jobs == (f"{first.id}_0",)
+    assert lost.jobs == (f"{world.key('s')}.0",)
     assert {label: task.state.value for label, task in lost.tasks.items()} == {"0": "COMPLETED", "1": "NODE_FAIL"}
     assert elements_of(world.jobs("s")[-1]) == [0]
 

@@ -1,0 +1,108 @@
+"""bee-retry on a Slurm in memory: what is kept, what runs again, and that nothing of two attempts is mixed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beeflow import retry, store, workflow
+from beeflow.layout import Layout, folders
+from beeflow.listing import state_record
+from beeflow.results import dumps_graph
+from beeflow.retry import Choice, Retrying
+from beeflow.states import WorkflowState
+from beeflow.store import WorkflowDir
+from beeflow.submission import Submitter
+from tests.fakes import RECORD, flow, graph, step
+from tests.running import Site
+from tests.test_driver import World, wide
+
+LONG_AGO = "2020-01-01T00:00:00.000+00:00"
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    made = Layout(tmp_path / RECORD.id)
+    made.root.mkdir()
+    for folder in folders(made):
+        folder.mkdir()
+    return made
+
+
+class Fails:
+    """Tasks that make their own name, but for those that fail."""
+
+    def __init__(self, *names: str, **makes: Any) -> None:
+        self.names = set(names)
+        self.makes = makes
+
+    def __call__(self, name: str, inputs: Mapping[str, Any]) -> Any:
+        if name in self.names:
+            return None
+        return self.makes.get(name.partition("[")[0], name)
+
+
+def begun(world: World, does: Fails) -> Site:
+    """Submit a workflow."""
+    record = replace(world.record, created=LONG_AGO)
+    store.write_record(world.layout.workflow, record)
+    store.write_text(world.layout.graph, dumps_graph(world.graph))
+    store.write_json(world.layout.job, dict(world.inputs))
+    workflow.go(Submitter(world.layout, record, world.scheduler))
+    return Site(world, does)
+
+
+def over(site: Site, state: WorkflowState = WorkflowState.ARCHIVED_FAILED) -> dict[str, str]:
+    """Run the workflow to its end, and say that it has ended."""
+    states = site.run()
+    store.write_record(site.layout.state, state_record(site.world.record, state))
+    return states
+
+
+def again(site: Site, *steps: str, froms: tuple[str, ...] = (), everything: bool = False) -> Retrying:
+    site.ran.clear()
+    return retry.retry(WorkflowDir(site.layout), site.world.scheduler, Choice(steps, froms, everything))
+
+
+# -- what runs again ---------------------------------------------------------------------------------------------------
+
+
+def test_what_failed_runs_again(layout: Layout) -> None:
+    does = Fails("s[1]")
+    site = begun(wide(layout), does)
+    over(site)
+    does.names.clear()
+    assert again(site) == Retrying(1, 4, 3)
+    states = over(site)
+    assert set(states.values()) == {"COMPLETED"}
+    assert site.ran == {"s[1]": 1, "t[1]": 1, "g": 1}
+
+
+# -- Slurm that forgot -------------------------------------------------------------------------------------------------
+
+
+def test_ids_that_start_over_are_not_taken_for_those_of_before(layout: Layout) -> None:
+    steps = [step("slow"), step("a"), step("s", {"x": "a/out"}, scatter=["x"])]
+    world = World(layout, graph(flow([], steps, {"one": "slow/out", "all": "s/out"})), {}, {})
+    world.scheduler.next_id = 0
+    site = begun(world, Fails(a=["p", "q"]))
+    site.asleep = {"slow", "a"}
+    site.run_pass()
+    before = world.job("slow").id
+    # The controller lost its state.
+    world.scheduler.jobs.clear()
+    world.scheduler.next_id = 0
+    again(site)
+    site.asleep = {"slow"}
+    site.run_pass()
+    site.work()
+    site.run_pass()
+    assert [job.id for job in world.jobs("slow")] == [before]
+    site.asleep.clear()
+    assert set(over(site).values()) == {"COMPLETED"}
+    assert site.ran == Counter(["slow", "a", "s[0]", "s[1]"])
