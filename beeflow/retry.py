@@ -22,6 +22,7 @@ from beeflow.group_jobs import GroupJobs
 from beeflow.layout import Layout
 from beeflow.listing import over_or_held
 from beeflow.models import ElementResult, GroupRecord, Lost, Retried, TaskResult, now
+from beeflow.plan import group_keys
 from beeflow.reduction import Leaf, leaves
 from beeflow.results import read_graph
 from beeflow.scheduler import Scheduler
@@ -169,12 +170,13 @@ class Retry:
         self.refuse_updates()
         store.write_record(self.layout.retry, Retried(self.generation, now(), done=False))
         kept = again = 0
-        for leaf in leaves(self.graph):
-            if leaf.virtual:
-                # What passes evaluated themselves: they do so again.
-                staging.remove_tree(self.layout.group(leaf.key))
+        for key in group_keys(self.graph.workflow).values():
+            group = store.read_record(GroupRecord, self.layout.group_record(key))
+            if group and group.virtual:
+                # What passes evaluated themselves, subworkflows' inputs too: they do so again.
+                self.layout.group_record(key).unlink()
+                staging.remove_tree(self.layout.group(key))
                 continue
-            group = store.read_record(GroupRecord, self.layout.group_record(leaf.key))
             for good, rest in self.group(group) if group else ():
                 kept, again = kept + good, again + rest
         self.clear()
@@ -203,7 +205,8 @@ class Retry:
         """Clear the elements of a group of which something is to run again; yield how many tasks are kept and not."""
         for number in range(elements_of(group)):
             kept, again = self.split(group, number)
-            if again:
+            # A task that was skipped for what another made then is not to stay so.
+            if again or group.key in self.chosen:
                 self.element(group.key, number, kept)
                 # The description has what was known when it was written: what failed then may be made now.
                 self.layout.run(group.key).unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from beeflow.driver import Driver, Ended
 from beeflow.layout import Layout
 from beeflow.models import Attempt, ElementResult, TaskResult
 from beeflow.reduction import Reduction
-from beeflow.results import Results
+from beeflow.results import Results, step_at
 from beeflow.runner.main import earlier
 from beeflow.scheduler import Dependency
 from beeflow.states import JobState, TaskState
@@ -157,7 +157,8 @@ class Site:
             if any(broken_of(value) for value in inputs.values()):
                 continue
             assert not any(True for value in inputs.values() for _ in outputs_of(value)), f"{key} {task.label} is late"
-            results[task.label] = self.task(group, task.label, {name: known(each) for name, each in inputs.items()})
+            values = {name: known(each) for name, each in inputs.items()}
+            results[task.label] = self.task(group, task.label, values, evaluated=task.evaluated)
             lines.append({"begin": task.label, "at": models.now()})
             lines.append({"end": task.label, "result": codec.to_json(results[task.label])})
         (attempt / "tasks.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -165,8 +166,13 @@ class Site:
             store.publish_record(self.layout.element_result(group, number), ElementResult(results))
         return _DONE if any(each.state.good for each in results.values()) else _FAILED
 
-    def task(self, group: str, label: str, inputs: Mapping[str, Any]) -> TaskResult:
+    def task(self, group: str, label: str, inputs: Mapping[str, Any], *, evaluated: bool) -> TaskResult:
         found = seen_group(self.layout, group)
+        step, evaluator = step_at(self.world.graph.workflow, found.path), FakeEvaluator(self.world.functions)
+        if not evaluated:
+            inputs = evaluator.step_inputs(step, inputs)
+            if step.when and not evaluator.condition(step, inputs):
+                return TaskResult(TaskState.SKIPPED, "its condition (when) is false")
         name = f"{found.path}[{label}]" if found.scattered else found.path
         self.ran[name] += 1
         made = self.does(name, inputs)

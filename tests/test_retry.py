@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from beeflow import retry, store, workflow
+from beeflow.graph import Link
 from beeflow.layout import Layout, folders
 from beeflow.listing import state_record
 from beeflow.results import dumps_graph
@@ -35,13 +36,15 @@ def layout(tmp_path: Path) -> Layout:
 
 
 class Fails:
-    """Tasks that make their own name, but for those that fail."""
+    """Tasks that make their own name, but for those that fail. ``taken``: what each took."""
 
     def __init__(self, *names: str, **makes: Any) -> None:
         self.names = set(names)
         self.makes = makes
+        self.taken: dict[str, dict[str, Any]] = {}
 
     def __call__(self, name: str, inputs: Mapping[str, Any]) -> Any:
+        self.taken[name] = dict(inputs)
         if name in self.names:
             return None
         return self.makes.get(name.partition("[")[0], name)
@@ -81,6 +84,60 @@ def test_what_failed_runs_again(layout: Layout) -> None:
     states = over(site)
     assert set(states.values()) == {"COMPLETED"}
     assert site.ran == {"s[1]": 1, "t[1]": 1, "g": 1}
+
+
+# -- nothing of two attempts is mixed ----------------------------------------------------------------------------------
+
+
+def in_subworkflow(layout: Layout, **record: Any) -> World:
+    """A subworkflow for each that w makes; an expression gives it what a made, which is known by then."""
+    inner = flow(["x", "k"], [step("t", {"x": "x", "k": "k"})], {"out": "t/out"})
+    given: dict[str, str | Link] = {"x": "w/out", "k": Link(("a/out",), value_from="k")}
+    steps = [step("w"), step("a", {"x": "w/out"}), step("sub", given, scatter=["x"], workflow=inner)]
+    world = World(layout, graph(flow([], steps, {"end": "sub/out"})), {}, {"k": lambda inputs: inputs["k"]})
+    return replace(world, record=replace(world.record, **record))
+
+
+def test_what_an_expression_gave_a_subworkflow_is_not_taken_again(layout: Layout) -> None:
+    does = Fails(w=["p", "q"], a="old")
+    site = begun(in_subworkflow(layout), does)
+    over(site)
+    does.makes["a"] = "new"
+    again(site, froms=("a",))
+    over(site)
+    assert site.ran == Counter(["a", "sub/t[0]", "sub/t[1]"])
+    assert [does.taken[f"sub/t[{number}]"]["k"] for number in (0, 1)] == ["new", "new"]
+
+
+def test_what_was_broken_in_a_subworkflow_does_not_stop_the_retry(layout: Layout) -> None:
+    does = Fails("a", w=["p", "q"])
+    site = begun(in_subworkflow(layout, on_error="stop"), does)
+    over(site)
+    does.names.clear()
+    again(site)
+    assert set(over(site).values()) == {"COMPLETED"}
+
+
+def conditional(layout: Layout) -> World:
+    """A scatter of which those run that are not greater than what a made."""
+    steps = [step("a"), step("c", {"x": "xs", "k": "a/out"}, scatter=["x"], when="is small")]
+    given = graph(flow(["xs"], steps, {"all": "c/out"}))
+    return World(layout, given, {"xs": [1, 2, 3, 4]}, {"is small": lambda inputs: inputs["x"] <= inputs["k"]})
+
+
+@pytest.mark.parametrize("tasks_per_element", [1, 2, 3])
+def test_what_was_skipped_for_an_old_value_is_judged_anew(layout: Layout, tasks_per_element: int) -> None:
+    world = conditional(layout)
+    world = replace(world, record=replace(world.record, tasks_per_element=tasks_per_element))
+    does = Fails(a=1)
+    site = begun(world, does)
+    assert over(site) == {"a": "COMPLETED", "c[0]": "COMPLETED", **{f"c[{n}]": "SKIPPED" for n in (1, 2, 3)}}
+    for limit in (3, 0, 4):
+        does.makes["a"] = limit
+        again(site, froms=("a",))
+        states = over(site)
+        assert [states[f"c[{n}]"] for n in range(4)] == ["COMPLETED"] * limit + ["SKIPPED"] * (4 - limit)
+        assert site.ran == Counter(["a", *(f"c[{n}]" for n in range(limit))])
 
 
 # -- Slurm that forgot -------------------------------------------------------------------------------------------------
