@@ -87,6 +87,11 @@ class GroupJobs:
             self._counts[key] = Counter(each for intent in new for each in numbers_of(intent))
         return self._counts[key][number] < MAX_SUBMISSIONS
 
+    def known_keys(self, key: str, number: int) -> tuple[str, ...]:
+        """Name the newest submission of an element, unless there is none or it is in doubt."""
+        intent = self.newest(key).get(number)
+        return (intent.key,) if intent and self.known_id(intent) else ()
+
     def shown_id(self, intent: Intent, number: int) -> str:
         """Return the job of an element as Slurm shows it: "12", or "12_3"."""
         job_id = self.known_id(intent) or ""

@@ -140,6 +140,112 @@ def test_what_was_skipped_for_an_old_value_is_judged_anew(layout: Layout, tasks_
         assert site.ran == Counter(["a", *(f"c[{n}]" for n in range(limit))])
 
 
+# -- widths that are decided at run time -------------------------------------------------------------------------------
+
+
+def nested(layout: Layout) -> World:
+    """A subworkflow for each x: it lists, and works on each that it listed."""
+    inner = flow(["x"], [step("list", {"x": "x"}), step("each", {"y": "list/out"}, scatter=["y"])], {"out": "each/out"})
+    outer = flow(["xs"], [step("sub", {"x": "xs"}, scatter=["x"], workflow=inner)], {"end": "sub/out"})
+    return World(layout, graph(outer), {"xs": ["p", "q", "r"]}, {})
+
+
+@pytest.mark.parametrize("tasks_per_element", [1, 2, 3])
+@pytest.mark.parametrize("failed", ["sub/list[0]", "sub/list[1]", "sub/list[2]"])
+def test_tasks_that_others_come_before_keep_what_they_made(layout: Layout, failed: str, tasks_per_element: int) -> None:
+    world = nested(layout)
+    world = replace(world, record=replace(world.record, tasks_per_element=tasks_per_element))
+    does = Fails(failed, "sub/each[1.1]", "sub/each[2.1]", **{"sub/list": ["u", "v", "w"]})
+    site = begun(world, does)
+    over(site)
+    good = {name for name, state in site.states().items() if state == "COMPLETED"}
+    assert len(good) >= 6
+    does.names.clear()
+    again(site)
+    states = over(site)
+    assert set(states.values()) == {"COMPLETED"}
+    assert site.ran == Counter(states.keys() - good)
+    assert site.outputs() == {"end": [[f"sub/each[{i}.{j}]" for j in range(3)] for i in range(3)]}
+
+
+def decided(layout: Layout) -> World:
+    """A scatter over what a makes, another over that, and a gather."""
+    steps = [
+        step("a"),
+        step("s", {"x": "a/out"}, scatter=["x"]),
+        step("t", {"x": "s/out"}, scatter=["x"]),
+        step("g", {"x": "t/out"}),
+    ]
+    return World(layout, graph(flow([], steps, {"end": "g/out"})), {}, {})
+
+
+@pytest.mark.parametrize("tasks_per_element", [1, 2, 3])
+def test_a_width_that_changes_from_retry_to_retry(layout: Layout, tasks_per_element: int) -> None:
+    world = decided(layout)
+    world = replace(world, record=replace(world.record, tasks_per_element=tasks_per_element))
+    does = Fails(a=list("pq"))
+    site = begun(world, does)
+    over(site)
+    for width in (5, 1, 0, 4, 3, 6):
+        does.makes["a"] = list(range(width))
+        again(site, froms=("a",))
+        states = over(site)
+        names = {*(f"{path}[{n}]" for path in "st" for n in range(width))}
+        assert site.ran == Counter({"a", "g"} | names)
+        assert states == {**dict.fromkeys({"a", "g"} | (names or {"s", "t"}), "COMPLETED"), **skipped(width)}
+        assert does.taken["g"] == {"x": [f"t[{n}]" for n in range(width)]}
+    does.names.add("a")
+    again(site, froms=("a",))
+    assert over(site) == {"a": "FAILED", "s": "DEP_FAIL", "t": "DEP_FAIL", "g": "DEP_FAIL"}
+
+
+def skipped(width: int) -> dict[str, str]:
+    """Say how steps over an empty array end."""
+    return {} if width else {"s": "SKIPPED", "t": "SKIPPED"}
+
+
+@pytest.mark.parametrize("tasks_per_element", [1, 2, 3])
+def test_a_step_alone_that_decides_a_width(layout: Layout, tasks_per_element: int) -> None:
+    world = decided(layout)
+    world = replace(world, record=replace(world.record, tasks_per_element=tasks_per_element))
+    does = Fails(a=list("pq"))
+    site = begun(world, does)
+    over(site)
+    # What takes from it is kept, and what there was not yet runs.
+    for width, new in ((4, {2, 3}), (3, set()), (6, {3, 4, 5})):
+        does.makes["a"] = list(range(width))
+        again(site, "a", "g")
+        assert set(over(site).values()) == {"COMPLETED"}
+        assert site.ran == Counter(["a", "g", *(f"{path}[{n}]" for path in "st" for n in new)])
+        assert does.taken["g"] == {"x": [f"t[{n}]" for n in range(width)]}
+
+
+@pytest.mark.parametrize("tasks_per_element", [1, 2, 3])
+def test_a_step_alone_that_decides_what_is_skipped(layout: Layout, tasks_per_element: int) -> None:
+    steps = [
+        step("a"),
+        step("w", {"x": "a/out"}),
+        step("c", {"x": "w/out", "k": "a/out"}, scatter=["x"], when="is small"),
+    ]
+    world = World(
+        layout, graph(flow([], steps, {"all": "c/out"})), {}, {"is small": lambda each: each["x"] <= each["k"]}
+    )
+    world = replace(world, record=replace(world.record, tasks_per_element=tasks_per_element))
+    does = Fails(a=1, w=[1, 2, 3])
+    site = begun(world, does)
+    over(site)
+    does.makes["a"] = 2
+    again(site, "a")
+    assert over(site) == {
+        "a": "COMPLETED",
+        "w": "COMPLETED",
+        "c[0]": "COMPLETED",
+        "c[1]": "COMPLETED",
+        "c[2]": "SKIPPED",
+    }
+    assert site.ran == Counter(["a", "c[1]"])
+
+
 # -- Slurm that forgot -------------------------------------------------------------------------------------------------
 
 
