@@ -66,8 +66,9 @@ class GroupJobs:
         return {number: intent for intent in self.intents(key) for number in numbers_of(intent)}
 
     def submitted(self, key: str) -> set[int]:
-        """List the elements that a job with an id runs or ran."""
-        return {number for intent in self.intents(key) if self.known_id(intent) for number in numbers_of(intent)}
+        """List the elements whose newest submission has an id: a job runs or ran them."""
+        known = {intent.key for intent in self.intents(key) if self.known_id(intent)}
+        return {number for number, intent in self.newest(key).items() if intent.key in known}
 
     def in_doubt(self, key: str) -> list[Intent]:
         """List the submissions we know no answer of."""

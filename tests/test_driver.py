@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import threading
@@ -1115,6 +1116,29 @@ def publish(world: World, path: str, number: int, **states: TaskState) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     tasks = {name[1:]: TaskResult(state, "its own words", outputs={"out": name}) for name, state in states.items()}
     store.publish_record(place, ElementResult(tasks))
+
+
+@pytest.mark.parametrize("fault", [fakes.NO_ANSWER, fakes.LOST_ANSWER, fakes.UNREACHABLE, fakes.FULL, fakes.KILLED])
+@pytest.mark.parametrize("died", [False, True])
+def test_a_task_that_is_submitted_again_without_an_answer_is_not_lost(layout: Layout, fault: str, died: bool) -> None:
+    world = chunked(layout)
+    world.run()
+    first = world.job("s")
+    publish(world, "s", 1, **{f"_{label}": TaskState.COMPLETED for label in "345"})
+    if died:
+        progress(world, "s", 0, begin("0"), end("0"))
+    world.scheduler.end(first.id, JobState.CANCELLED, "DependencyNeverSatisfied", {0})
+    if died:
+        world.scheduler.jobs[first.id].states[0] = (JobState.NODE_FAIL, "None")
+    world.scheduler.faults = ["", fault]
+    with contextlib.suppress(KilledError):
+        assert world.run() is None
+    assert world.run() is None
+    again = world.jobs("s")[1:]
+    assert [elements_of(job) for job in again] == [[0]]
+    publish(world, "s", 0, **{f"_{label}": TaskState.COMPLETED for label in "012"})
+    world.scheduler.end(again[0].id, JobState.COMPLETED)
+    assert {state for state, _ in world.final_tasks(world.go_on()).values()} == {"COMPLETED"}
 
 
 @pytest.mark.usefixtures("_in_time")
