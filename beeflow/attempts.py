@@ -7,7 +7,9 @@ element keeps what it finished.
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 from beeflow import codec, store
 from beeflow.errors import SystemFileError
 from beeflow.layout import Layout
-from beeflow.models import Attempt, Lost, TaskResult
+from beeflow.models import Attempt, ElementResult, Lost, Retried, TaskResult
 from beeflow.states import TaskState
 
 # What an attempt's folder is called (beeflow.runner.job): the job as Slurm shows it, and how often it was restarted.
@@ -102,6 +104,25 @@ def _parse(line: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return entry if isinstance(entry, dict) else {}
+
+
+def known(layout: Layout, key: str, number: int) -> Mapping[str, TaskResult]:
+    """Read what is known of an element's tasks: label -> result."""
+    result = store.read_record(ElementResult, layout.element_result(key, number))
+    return result.tasks if result else read(layout, key, number).settled
+
+
+def put_aside(layout: Layout, key: str, number: int, lost: Lost) -> None:
+    """Have an element go again: ``lost`` is all that is kept, how its tasks ended gets the number of the retry."""
+    folder, path = layout.element(key, number), layout.lost(key, number)
+    if lost.jobs or lost.tasks or path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        store.write_record(path, lost)
+    retried = store.read_record(Retried, layout.retry)
+    suffix = f".retry-{retried.generation if retried else 0}"
+    for each in [layout.element_result(key, number), *folder.glob("*/tasks.jsonl"), *folder.glob("*/started.json")]:
+        if each.exists():
+            os.replace(each, each.with_suffix(suffix + each.suffix))
 
 
 def running(progress: Progress, label: str) -> TaskResult | None:

@@ -121,7 +121,7 @@ class Driver:
         for group in look.plan.groups.values():
             if group.unknown or look.plan.is_open_ended(group):
                 look.waiting.append(group)
-            elif group.tasks:
+            elif group.tasks or results.group(group.key):
                 self.groups.keep(look, group)
                 known.append(group)
         self.groups.room = self.groups.count_room(look, known)

@@ -66,8 +66,9 @@ class GroupJobs:
         return {number: intent for intent in self.intents(key) for number in numbers_of(intent)}
 
     def submitted(self, key: str) -> set[int]:
-        """List the elements that a job with an id runs or ran."""
-        return {number for intent in self.intents(key) if self.known_id(intent) for number in numbers_of(intent)}
+        """List the elements whose newest submission has an id: a job runs or ran them."""
+        known = {intent.key for intent in self.intents(key) if self.known_id(intent)}
+        return {number for number, intent in self.newest(key).items() if intent.key in known}
 
     def in_doubt(self, key: str) -> list[Intent]:
         """List the submissions we know no answer of."""
@@ -87,6 +88,11 @@ class GroupJobs:
             self._counts[key] = Counter(each for intent in new for each in numbers_of(intent))
         return self._counts[key][number] < MAX_SUBMISSIONS
 
+    def known_keys(self, key: str, number: int) -> tuple[str, ...]:
+        """Name the newest submission of an element, unless there is none or it is in doubt."""
+        intent = self.newest(key).get(number)
+        return (intent.key,) if intent and self.known_id(intent) else ()
+
     def shown_id(self, intent: Intent, number: int) -> str:
         """Return the job of an element as Slurm shows it: "12", or "12_3"."""
         job_id = self.known_id(intent) or ""
@@ -97,9 +103,7 @@ class GroupJobs:
         newest = self.newest(key)
         lost = {number: store.read_record(Lost, self.layout.lost(key, number)) for number in numbers}
         return {
-            number
-            for number, found in lost.items()
-            if found and number in newest and self.shown_id(newest[number], number) in found.jobs
+            number for number, found in lost.items() if found and number in newest and newest[number].key in found.jobs
         }
 
     def dropped(self, key: str) -> set[int]:

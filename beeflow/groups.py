@@ -18,6 +18,7 @@ from beeflow.look import Look
 from beeflow.models import GroupRecord, Intent, WorkflowRecord, now
 from beeflow.plan import Evaluator, Group, Plan, choose_tasks_per_element
 from beeflow.reduction import numbers_of, part_of
+from beeflow.regrouping import regroup
 from beeflow.scheduler import Dependency, JobRequest, QueueFullError, SubmitLimitError
 from beeflow.scheduler.options import task_options, time_limit_s
 
@@ -81,11 +82,15 @@ class Groups:
         )
         if known == record:
             return
-        if known is None:
+        if group.virtual and (known is None or known.labels != record.labels):
+            self.layout.group(group.key).mkdir(parents=True, exist_ok=True)
+            elements.write(self.layout, group, look.skipped(group), look.plan.element_of, {})
+        if known is None or group.virtual:
             self.layout.group_log(group.key).mkdir(parents=True, exist_ok=True)
-            if group.virtual:
-                elements.write(self.layout, group, look.skipped(group), look.plan.element_of, {})
-        store.write_record(self.layout.group_record(group.key), record)
+            store.write_record(self.layout.group_record(group.key), record)
+        else:
+            regroup(self.layout, self.jobs, known, record)
+            look.results.forget(group.key)
 
     def tasks_per_element(self, group: Group) -> int:
         """Return how many tasks of a group share an element."""

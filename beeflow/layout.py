@@ -134,6 +134,10 @@ class Layout:
         """The group's tasks and how they are spread over elements."""
         return self.group(key) / "group.json"
 
+    def moved(self, key: str) -> Path:
+        """There while results move to other elements, for the group's tasks are not those of before."""
+        return self.group(key) / "moved.json"
+
     def group_script(self, key: str) -> Path:
         """The batch script of the group's jobs."""
         return self.group(key) / "job.sh"

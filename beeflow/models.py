@@ -133,6 +133,15 @@ class GroupRecord:
     time_limit_s: int = 0
     scattered: bool = False
 
+    @property
+    def elements(self) -> int:
+        """How many array elements the group has."""
+        return -(-len(self.labels) // self.tasks_per_element)
+
+    def labels_of(self, number: int) -> tuple[str, ...]:
+        """Return the labels of the tasks of an element."""
+        return self.labels[number * self.tasks_per_element : (number + 1) * self.tasks_per_element]
+
 
 @dataclass(frozen=True)
 class ElementTask:
@@ -207,10 +216,19 @@ class ElementResult:
 class Lost:
     """tasks/<group>/.../lost.json: what became of tasks that ran when a job of their element died.
 
-    ``jobs``: the jobs that are accounted for, as Slurm shows them ("12_3"): the element has to go again.
+    ``jobs``: the submissions ("001-align.0") that are accounted for: the element has to go again. Slurm's own ids start
+    over when a controller loses its state.
     """
 
     jobs: tuple[str, ...]
+    tasks: dict[str, TaskResult]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """tasks/<group>/moved.json: results on their way to other elements, for the tasks now are ``labels``."""
+
+    labels: tuple[str, ...]
     tasks: dict[str, TaskResult]
 
 

@@ -81,7 +81,7 @@ class Reduction:
 
     def _leaf(self, leaf: Leaf) -> Iterator[TaskRecord]:
         group = store.read_record(GroupRecord, self.layout.group_record(leaf.key))
-        if group is None or (not group.labels and group.broken):
+        if group is None or not group.labels:
             yield self._describe(leaf, None, self.derived.get((leaf.key, ONLY)) or TaskResult(TaskState.WAITING))
             return
         skipped = set(group.skipped)

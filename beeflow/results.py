@@ -47,6 +47,11 @@ class Results:
             self._elements[key, number] = store.read_record(ElementResult, self.layout.element_result(key, number))
         return self._elements[key, number]
 
+    def forget(self, key: str) -> None:
+        """Forget a group, whose tasks are not those of before."""
+        self._groups.pop(key, None)
+        self._elements = {place: found for place, found in self._elements.items() if place[0] != key}
+
     def look_again(self) -> None:
         """Forget what was not there yet."""
         self._elements = {place: found for place, found in self._elements.items() if found}

@@ -6,11 +6,9 @@ the kept results are in them. Killed anywhere and given again, it goes on.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import filelock
 
@@ -21,7 +19,8 @@ from beeflow.graph import Graph, Workflow
 from beeflow.group_jobs import GroupJobs
 from beeflow.layout import Layout
 from beeflow.listing import over_or_held
-from beeflow.models import ElementResult, GroupRecord, Lost, Retried, TaskResult, now
+from beeflow.models import GroupRecord, Lost, Retried, TaskResult, now
+from beeflow.plan import group_keys
 from beeflow.reduction import Leaf, leaves
 from beeflow.results import read_graph
 from beeflow.scheduler import Scheduler
@@ -169,12 +168,14 @@ class Retry:
         self.refuse_updates()
         store.write_record(self.layout.retry, Retried(self.generation, now(), done=False))
         kept = again = 0
-        for leaf in leaves(self.graph):
-            if leaf.virtual:
-                # What passes evaluated themselves: they do so again.
-                staging.remove_tree(self.layout.group(leaf.key))
+        for key in group_keys(self.graph.workflow).values():
+            group = store.read_record(GroupRecord, self.layout.group_record(key))
+            if group and group.virtual:
+                # What passes evaluated themselves, subworkflows' inputs too: they do so again.
+                self.layout.group_record(key).unlink()
+                staging.remove_tree(self.layout.group(key))
                 continue
-            group = store.read_record(GroupRecord, self.layout.group_record(leaf.key))
+            store.remove(self.layout.moved(key))
             for good, rest in self.group(group) if group else ():
                 kept, again = kept + good, again + rest
         self.clear()
@@ -197,38 +198,25 @@ class Retry:
         group = store.read_record(GroupRecord, self.layout.group_record(leaf.key))
         if group is None or not any(self.layout.group(leaf.key).glob("*/*/*/started*.json")):
             return False
-        return any(self.split(group, number)[1] for number in range(elements_of(group)))
+        return any(self.split(group, number)[1] for number in range(group.elements))
 
     def group(self, group: GroupRecord) -> Iterator[tuple[int, int]]:
         """Clear the elements of a group of which something is to run again; yield how many tasks are kept and not."""
-        for number in range(elements_of(group)):
+        for number in range(group.elements):
             kept, again = self.split(group, number)
-            if again:
-                self.element(group.key, number, kept)
+            # A task that was skipped for what another made then is not to stay so.
+            if again or group.key in self.chosen:
+                lost = Lost(self.jobs.known_keys(group.key, number), kept)
+                attempts.put_aside(self.layout, group.key, number, lost)
                 # The description has what was known when it was written: what failed then may be made now.
                 self.layout.run(group.key).unlink(missing_ok=True)
             yield len(kept), len(again)
 
     def split(self, group: GroupRecord, number: int) -> tuple[dict[str, TaskResult], list[str]]:
         """Say which results of an element are kept, and which of its tasks run again."""
-        result = store.read_record(ElementResult, self.layout.element_result(group.key, number))
-        known = result.tasks if result else attempts.read(self.layout, group.key, number).settled
+        known = attempts.known(self.layout, group.key, number)
         kept = {label: each for label, each in known.items() if each.state.good and group.key not in self.chosen}
-        size = group.tasks_per_element
-        labels = group.labels[number * size : (number + 1) * size]
-        return kept, [label for label in labels if label not in kept and label not in group.skipped]
-
-    def element(self, key: str, number: int, kept: dict[str, TaskResult]) -> None:
-        """Put aside how the tasks of an element ended, but for what is kept of it."""
-        folder = self.layout.element(key, number)
-        intent = self.jobs.newest(key).get(number)
-        if intent is not None and self.jobs.known_id(intent):
-            folder.mkdir(parents=True, exist_ok=True)
-            lost = Lost((self.jobs.shown_id(intent, number),), kept)
-            store.write_record(self.layout.lost(key, number), lost)
-        put_aside(self.layout.element_result(key, number), self.generation)
-        for path in [*folder.glob("*/tasks.jsonl"), *folder.glob("*/started.json")]:
-            put_aside(path, self.generation)
+        return kept, [label for label in group.labels_of(number) if not (label in kept or label in group.skipped)]
 
     def clear(self) -> None:
         """Remove what said how the workflow ended; the archive has it."""
@@ -239,14 +227,3 @@ class Retry:
             if folder.exists():
                 staging.remove_tree(folder)
         layout.outputs.mkdir(exist_ok=True)
-
-
-def elements_of(group: GroupRecord) -> int:
-    """Count the array elements of a group."""
-    return -(-len(group.labels) // group.tasks_per_element)
-
-
-def put_aside(path: Path, number: int) -> None:
-    """Rename result.json to result.retry-1.json."""
-    if path.exists():
-        os.replace(path, path.with_suffix(f".retry-{number}{path.suffix}"))

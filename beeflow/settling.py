@@ -113,7 +113,7 @@ class Settler:
 
     def account(self, ended: Ended, progress: Progress, settled: Mapping[str, TaskResult]) -> None:
         """Keep what is known of an element that goes again."""
-        jobs = (*(progress.lost.jobs if progress.lost else ()), self.jobs.shown_id(ended.intent, ended.number))
+        jobs = (*(progress.lost.jobs if progress.lost else ()), ended.intent.key)
         path = self.layout.lost(ended.group.key, ended.number)
         path.parent.mkdir(parents=True, exist_ok=True)
         store.write_record(path, Lost(jobs, dict(settled)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import threading
@@ -1117,6 +1118,29 @@ def publish(world: World, path: str, number: int, **states: TaskState) -> None:
     store.publish_record(place, ElementResult(tasks))
 
 
+@pytest.mark.parametrize("fault", [fakes.NO_ANSWER, fakes.LOST_ANSWER, fakes.UNREACHABLE, fakes.FULL, fakes.KILLED])
+@pytest.mark.parametrize("died", [False, True])
+def test_a_task_that_is_submitted_again_without_an_answer_is_not_lost(layout: Layout, fault: str, died: bool) -> None:
+    world = chunked(layout)
+    world.run()
+    first = world.job("s")
+    publish(world, "s", 1, **{f"_{label}": TaskState.COMPLETED for label in "345"})
+    if died:
+        progress(world, "s", 0, begin("0"), end("0"))
+    world.scheduler.end(first.id, JobState.CANCELLED, "DependencyNeverSatisfied", {0})
+    if died:
+        world.scheduler.jobs[first.id].states[0] = (JobState.NODE_FAIL, "None")
+    world.scheduler.faults = ["", fault]
+    with contextlib.suppress(KilledError):
+        assert world.run() is None
+    assert world.run() is None
+    again = world.jobs("s")[1:]
+    assert [elements_of(job) for job in again] == [[0]]
+    publish(world, "s", 0, **{f"_{label}": TaskState.COMPLETED for label in "012"})
+    world.scheduler.end(again[0].id, JobState.COMPLETED)
+    assert {state for state, _ in world.final_tasks(world.go_on()).values()} == {"COMPLETED"}
+
+
 @pytest.mark.usefixtures("_in_time")
 @pytest.mark.parametrize("slurm", [JobState.COMPLETED, JobState.FAILED, JobState.NODE_FAIL, JobState.CANCELLED, None])
 @pytest.mark.parametrize("began", [False, True])
@@ -1354,7 +1378,7 @@ def test_what_an_attempt_says_of_itself_may_be_damaged(layout: Layout, text: str
     assert world.run() is None
     lost = store.read_record(models.Lost, layout.lost(world.key("s"), 0))
     assert lost is not None
-    assert lost.jobs == (f"{first.id}_0",)
+    assert lost.jobs == (f"{world.key('s')}.0",)
     assert {label: task.state.value for label, task in lost.tasks.items()} == {"0": "COMPLETED", "1": "NODE_FAIL"}
     assert elements_of(world.jobs("s")[-1]) == [0]
 

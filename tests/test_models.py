@@ -56,7 +56,7 @@ TASK = TaskRecord(ID, "t", "step[0]", "step", TaskState.FAILED, inputs=("x",), e
         ElementResult({"0": TaskResult(TaskState.COMPLETED, outputs={"out": {"class": "File"}}, cpu_s=0.0)}),
         TASK,
         StateRecord(WorkflowState.ARCHIVED_FAILED, models.now(), "why", "/a.tgz", "name", models.now(), "parent"),
-        models.Lost(("12_3",), {"0": TaskResult(TaskState.NODE_FAIL)}),
+        models.Lost(("001-align.0",), {"0": TaskResult(TaskState.NODE_FAIL)}),
         models.TasksRecord((TASK,)),
         Sidecar(ID, "n", WorkflowState.ARCHIVED, "c", "a", "0" * 64, 1 << 40),
     ],
