@@ -53,6 +53,9 @@ class Settler:
             # A pass that got further was woken by what it waited for: the other jobs most likely live. Should one not,
             # then the next pass, which waits for it too, gets no further and asks.
             fresh = intent.key in self.jobs.fresh or (got_further and halt is Halt.NO)
+            if fresh and intent.key not in self.jobs.fresh and self.jobs.accounted(group.key, [number]):
+                # It goes again, and waits to be submitted: its old job is nothing to wait for.
+                continue
             job = None if fresh else self.jobs.record(intent, number)
             if not fresh and (job is None or job.state.ended):
                 self.settle_ended(look, Ended(group, number, intent, job, self.limit_s(look, group)), halt)
