@@ -18,9 +18,9 @@ from beeflow.results import Results, step_at
 from beeflow.runner.main import earlier
 from beeflow.scheduler import Dependency
 from beeflow.states import JobState, TaskState
-from beeflow.submission import Submitter, pass_key
+from beeflow.submission import Submitter, claim, pass_key, pass_number
 from beeflow.values import broken_of, from_json, known, outputs_of, simplify
-from tests.fakes import FakeEvaluator, FakeJob
+from tests.fakes import FakeEvaluator, FakeJob, KilledError
 from tests.test_driver import World
 
 # What a task makes on its port "out"; None: it fails.
@@ -76,15 +76,26 @@ class Site:
         ready = [job for job in self.live_passes() if not job.held and self.is_ready(job)]
         assert ready, "no pass is to come: the workflow hangs"
         job, world = ready[0], self.world
-        number = int(job.request.script_args[0].rpartition(".")[2])
+        try:
+            self.ended = self.drive(job)
+        except KilledError:
+            world.scheduler.end(job.id, _FAILED)
+            raise
+        self.passes += 1
+        world.scheduler.end(job.id, _DONE)
+        return self.ended is not None
+
+    def drive(self, job: FakeJob) -> Ended | None:
+        """Do what a pass does (beeflow.passes), but for ending the workflow."""
+        (key,) = job.request.script_args
+        world, number = self.world, pass_number(key)
+        if not claim(self.layout, key, job.id):
+            return None
         submitter = Submitter(self.layout, world.record, world.scheduler)
         successor = submitter.submit_pass(number + 1, Dependency({"afterany": (job.id,)}, singleton=True))
         tools = FakeEvaluator(world.functions)
         driver = Driver(self.layout, world.record, world.graph, world.inputs, tools, submitter, pause_s=0.0)
-        self.ended = driver.run(successor)
-        self.passes += 1
-        world.scheduler.end(job.id, _DONE)
-        return self.ended is not None
+        return driver.run(successor)
 
     def forget_passes(self) -> None:
         for job in self.live_passes():
