@@ -263,6 +263,43 @@ def test_a_step_alone_that_decides_what_is_skipped(layout: Layout, tasks_per_ele
     assert site.ran == Counter(["a", "c[1]"])
 
 
+# -- the end before its time -----------------------------------------------------------------------------------------
+
+
+def chunk_that_failed(layout: Layout, **record: Any) -> Site:
+    """A retry of a scatter, two tasks an element, one of which failed; and of a step beside it that fails at once."""
+    steps = [step("f"), step("s", {"x": "xs"}, scatter=["x"])]
+    world = World(layout, graph(flow(["xs"], steps, {"all": "s/out"})), {"xs": [1, 2]}, {})
+    world = replace(world, record=replace(world.record, tasks_per_element=2, **record))
+    site = begun(world, Fails("s[1]", "f"))
+    site.asleep = {"f"}
+    site.run_pass()
+    site.work()
+    site.asleep.clear()
+    over(site)
+    again(site)
+    return site
+
+
+def test_what_was_kept_is_not_cancelled_with_the_rest(layout: Layout) -> None:
+    site = chunk_that_failed(layout)
+    control.perform_one(Command.CANCEL, WorkflowDir(layout), lambda _: site.world.scheduler)
+    assert over(site) == {"f": "CANCELLED", "s[0]": "COMPLETED", "s[1]": "CANCELLED"}
+    site.does.names.clear()  # type: ignore[attr-defined]
+    assert again(site) == Retrying(2, 1, 2)
+    assert set(over(site).values()) == {"COMPLETED"}
+    assert site.ran == Counter(["f", "s[1]"])
+
+
+@pytest.mark.parametrize("max_jobs", [0, 1])
+def test_what_was_not_begun_again_did_not_fail_again(layout: Layout, max_jobs: int) -> None:
+    site = chunk_that_failed(layout, on_error="stop")
+    site.world.record = replace(site.world.record, max_jobs=max_jobs)
+    site.asleep = {"s"}
+    assert over(site) == {"f": "FAILED", "s[0]": "COMPLETED", "s[1]": "CANCELLED"}
+    assert site.ran == Counter(["f"])
+
+
 # -- Slurm that forgot -------------------------------------------------------------------------------------------------
 
 
