@@ -21,7 +21,7 @@ from beeflow import archive, control, removal, store, workdir
 from beeflow.config import Config
 from beeflow.errors import ArchiveError, BeeError, SystemFileError, TransitionError
 from beeflow.finished import Asked, inputs_of, over, set_aside
-from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX
+from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, newest_archives
 from beeflow.listing import is_over, scheduler_of, summarize
 from beeflow.models import Cleaned, Sidecar, StateRecord, WorkflowRecord, seconds_between
 from beeflow.states import Command, WorkflowState
@@ -45,7 +45,7 @@ _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # What a killed process leaves in each folder; the group is its process id, where the name has it.
 _ASIDE = re.compile(rf"{re.escape(removal.PREFIX)}{_UUID}()")
 _NEW = re.compile(rf"{re.escape(store.NEW_PREFIX)}{_UUID}()")
-_PART = re.compile(rf"\.{_UUID}(?:\.tgz(?:\.(\d+))?\.part|\.json\.\w+)")
+_PART = re.compile(rf"\.{_UUID}(?:\.v\d+)?(?:\.tgz(?:\.(\d+))?\.part|\.json\.\w+)")
 _IMAGE = re.compile(r"\.[0-9a-f]{8,}\.(\d+)")
 
 
@@ -158,7 +158,8 @@ class _Cleaner:
 
     def remove_rest(self, parent: int, found: WorkflowDir) -> None:
         """Remove what a killed pass left of a directory it removed (delete_completed_workflow_dirs)."""
-        made = self.config.bee_archive_dir / f"{found.id}{ARCHIVE_SUFFIX}"
+        there = newest_archives(self.config.bee_archive_dir.glob(f"{found.id}*{ARCHIVE_SUFFIX}"))
+        made = there.get(found.id, self.config.bee_archive_dir / f"{found.id}{ARCHIVE_SUFFIX}")
         sidecar = store.read_record(Sidecar, made.with_suffix(SIDECAR_SUFFIX))
         if sidecar is None:
             raise SystemFileError(f"{found.layout.root}: no workflow.json in it, and no archive of it; left as it is")

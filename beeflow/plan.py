@@ -230,6 +230,8 @@ class _Walker:
         self.evaluator = evaluator
         self.keys = group_keys(graph.workflow)
         self.groups: dict[str, Group] = {}
+        # What must be made before all instances of the workflow that is walked are known: its steps wait for them.
+        self.unknown: list[Output] | None = None
 
     def workflow(self, workflow: Workflow, scopes: list[_Scope], path: str) -> list[Inputs]:
         """Walk all instances of a workflow at once; returns the outputs of each."""
@@ -243,6 +245,7 @@ class _Walker:
         virtual = step.workflow is not None or self.graph.tools[step.tool or ""].kind == EXPRESSION_TOOL
         after = frozenset(self.keys[each] for each in step.after)
         group = self.groups[self.keys[path]] = Group(self.keys[path], path, step, virtual, after=after)
+        group.unknown = self.unknown
         expansions = [self.expand(step, scope, path) for scope in scopes]
         for expansion in expansions:
             if expansion.pending is not None:
@@ -306,7 +309,9 @@ class _Walker:
             for each, outputs in zip(instances, settled, strict=True)
             if outputs is None
         ]
+        around, self.unknown = self.unknown, group.unknown
         walked = iter(self.workflow(step.workflow, inner, f"{path}/"))
+        self.unknown = around
         return [next(walked) if outputs is None else outputs for outputs in settled]
 
     def undecided(self, step: Step, group: Group, instance: _Scope) -> Inputs | None:

@@ -110,6 +110,9 @@ class Reduction:
         progress = self._progress_of(leaf.key, number)
         if label in progress.settled:
             return progress.settled[label]
+        if progress.lost and self._newest[leaf.key][number].key in progress.lost.jobs:
+            # That job is accounted for: the element goes again, and waits to be submitted.
+            return TaskResult(TaskState.WAITING)
         shown = job_id if index is None else f"{job_id}_{index}"
         job = self._jobs.get((job_id, index))
         if job is not None and job.state.ended:

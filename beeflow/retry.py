@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import filelock
 
@@ -17,7 +18,8 @@ from beeflow.actions import current_state, refusal
 from beeflow.errors import BeeError, SystemFileError, TransitionError, UsageError
 from beeflow.graph import Graph, Workflow
 from beeflow.group_jobs import GroupJobs
-from beeflow.layout import Layout
+from beeflow.holding import Holding
+from beeflow.layout import Layout, split_archive_name
 from beeflow.listing import over_or_held
 from beeflow.models import GroupRecord, Lost, Retried, TaskResult, now
 from beeflow.plan import group_keys
@@ -122,7 +124,7 @@ def check(found: WorkflowDir, submitter: Submitter, choice: Choice) -> None:
             f"workflow {found.id} is {state.value}, and its job {live[0]} has not ended; cancel it first, or wait: "
             f"bee-cancel {found.id}"
         )
-    if not ended and not over_or_held(found, record, over):
+    if not over_or_held(found, record, over):
         state = WorkflowState.STALLED
     if not Command.RETRY.allowed(state):
         raise refusal(Command.RETRY, found, state)
@@ -147,6 +149,10 @@ def live_jobs(submitter: Submitter, *, wait: bool) -> list[str]:
 
 def generation(found: WorkflowDir) -> int:
     """Number this retry: one that was killed before it had cleared the workflow's end goes on."""
+    over = found.state()
+    if over is not None and over.archive:
+        # Of each version there is one archive, also where bee-start went on with what a killed retry had begun.
+        return split_archive_name(Path(over.archive).stem)[1]
     before = store.read_record(Retried, found.layout.retry)
     if before is None:
         return 1
@@ -221,6 +227,8 @@ class Retry:
     def clear(self) -> None:
         """Remove what said how the workflow ended; the archive has it."""
         layout = self.layout
+        # A workflow may have ended while it was paused; who retries it wants it to go on.
+        Holding(self.jobs.submitter).give_up()
         for path in (layout.cancel, layout.failures, layout.final_tasks, layout.output_object, layout.delivered):
             path.unlink(missing_ok=True)
         for folder in (layout.outputs, layout.metadata):

@@ -53,6 +53,9 @@ class Settler:
             # A pass that got further was woken by what it waited for: the other jobs most likely live. Should one not,
             # then the next pass, which waits for it too, gets no further and asks.
             fresh = intent.key in self.jobs.fresh or (got_further and halt is Halt.NO)
+            if fresh and intent.key not in self.jobs.fresh and self.jobs.accounted(group.key, [number]):
+                # It goes again, and waits to be submitted: its old job is nothing to wait for.
+                continue
             job = None if fresh else self.jobs.record(intent, number)
             if not fresh and (job is None or job.state.ended):
                 self.settle_ended(look, Ended(group, number, intent, job, self.limit_s(look, group)), halt)
@@ -71,11 +74,16 @@ class Settler:
     def settle_ended(self, look: Look, ended: Ended, halt: Halt) -> None:
         """Settle an element whose job ended: submit it again, or write the result that the job did not."""
         key, number, job = ended.group.key, ended.number, ended.job
-        if halt is Halt.NO and self.jobs.accounted(key, [number]):
+        progress = attempts.read(self.layout, key, number)
+        is_waiting = self.jobs.accounted(key, [number])
+        if is_waiting and halt is Halt.NO:
             # It goes again, and waits to be submitted.
             return
-        progress = attempts.read(self.layout, key, number)
-        if progress.latest is None and is_cancelled(job, halt):
+        if progress.latest is None and (is_waiting or is_cancelled(job, halt)):
+            # It does not begin any more; what an earlier job of it finished is kept.
+            if progress.settled and not self.layout.element_result(key, number).exists():
+                look.changed = True
+                self.publish(ended.group, number, progress.settled)
             return
         # Once a pass and submission: a pass ends, for what it submits itself it does not settle.
         settled = (number, ended.intent.key, halt.name)

@@ -34,6 +34,7 @@ from beeflow.reduction import Reduction
 from beeflow.scheduler import Dependency, JobRecord
 from beeflow.states import JobState, TaskState, WorkflowState
 from beeflow.submission import Submitter
+from beeflow.values import Known
 from tests import fakes
 from tests.fakes import RECORD, FakeEvaluator, FakeScheduler, Function, KilledError, flow, graph, step
 
@@ -1116,6 +1117,35 @@ def publish(world: World, path: str, number: int, **states: TaskState) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     tasks = {name[1:]: TaskResult(state, "its own words", outputs={"out": name}) for name, state in states.items()}
     store.publish_record(place, ElementResult(tasks))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_step_inside_of_which_only_some_instances_are_known_waits_for_the_others(layout: Layout, first: int) -> None:
+    deep = flow(["y"], [step("k", {"y": "y"})], {"out": "k/out"})
+    each = step("each", {"y": "list/out"}, scatter=["y"], workflow=deep)
+    inner = flow(["x"], [step("list", {"x": "x"}), each], {"out": "each/out"})
+    steps = [
+        step("w"),
+        step("s", {"x": "w/out"}, scatter=["x"]),
+        step("sub", {"x": "xs"}, scatter=["x"], workflow=inner),
+    ]
+    world = World(layout, graph(flow(["xs"], steps, {"one": "sub/out", "other": "s/out"})), {"xs": [1, 2]}, {})
+    world.run()
+    # A pass comes because of w while one list is made and the other is not.
+    world.finish("w", [1])
+    world.finish("sub/list", ["u", "v"], first=first)
+    world.run()
+    assert world.jobs("s")
+    assert world.jobs("sub/each/k") == []
+    world.finish("sub/list", ["u", "v"], first=1 - first)
+    world.run()
+    assert elements_of(world.job("sub/each/k")) == [0, 1, 2, 3]
+    assert len(layout.elements(world.key("sub/each/k")).read_text().splitlines()) == 4
+    world.finish("s", 1)
+    world.finish("sub/each/k", *"abcd")
+    ended = world.go_on()
+    assert {state for state, _ in world.final_tasks(ended).values()} == {"COMPLETED"}
+    assert ended.plan.outputs["one"] == Known([["a", "b"], ["c", "d"]])
 
 
 @pytest.mark.parametrize("fault", [fakes.NO_ANSWER, fakes.LOST_ANSWER, fakes.UNREACHABLE, fakes.FULL, fakes.KILLED])

@@ -340,6 +340,9 @@ def test_leftovers_go_when_nobody_can_be_writing_them(place: Place, capsys: Capt
         place.archives / f".{ID}.tgz.part",
         place.archives / f".{ID}.tgz.{ended.pid}.part",
         place.archives / f".{ID}.json.abc12_xy",
+        place.archives / f".{ID}.v2.tgz.part",
+        place.archives / f".{ID}.v12.tgz.{ended.pid}.part",
+        place.archives / f".{ID}.v2.json.abc12_xy",
         images / f".0123456789abcdef.{ended.pid}/usr",
     ]
     kept = [
@@ -359,7 +362,7 @@ def test_leftovers_go_when_nobody_can_be_writing_them(place: Place, capsys: Capt
         path.mkdir(parents=True)
     assert run() == 0
     out = capsys.readouterr().out
-    assert out.splitlines()[-1].startswith("5 leftover removed; ")
+    assert out.splitlines()[-1].startswith("8 leftover removed; ")
     assert not any(path.exists() for path in old)
     assert all(path.exists() for path in (*kept, *young))
 
@@ -390,6 +393,22 @@ def test_what_a_killed_pass_left_of_a_directory_goes(place: Place, capsys: Captu
     assert run() == 74
     assert f"{unknown.layout.root}: no workflow.json in it" in capsys.readouterr().err
     assert place.ids() == {young.id, unknown.id}
+
+
+def test_what_a_killed_pass_left_goes_by_the_newest_archive(place: Place, capsys: Capture) -> None:
+    first_gone, second_damaged = place.make(), place.make()
+    for found in (first_gone, second_damaged):
+        found.layout.workflow.unlink()
+        for suffix in (".tgz", ".json"):
+            first = place.archives / f"{found.id}{suffix}"
+            shutil.copy(first, place.archives / f"{found.id}.v2{suffix}")
+            if found is first_gone:
+                first.unlink()
+    damaged = place.archives / f"{second_damaged.id}.v2.tgz"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert run() == 75
+    assert f"{damaged}: not what was archived" in capsys.readouterr().err
+    assert place.ids() == {second_damaged.id}
 
 
 def test_archives_elsewhere_are_out_of_bounds(place: Place) -> None:
