@@ -68,6 +68,8 @@ class Settler:
                 doomed.setdefault(intent.job_name, set()).add(job_id)
             if halt is Halt.NO or not pending:
                 look.wait_for(group.key, job_id)
+            else:
+                self.keep(look, group, number)
         for name, shown in doomed.items():
             self.jobs.submitter.scheduler.cancel(name, sorted(shown), pending_only=halt is Halt.STOP)
 
@@ -81,9 +83,7 @@ class Settler:
             return
         if progress.latest is None and (is_waiting or is_cancelled(job, halt)):
             # It does not begin any more; what an earlier job of it finished is kept.
-            if progress.settled and not self.layout.element_result(key, number).exists():
-                look.changed = True
-                self.publish(ended.group, number, progress.settled)
+            self.keep(look, ended.group, number)
             return
         # Once a pass and submission: a pass ends, for what it submits itself it does not settle.
         settled = (number, ended.intent.key, halt.name)
@@ -104,6 +104,13 @@ class Settler:
             self.account(ended, progress, {**progress.settled, **died})
         elif published is None or missing:
             self.publish(ended.group, number, {**progress.settled, **died})
+
+    def keep(self, look: Look, group: Group, number: int) -> None:
+        """Publish what earlier jobs of an element finished: none comes that would."""
+        settled = attempts.read(self.layout, group.key, number).settled
+        if settled and not self.layout.element_result(group.key, number).exists():
+            look.changed = True
+            self.publish(group, number, settled)
 
     def again(self, look: Look, ended: Ended, progress: Progress, missing: list[str]) -> set[str]:
         """List the tasks of a dead job that have yet to have their chance."""

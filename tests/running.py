@@ -73,6 +73,9 @@ class Site:
 
     def run_pass(self) -> bool:
         """Run the pass that is due; True when the workflow has ended."""
+        for job in self.live_passes():
+            if any(self.has_failed(each) for each in job.dependency.by_type.get("afterok", ())):
+                self.world.scheduler.end(job.id, JobState.CANCELLED, "DependencyNeverSatisfied")
         ready = [job for job in self.live_passes() if not job.held and self.is_ready(job)]
         assert ready, "no pass is to come: the workflow hangs"
         job, world = ready[0], self.world
@@ -105,8 +108,13 @@ class Site:
     def is_ready(self, job: FakeJob) -> bool:
         wanted = job.dependency
         if wanted.any_of:
-            return any(self.has_ended(each) for each in (*wanted.any_of, *wanted.or_failed))
+            failed = (self.has_failed(each) for each in wanted.or_failed)
+            return any(self.has_ended(each) for each in wanted.any_of) or any(failed)
         return all(self.has_ended(each) for ids in wanted.by_type.values() for each in ids)
+
+    def has_failed(self, job_id: str) -> bool:
+        job = self.world.scheduler.jobs.get(job_id)
+        return job is not None and any(state.ended and state is not _DONE for state, _ in job.states.values())
 
     def has_ended(self, job_id: str) -> bool:
         job = self.world.scheduler.jobs.get(job_id)

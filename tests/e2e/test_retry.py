@@ -202,3 +202,61 @@ def test_what_lost_all_its_jobs_goes_on(slurm: PrivateSlurm, tmp_path: Path) -> 
     slurm.bee("bee-retry", made)
     wait_state(slurm, made, "Archived")
     assert outputs(slurm, made) == {"o": "done\n"}
+
+
+LISTS = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}, SubworkflowFeatureRequirement: {}, InlineJavascriptRequirement: {}}
+inputs: {words: 'string[]'}
+outputs: {all: {type: {type: array, items: {type: array, items: File}}, outputSource: sub/made}}
+steps:
+  sub:
+    scatter: word
+    in: {word: words}
+    out: [made]
+    run:
+      class: Workflow
+      inputs: {word: string}
+      outputs: {made: {type: 'File[]', outputSource: each/o}}
+      steps:
+        list:
+          in: {word: word}
+          out: [letters]
+          run:
+            class: CommandLineTool
+            baseCommand: [sh, -c, 'echo list.$0 >> "RAN"; [ ! -e "BROKEN.$0" ] || exit 3; echo $0']
+            inputs: {word: {type: string, inputBinding: {}}}
+            stdout: word
+            outputs:
+              letters:
+                type: 'string[]'
+                outputBinding: {glob: word, loadContents: true, outputEval: '$(self[0].contents.trim().split(""))'}
+        each:
+          scatter: letter
+          in: {letter: list/letters}
+          out: [o]
+          run:
+            class: CommandLineTool
+            baseCommand: [sh, -c, 'echo each.$0 >> "RAN"; echo $0']
+            inputs: {letter: {type: string, inputBinding: {}}}
+            outputs: {o: stdout}
+"""
+
+
+def test_results_follow_tasks_that_move_because_a_failed_one_decides_a_width(
+    slurm: PrivateSlurm, tmp_path: Path
+) -> None:
+    steps = Steps(tmp_path, ["ab", "cd", "e"])
+    steps.document.write_text(LISTS.replace("RAN", str(steps.ran)).replace("BROKEN", str(steps.broken)))
+    cause = steps.breaks("ab")
+    made = submit(slurm, steps.document, steps.job)
+    wait_state(slurm, made, "Archived/Failed")
+    assert steps.counts() == Counter(["list.ab", "list.cd", "list.e", "each.c", "each.d", "each.e"])
+    cause.unlink()
+    slurm.bee("bee-retry", made)
+    wait_state(slurm, made, "Archived")
+    assert steps.counts() == Counter(["list.ab"] * 2 + ["list.cd", "list.e", *(f"each.{letter}" for letter in "abcde")])
+    found = json.loads((directory(slurm, made) / "outputs.json").read_text())["all"]
+    texts = [[(directory(slurm, made) / each["location"]).read_text().strip() for each in inner] for inner in found]
+    assert texts == [["a", "b"], ["c", "d"], ["e"]]
