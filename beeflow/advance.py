@@ -14,6 +14,7 @@ from beeflow.layout import Layout
 from beeflow.listing import scheduler_of
 from beeflow.models import WorkflowRecord, now
 from beeflow.passes import Pass
+from beeflow.scheduler.patient import PASS_S, Patience
 from beeflow.submission import claim
 
 
@@ -29,7 +30,7 @@ def main(argv: list[str]) -> int:
     if not claim(layout, key, job_id):
         print(f"{now()} job {job_id}: another job is {key}; nothing to do")
         return 0
-    return Pass(layout, record, scheduler_of(record, os.environ)).run(key, job_id)
+    return Pass(layout, record, scheduler_of(record, os.environ, Patience(PASS_S))).run(key, job_id)
 
 
 if __name__ == "__main__":

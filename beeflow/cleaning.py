@@ -207,7 +207,7 @@ class _Cleaner:
             if now.live(record) or summarize(found, now).state is not WorkflowState.STALLED:
                 return
             why = f"cancelled by bee-clean: Stalled, and nothing happened since {since[:10]}"
-            control.perform_one(Command.CANCEL, found, lambda each: scheduler_of(each, now.env), why)
+            control.perform_one(Command.CANCEL, found, lambda each: scheduler_of(each, now.env, now.patience()), why)
         shown = WorkflowState.STALLED.value
         self.report.done.append(Cleaned(FINALISED, found.id, record.name, shown, age_s(since)))
 

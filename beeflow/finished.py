@@ -20,6 +20,7 @@ from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout, split_archive
 from beeflow.listing import Queues, is_over, of_sidecar, summarize
 from beeflow.models import StateRecord, Summary, WorkflowRecord
 from beeflow.removal import Removed
+from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.states import WorkflowState
 from beeflow.store import Store, WorkflowDir
 
@@ -53,6 +54,10 @@ class Asked(Queues):
             name = str(os.geteuid())
         super().__init__({**env, "USER": name, "LOGNAME": name})
         self._errors: dict[tuple[str, str], BeeError] = {}
+
+    def patience(self) -> Patience:
+        """Say how long to ask: without an answer nothing is done."""
+        return Patience(COMMAND_S)
 
     def unanswered(self, record: WorkflowRecord, error: BeeError) -> None:
         """Keep the reason."""

@@ -28,8 +28,8 @@ from beeflow.submission import Submitter, pass_key, pass_number
 
 log = logging.getLogger(__name__)
 
-# Longer than the last call to Slurm of a pass that holds the lock may take.
-LOCK_TIMEOUT_S = 120.0
+# Longer than the last call to Slurm of a pass that holds the lock may take, asked with patience.
+LOCK_TIMEOUT_S = 300.0
 SUBMIT_TRIES_S = (5.0, 15.0, 45.0)
 # A pass that fails is followed by its successor; after so many failures in a row the workflow is left to the user.
 MAX_FAILURES = 3

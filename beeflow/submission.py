@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +18,14 @@ from beeflow import scripts, store
 from beeflow.errors import SlurmError, SubmissionError
 from beeflow.layout import Layout
 from beeflow.models import Intent, WorkflowRecord, now
-from beeflow.scheduler import Dependency, JobRecord, JobRequest, QueueFullError, Scheduler
+from beeflow.scheduler import Dependency, JobRecord, JobRequest, QueueFullError, Scheduler, SubmissionDoubtError
 from beeflow.scheduler import command_lines as lines
 from beeflow.scheduler.options import pass_options
 
 log = logging.getLogger(__name__)
 
+# How long after a submission in doubt Slurm is asked what became of it, and whether it takes it now.
+DOUBT_PAUSES_S = (1.0, 4.0, 10.0)
 PASS_SCRIPT = "pass.sh"  # noqa: S105 - a file name
 
 
@@ -51,6 +54,7 @@ class Submitter:
     layout: Layout
     record: WorkflowRecord
     scheduler: Scheduler
+    doubt_pauses_s: tuple[float, ...] = DOUBT_PAUSES_S
     asked: list[JobRecord] | None = field(default=None, init=False)
     submitted: set[str] = field(default_factory=set, init=False)
 
@@ -130,9 +134,15 @@ class Submitter:
         return winner
 
     def submit_pass(self, number: int, dependency: Dependency, *, hold: bool = False) -> str:
-        """Submit a pass over the workflow."""
+        """Submit a pass over the workflow; where the answer got lost, look for it, and only then submit it again."""
         key = pass_key(number)
         request = self.pass_request(key, dependency, hold=hold)
+        for pause_s in self.doubt_pauses_s:
+            try:
+                return self.submit(Intent(key, request.name, now(), ()), request)
+            except SubmissionDoubtError as error:
+                log.warning("%s; looking for %s in %g s", error, key, pause_s)
+                time.sleep(pause_s)
         return self.submit(Intent(key, request.name, now(), ()), request)
 
     def pass_request(self, key: str, dependency: Dependency, *, hold: bool = False) -> JobRequest:

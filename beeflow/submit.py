@@ -28,6 +28,7 @@ from beeflow.plan import Plan, walk
 from beeflow.scheduler import JobOptions, JobRequest, Limits, Scheduler
 from beeflow.scheduler.connect import connect
 from beeflow.scheduler.options import pass_options, task_options
+from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.scheduler.target import Target, find
 from beeflow.store import Store, WorkflowDir
 from beeflow.submission import Submitter
@@ -87,7 +88,7 @@ def submit(request: Request, config: Config, env: Mapping[str, str]) -> Workflow
     prepared = prepare(request, config)
     name = request.name if request.name is not None else Path(request.document.partition("#")[0]).stem
     target = find(config, env)
-    scheduler = connect(config.slurm.api, target, env)
+    scheduler = connect(config.slurm.api, target, env, Patience(COMMAND_S))
     record = new_record(config, target, scheduler.limits(), prepared.document, name)
     record = replace(
         record,

@@ -23,6 +23,7 @@ from beeflow import control as use_cases
 from beeflow.commands import query
 from beeflow.config import Config
 from beeflow.errors import BeeError, UsageError
+from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.states import Command
 
 WELCOME = "Welcome to BEE Client! 🐝"
@@ -166,7 +167,11 @@ def control(command: Command) -> Action:
 
     def act(_: argparse.Namespace) -> None:
         found = workflow.resolve(cli.load_config(), ask_for(WORKFLOW_ID))
-        print(use_cases.perform_one(command, found, lambda record: listing.scheduler_of(record, os.environ)))
+        print(
+            use_cases.perform_one(
+                command, found, lambda each: listing.scheduler_of(each, os.environ, Patience(COMMAND_S))
+            )
+        )
 
     return act
 

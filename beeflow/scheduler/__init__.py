@@ -20,7 +20,7 @@ class SubmissionDoubtError(SlurmError):
 
 
 class SlurmUnreachableError(SlurmError):
-    """No controller answered: nothing was submitted."""
+    """No controller answered, or it had too much to do: nothing was submitted, and asking again may help."""
 
 
 class QueueFullError(SlurmError):

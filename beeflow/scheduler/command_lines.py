@@ -18,14 +18,30 @@ SQUEUE_FORMAT = "%F|%K|%T|%N|%r|%j"
 # The kernel takes 131 kB.
 MAX_ARGUMENT_CHARS = 60_000
 
-# sbatch's words for "ask again", and for "perhaps": seen on Slurm 22.05.8, src/common/slurm_errno.c.
-_UNREACHABLE = ("(connect failure)", "Connection refused", "Unable to process configuration file", "authentication")
+# Slurm's words for "nothing was done, ask again", and for "perhaps": seen on Slurm 22.05.8, src/common/slurm_errno.c;
+# the rate limit is of Slurm 23.02 (SlurmctldParameters=rl_enable), "retry later" of 24.05. Authentication may fail for
+# the answer as well as for the question.
+_UNREACHABLE = (
+    "(connect failure)",
+    "Connection refused",
+    "Unable to process configuration file",
+    "Rate limit exceeded",
+    "Unable to create job record, try again",
+    "the DB index is being set, try again",
+)
 _DOUBT = (
     "Socket timed out",
+    "Connection timed out",
+    "(send failure)",
     "(receive failure)",
+    "(shutdown failure)",
     "Zero Bytes were transmitted",
+    "Message send failure",
     "Message receive failure",
+    "Communication shutdown failure",
     "Slurm backup controller in standby",
+    "Controller is in standby mode",
+    "authentication",
     "I/O error",
 )
 # What it says once it is tired of "sleeping and retrying" at MaxJobCount (EAGAIN).

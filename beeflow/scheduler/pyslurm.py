@@ -15,7 +15,7 @@ from typing import Any
 from beeflow.errors import ConfigError, SlurmError, SubmissionError
 from beeflow.scheduler import Dependency, JobRecord, JobRequest, Limits, description, libslurm
 from beeflow.scheduler import command_lines as lines
-from beeflow.scheduler.cli import CliScheduler, refusal
+from beeflow.scheduler.cli import CliScheduler, failure, refusal
 from beeflow.states import JobState
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class PyslurmScheduler:
                 words = str(error)
                 if _OTHER_VERSION in words:
                     raise ConfigError(libslurm.unusable(words, self.env)) from error
-                raise refused(words) if refused else SlurmError(f"{verb}: {words}") from error
+                raise refused(words) if refused else failure(verb, words) from error
 
 
 def to_records(jobs: Iterable[Any], names: Sequence[str] | None) -> Iterator[JobRecord]:

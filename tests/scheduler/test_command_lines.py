@@ -209,6 +209,9 @@ def test_a_refusal(stderr: str) -> None:
         # Seen on Slurm 22.05.8 with slurmctld down.
         "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)\n",
         "sbatch: error: Batch job submission failed: Connection refused\n",
+        # src/common/slurm_errno.c of Slurm 23.02 and of 24.05.
+        "sbatch: error: Batch job submission failed: Rate limit exceeded, please retry momentarily\n",
+        "sbatch: error: Batch job submission failed: Rate limit exceeded, please retry later\n",
     ],
 )
 def test_no_controller(stderr: str) -> None:
@@ -223,6 +226,9 @@ def test_no_controller(stderr: str) -> None:
         "Message receive failure",
         "Unable to contact slurm controller (receive failure)",
         "Zero Bytes were transmitted or received",
+        "Unable to contact slurm controller (send failure)",
+        "Unable to contact slurm controller (shutdown failure)",
+        "Protocol authentication error",
     ],
 )
 def test_perhaps(words: str) -> None:
