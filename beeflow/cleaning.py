@@ -75,7 +75,7 @@ def clean(config: Config, policy: Policy, env: Mapping[str, str]) -> Report | No
         if policy.dry_run:
             cleaner.run()
             return report
-        with workdir.alone(work) as is_alone:
+        with workdir.alone(work, config.lock) as is_alone:
             if not is_alone:
                 return None
             cleaner.run()

@@ -20,6 +20,7 @@ from beeflow.errors import ConfigError
 DRIVES = ("job", "here")
 APIS = ("cli", "pyslurm")
 AUTO = "auto"
+LOCKS = (AUTO, "fcntl", "soft")
 _OF_SLURM = ("SLURM", "SBATCH_", "SALLOC_", "SRUN_", "SQUEUE_", "SCANCEL_", "SINFO_", "SACCT_")
 RUNTIMES = (AUTO, "charliecloud", "none")
 
@@ -77,6 +78,7 @@ class Config:
     bee_archive_dir: Path = Path()
     delete_completed_workflow_dirs: bool = False
     input_copy_limit_mib: int = 1024
+    lock: str = AUTO
     slurm: SlurmConfig = field(default_factory=SlurmConfig)
     container: ContainerConfig = field(default_factory=ContainerConfig)
     modules: ModulesConfig = field(default_factory=ModulesConfig)
@@ -198,6 +200,7 @@ KEYS: dict[str, dict[str, Parser]] = {
         "bee_archive_dir": _path,
         "delete_completed_workflow_dirs": parse_bool,
         "input_copy_limit_mib": _size,
+        "lock": _one_of(*LOCKS),
     },
     "slurm": {
         "account": _plain,

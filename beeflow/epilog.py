@@ -164,7 +164,10 @@ def salvaged(value: Value) -> Any:
 # Waiting for room may help; nothing else that a file system says of an output will change.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # What only this run of the passes needs.
-_LIVE_FILES = frozenset(f"control/{name}" for name in ("lock", "failures", "paused", "holds", "holds.lock", "vanished"))
+_LIVE_FILES = frozenset(
+    f"control/{name}"
+    for name in ("lock", "lock.holder", "failures", "paused", "holds", "holds.lock", "holds.lock.holder", "vanished")
+)
 
 
 class Delivery:

@@ -11,8 +11,6 @@ import logging
 import time
 from collections.abc import Iterator
 
-import filelock
-
 from beeflow import staging, store
 from beeflow.cwl.late import LateTools
 from beeflow.driver import Driver
@@ -73,11 +71,8 @@ class Pass:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep two passes of one workflow from doing the same work at once."""
-        try:
-            with filelock.FileLock(self.layout.lock, timeout=LOCK_TIMEOUT_S):
-                yield
-        except filelock.Timeout as error:
-            raise BeeError(f"{self.layout.lock}: another pass has held it for {LOCK_TIMEOUT_S:g} s") from error
+        with self.submitter.lock(self.layout.lock).held(LOCK_TIMEOUT_S):
+            yield
 
     def may_submit(self, job_id: str | None) -> bool:
         """True where sbatch works: everywhere, unless this site refuses it on compute nodes ([slurm] drive = here)."""

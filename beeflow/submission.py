@@ -17,7 +17,8 @@ from pathlib import Path
 from beeflow import scripts, store
 from beeflow.errors import SlurmError, SubmissionError
 from beeflow.layout import Layout
-from beeflow.models import Intent, WorkflowRecord, now
+from beeflow.locking import Lock
+from beeflow.models import Holder, Intent, WorkflowRecord, now
 from beeflow.scheduler import Dependency, JobRecord, JobRequest, QueueFullError, Scheduler, SubmissionDoubtError
 from beeflow.scheduler import command_lines as lines
 from beeflow.scheduler.options import pass_options
@@ -57,6 +58,16 @@ class Submitter:
     doubt_pauses_s: tuple[float, ...] = DOUBT_PAUSES_S
     asked: list[JobRecord] | None = field(default=None, init=False)
     submitted: set[str] = field(default_factory=set, init=False)
+
+    def lock(self, path: Path) -> Lock:
+        """Return a lock of the workflow."""
+        return Lock(path, self.record.lock, self.is_live)
+
+    def is_live(self, holder: Holder) -> bool:
+        """Tell whether the job that holds a lock has not ended."""
+        if holder.cluster != self.record.slurm.cluster_name:
+            raise SlurmError(f"a job of another cluster, {holder.cluster or 'which has no name'}")
+        return any(job.job_id == holder.job_id and not job.state.ended for job in self.scheduler.query())
 
     def known_id(self, key: str) -> str | None:
         """Return the id of a job that was submitted, or None."""

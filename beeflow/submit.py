@@ -175,6 +175,7 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
         input_copy_limit_mib=config.input_copy_limit_mib,
         tasks_per_element=slurm.tasks_per_element or 0,
         max_jobs=slurm.max_jobs,
+        lock=config.lock,
     )
 
 

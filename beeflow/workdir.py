@@ -6,7 +6,6 @@ Everything below is reached through the descriptors of its folders; no link is f
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import grp
 import os
 import pwd
@@ -18,6 +17,7 @@ from pathlib import Path
 from beeflow import removal, store
 from beeflow.config import Config
 from beeflow.errors import ConfigError, SystemFileError
+from beeflow.locking import Lock, LockedError
 
 LOCK = ".clean.lock"
 # What beeflow makes in a bee_workdir.
@@ -161,22 +161,16 @@ def _inner(stack: contextlib.ExitStack, top: int, name: str) -> int | None:
 
 
 @contextlib.contextmanager
-def alone(work: WorkDir) -> Iterator[bool]:
-    """Keep others from tidying up at the same time; False when somebody does."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        descriptor = os.open(LOCK, flags, 0o600, dir_fd=work.top)
-    except OSError as error:
-        raise SystemFileError(f"{work.path / LOCK}: {error.strerror or error}") from error
-    try:
-        yield _locked(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def alone(work: WorkDir, kind: str) -> Iterator[bool]:
+    """Keep others from tidying up at the same time; False when somebody does. ``kind``: of beeflow.locking."""
+    status = removal.lstat(work.top, LOCK)
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        raise SystemFileError(f"{work.path / LOCK}: not a file of ours but a link or folder; remove it")
+    with contextlib.ExitStack() as stack:
+        try:
+            # The open folder by a name, as only we write in it.
+            stack.enter_context(Lock(Path(f"/proc/self/fd/{work.top}") / LOCK, kind).held(0))
+        except LockedError:
+            yield False
+            return
+        yield True
