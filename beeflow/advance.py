@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from beeflow import store
+from beeflow import sharing, store
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.layout import Layout
 from beeflow.listing import scheduler_of
@@ -25,6 +25,9 @@ def main(argv: list[str]) -> int:
     record = store.read_record(WorkflowRecord, layout.workflow)
     if record is None:
         raise SystemFileError(f"{layout.workflow}: not there")
+    if record.group:
+        # What this makes, and what the jobs do that it submits: Slurm hands the umask on.
+        os.umask(sharing.UMASK)
     job_id = os.environ["SLURM_JOB_ID"]
     print(f"{now()} job {job_id}: {key} of workflow {record.id}", flush=True)
     if not claim(layout, key, job_id):

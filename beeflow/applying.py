@@ -19,7 +19,7 @@ def main(command: Command, doc: str | None, argv: Sequence[str]) -> int:
     """Do a command; returns the worst exit code."""
     arguments = parse(command, doc, argv)
     cli.start_logging(arguments.verbose)
-    settings = cli.load_config()
+    settings = cli.load_own_config()
     chosen, worst = (applicable(command, settings), 0) if arguments.all else named(arguments.ids, settings)
     if arguments.all and not chosen:
         print(f"No workflow is {states_of(command)}.")

@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from beeflow import sharing
 from beeflow.errors import ConfigError
 
 DRIVES = ("job", "here")
@@ -79,6 +80,7 @@ class Config:
     delete_completed_workflow_dirs: bool = False
     input_copy_limit_mib: int = 1024
     lock: str = AUTO
+    share_with_group: str = ""
     slurm: SlurmConfig = field(default_factory=SlurmConfig)
     container: ContainerConfig = field(default_factory=ContainerConfig)
     modules: ModulesConfig = field(default_factory=ModulesConfig)
@@ -201,6 +203,7 @@ KEYS: dict[str, dict[str, Parser]] = {
         "delete_completed_workflow_dirs": parse_bool,
         "input_copy_limit_mib": _size,
         "lock": _one_of(*LOCKS),
+        "share_with_group": _plain,
     },
     "slurm": {
         "account": _plain,
@@ -316,7 +319,11 @@ def _line(text: str, section: str, key: str | None = None) -> int:
 
 
 def check_folders(config: Config) -> None:
-    """Raise ConfigError when a folder that will be written to cannot be made or written."""
+    """Raise ConfigError when a folder that will be written to cannot be made or written, or shared as asked."""
+    try:
+        sharing.gid_of(config.share_with_group)
+    except ConfigError as error:
+        raise ConfigError(f"{config.origins.get('DEFAULT.share_with_group', 'default')}: {error}") from error
     for key in ("bee_workdir", "bee_archive_dir"):
         folder: Path = getattr(config, key)
         where = config.origins.get(f"DEFAULT.{key}", "default")

@@ -65,7 +65,7 @@ class WorkflowRecord:
     ``parent``: the id of the workflow whose archive this one re-executes. ``drive``: where passes run.
     ``tasks_per_element``: of a scattered step, in one array element; 0: as many as it takes to have few elements.
     ``max_jobs``: how many array elements may be in the queue; 0: as many as the cluster lets a workflow have.
-    ``lock``: how locks are taken (beeflow.locking).
+    ``lock``: how locks are taken (beeflow.locking). ``group``: who may read it besides the user; "": nobody.
     ``on_error``: what a failed task stops: only what depends on it (ON_ERROR_CONTINUE), or all that has not begun.
     """
 
@@ -91,6 +91,7 @@ class WorkflowRecord:
     on_error: str = ON_ERROR_CONTINUE
     max_jobs: int = 0
     lock: str = "auto"
+    group: str = ""
 
     @property
     def stops_on_error(self) -> bool:

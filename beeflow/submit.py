@@ -176,6 +176,7 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
         tasks_per_element=slurm.tasks_per_element or 0,
         max_jobs=slurm.max_jobs,
         lock=config.lock,
+        group=config.share_with_group,
     )
 
 

@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
     choice = retry.Choice(tuple(arguments.steps), tuple(arguments.froms), arguments.force_rerun)
-    settings, patience, worst = cli.load_config(), Patience(COMMAND_S), 0
+    settings, patience, worst = cli.load_own_config(), Patience(COMMAND_S), 0
     for text in arguments.ids:
         try:
             found = workflow.resolve(settings, text)
