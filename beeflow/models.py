@@ -37,6 +37,7 @@ class SlurmRecord:
     max_array_size: int
     max_job_count: int
     api: str = "cli"
+    accounting: bool = False
 
 
 @dataclass(frozen=True)

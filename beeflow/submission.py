@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from beeflow import scripts, store
-from beeflow.errors import SlurmError, SubmissionError
+from beeflow.errors import BeeError, SlurmError, SubmissionError
 from beeflow.layout import Layout
 from beeflow.locking import Lock
 from beeflow.models import Holder, Intent, WorkflowRecord, now
 from beeflow.scheduler import Dependency, JobRecord, JobRequest, QueueFullError, Scheduler, SubmissionDoubtError
 from beeflow.scheduler import command_lines as lines
 from beeflow.scheduler.options import pass_options
+from beeflow.states import JobState
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,11 @@ def claim(layout: Layout, key: str, job_id: str) -> bool:
     return (store.read_text(layout.job_id(key)) or "").strip() == job_id
 
 
+def is_certain(job: JobRecord) -> bool:
+    """True for a job that accounting says how it ended, and who wanted that."""
+    return job.state.ended and (job.state is not JobState.CANCELLED or job.reason not in ("", "by 0"))
+
+
 @dataclass
 class Submitter:
     """Submits the jobs of one workflow."""
@@ -57,6 +63,7 @@ class Submitter:
     scheduler: Scheduler
     doubt_pauses_s: tuple[float, ...] = DOUBT_PAUSES_S
     asked: list[JobRecord] | None = field(default=None, init=False)
+    asked_past: list[JobRecord] | None = field(default=None, init=False)
     submitted: set[str] = field(default_factory=set, init=False)
 
     def lock(self, path: Path) -> Lock:
@@ -85,6 +92,34 @@ class Submitter:
             names = sorted({intent.job_name for intent in self.intents()})
             self.asked = self.scheduler.query(names) if names else []
         return self.asked
+
+    def past(self) -> list[JobRecord]:
+        """Return what accounting, if there is any, says of jobs that Slurm has forgotten: at most one sacct a pass.
+
+        Only what surely ended so: a job that lives was not forgotten, and one that Slurm itself cancelled, or root, may
+        only have waited for another.
+        """
+        if self.asked_past is None:
+            self.asked_past = []
+            names = self._forgotten() if self.record.slurm.accounting else {}
+            try:
+                found = self.scheduler.history(sorted(names), self.record.created) if names else []
+                self.asked_past = [job for job in found if names.get(job.job_id) == job.name and is_certain(job)]
+            except BeeError as error:
+                log.warning("what became of %d jobs is not known: %s", len(names), error)
+        return self.asked_past
+
+    def _forgotten(self) -> dict[str, str]:
+        """Map to their names the jobs of which Slurm has forgotten an element that left no result."""
+        known = {(job.job_id, job.array_task_id) for job in self.queue()}
+        found = {}
+        for intent in self.intents():
+            job_id = self.known_id(intent.key)
+            gone = (each for each in intent.indices if (job_id, each if intent.array else None) not in known)
+            results = (self.layout.element_result(intent.group or "", intent.offset + each) for each in gone)
+            if intent.group and job_id and not all(path.exists() for path in results):
+                found[job_id] = intent.job_name
+        return found
 
     def ours(self, jobs: Iterable[JobRecord]) -> list[JobRecord]:
         """Leave out jobs that only have a name of ours: that of ours has an id we know, or one that is in doubt.

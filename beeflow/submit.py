@@ -154,6 +154,7 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
             max_array_size=limits.max_array_size,
             max_job_count=limits.max_job_count,
             api=slurm.api,
+            accounting=limits.accounting,
         ),
         options=SubmitOptions(
             time_limit_s=int(slurm.time_limit.total_seconds()),

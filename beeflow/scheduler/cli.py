@@ -24,14 +24,16 @@ log = logging.getLogger(__name__)
 # sbatch itself retries for MessageTimeout several times over, and sleeps at MaxJobCount.
 SUBMIT_TIMEOUT_S = 150.0
 QUERY_TIMEOUT_S = 60.0
+HISTORY_TIMEOUT_S = 20.0
 CANCEL_BATCH = 1000
 
 
 class CliScheduler:
     """Slurm by its command-line programs, in an environment we construct."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], history_timeout_s: float = HISTORY_TIMEOUT_S) -> None:
         """``env``: what scheduler.target.environment made."""
+        self.history_timeout_s = history_timeout_s
         self.env = dict(env)
         self.user = env.get("USER", "")
 
@@ -62,6 +64,19 @@ class CliScheduler:
         if done.returncode != 0:
             raise failure("squeue", done.stderr)
         return lines.parse_squeue(done.stdout)
+
+    def history(self, job_ids: Sequence[str], since: str) -> list[JobRecord]:
+        """Make one sacct."""
+        records: list[JobRecord] = []
+        for batch in lines.job_lists(job_ids):
+            try:
+                done = self._run(lines.sacct_argv(batch, since), self.history_timeout_s)
+            except (process.ProgramTimeoutError, process.ProgramMissingError) as error:
+                raise SlurmError(str(error)) from error
+            if done.returncode != 0:
+                raise failure("sacct", done.stderr)
+            records += lines.parse_sacct(done.stdout)
+        return records
 
     def release(self, *job_ids: str) -> None:
         """Run scontrol release, in batches that fit an argument."""
