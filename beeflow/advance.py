@@ -8,12 +8,13 @@ import os
 import sys
 from pathlib import Path
 
-from beeflow import store
+from beeflow import sharing, store
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.layout import Layout
 from beeflow.listing import scheduler_of
 from beeflow.models import WorkflowRecord, now
 from beeflow.passes import Pass
+from beeflow.scheduler.patient import PASS_S, Patience
 from beeflow.submission import claim
 
 
@@ -24,12 +25,15 @@ def main(argv: list[str]) -> int:
     record = store.read_record(WorkflowRecord, layout.workflow)
     if record is None:
         raise SystemFileError(f"{layout.workflow}: not there")
+    if record.group:
+        # What this makes, and what the jobs do that it submits: Slurm hands the umask on.
+        os.umask(sharing.UMASK)
     job_id = os.environ["SLURM_JOB_ID"]
     print(f"{now()} job {job_id}: {key} of workflow {record.id}", flush=True)
     if not claim(layout, key, job_id):
         print(f"{now()} job {job_id}: another job is {key}; nothing to do")
         return 0
-    return Pass(layout, record, scheduler_of(record, os.environ)).run(key, job_id)
+    return Pass(layout, record, scheduler_of(record, os.environ, Patience(PASS_S))).run(key, job_id)
 
 
 if __name__ == "__main__":

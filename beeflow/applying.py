@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from beeflow import cli, control, listing, store, tables
 from beeflow.config import Config
 from beeflow.errors import BeeError, UsageError
+from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.states import Command, WorkflowState
 from beeflow.store import Store, WorkflowDir
 
@@ -18,7 +19,7 @@ def main(command: Command, doc: str | None, argv: Sequence[str]) -> int:
     """Do a command; returns the worst exit code."""
     arguments = parse(command, doc, argv)
     cli.start_logging(arguments.verbose)
-    settings = cli.load_config()
+    settings = cli.load_own_config()
     chosen, worst = (applicable(command, settings), 0) if arguments.all else named(arguments.ids, settings)
     if arguments.all and not chosen:
         print(f"No workflow is {states_of(command)}.")
@@ -26,7 +27,8 @@ def main(command: Command, doc: str | None, argv: Sequence[str]) -> int:
     if must_ask and not agrees(command, chosen):
         print("Nothing was done.")
         return 1
-    for outcome in control.perform(command, chosen, lambda record: listing.scheduler_of(record, os.environ)):
+    patience = Patience(COMMAND_S)
+    for outcome in control.perform(command, chosen, lambda each: listing.scheduler_of(each, os.environ, patience)):
         if outcome.error:
             cli.error(str(outcome.error))
             worst = max(worst, outcome.error.exit_code)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from beeflow import codec, staging, store
+from beeflow import codec, sharing, staging, store
 from beeflow.errors import ArchiveError, SystemFileError
 from beeflow.layout import ARCHIVE_SUFFIX, MANIFEST
 
@@ -96,16 +96,17 @@ def parse_manifest(text: str) -> dict[str, str]:
     return found
 
 
-def pack(top: str, sources: list[Source], archive_dir: Path, name: str | None = None) -> Packed:
+def pack(top: str, sources: list[Source], archive_dir: Path, name: str | None = None, gid: int | None = None) -> Packed:
     """Write <archive_dir>/<name, else top>.tgz: temporary beside it, fsync, read back, link without overwriting.
 
     An archive of that name that is there already and is whole is taken for the one. Raises ArchiveError or
-    SystemFileError (no space, no permission) and leaves nothing behind.
+    SystemFileError (no space, no permission) and leaves nothing behind. ``gid``: of the group that may read it.
     """
     final = archive_dir / f"{name or top}{ARCHIVE_SUFFIX}"
     temporary = archive_dir / f".{name or top}{ARCHIVE_SUFFIX}.part"
     try:
-        archive_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not archive_dir.is_dir():
+            sharing.make_folder(archive_dir, gid)
         if final.exists():
             return verify(final, top)
         with contextlib.suppress(FileNotFoundError):
@@ -113,6 +114,7 @@ def pack(top: str, sources: list[Source], archive_dir: Path, name: str | None = 
         try:
             _write(temporary, top, sources)
             packed = verify(temporary, top)
+            sharing.settle_file(temporary, gid)
             os.link(temporary, final)
             store.sync_folder(archive_dir)
         finally:

@@ -23,6 +23,7 @@ from beeflow.errors import ArchiveError, BeeError, SystemFileError, TransitionEr
 from beeflow.finished import Asked, inputs_of, over, set_aside
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, newest_archives
 from beeflow.listing import is_over, scheduler_of, summarize
+from beeflow.locking import Lock, LockedError
 from beeflow.models import Cleaned, Sidecar, StateRecord, WorkflowRecord, seconds_between
 from beeflow.states import Command, WorkflowState
 from beeflow.store import Store, WorkflowDir
@@ -30,6 +31,7 @@ from beeflow.workdir import WorkDir
 
 log = logging.getLogger(__name__)
 
+LOCK = ".clean.lock"
 DEFAULT_AGE = timedelta(days=30)
 # Nobody writes anything for so long without moving it into place.
 LEFTOVER_S = 86400.0
@@ -75,11 +77,27 @@ def clean(config: Config, policy: Policy, env: Mapping[str, str]) -> Report | No
         if policy.dry_run:
             cleaner.run()
             return report
-        with workdir.alone(work) as is_alone:
+        with alone(work, config.lock) as is_alone:
             if not is_alone:
                 return None
             cleaner.run()
     return report
+
+
+@contextlib.contextmanager
+def alone(work: WorkDir, kind: str) -> Iterator[bool]:
+    """Keep others from tidying up at the same time; False when somebody does. ``kind``: of beeflow.locking."""
+    status = removal.lstat(work.top, LOCK)
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        raise SystemFileError(f"{work.path / LOCK}: not a file of ours but a link or folder; remove it")
+    with contextlib.ExitStack() as stack:
+        try:
+            # The open folder by a name, as only we write in it.
+            stack.enter_context(Lock(Path(f"/proc/self/fd/{work.top}") / LOCK, kind).held(0))
+        except LockedError:
+            yield False
+            return
+        yield True
 
 
 class _Cleaner:
@@ -208,7 +226,7 @@ class _Cleaner:
             if now.live(record) or summarize(found, now).state is not WorkflowState.STALLED:
                 return
             why = f"cancelled by bee-clean: Stalled, and nothing happened since {since[:10]}"
-            control.perform_one(Command.CANCEL, found, lambda each: scheduler_of(each, now.env), why)
+            control.perform_one(Command.CANCEL, found, lambda each: scheduler_of(each, now.env, now.patience()), why)
         shown = WorkflowState.STALLED.value
         self.report.done.append(Cleaned(FINALISED, found.id, record.name, shown, age_s(since)))
 

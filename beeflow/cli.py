@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from beeflow import __version__, config
+from beeflow import __version__, config, sharing, workdir
 from beeflow.errors import BeeError, UsageError
 from beeflow.models import ON_ERROR_CONTINUE, ON_ERROR_STOP
 
@@ -47,7 +47,17 @@ def start_logging(verbose: int) -> None:
 
 def load_config(env: Mapping[str, str] | None = None) -> config.Config:
     """Read bee.conf as this process's environment says."""
-    return config.load(os.environ if env is None else env)
+    settings = config.load(os.environ if env is None else env)
+    if settings.share_with_group:
+        os.umask(sharing.UMASK)
+    return settings
+
+
+def load_own_config(env: Mapping[str, str] | None = None) -> config.Config:
+    """Read bee.conf for a command that writes; raises ConfigError for a bee_workdir that others have a hand in."""
+    settings = load_config(env)
+    workdir.check(settings)
+    return settings
 
 
 def error(text: str) -> None:
@@ -141,4 +151,5 @@ def run_settings(arguments: argparse.Namespace, env: Mapping[str, str]) -> confi
         raise UsageError("--wait would wait for ever for what --no-start holds; give one of them")
     settings = with_sbatch_options(load_config(env), arguments, env)
     config.check_folders(settings)
+    workdir.prepare(settings)
     return settings

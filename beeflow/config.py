@@ -15,11 +15,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from beeflow import sharing
 from beeflow.errors import ConfigError
 
 DRIVES = ("job", "here")
 APIS = ("cli", "pyslurm")
 AUTO = "auto"
+LOCKS = (AUTO, "fcntl", "soft")
 _OF_SLURM = ("SLURM", "SBATCH_", "SALLOC_", "SRUN_", "SQUEUE_", "SCANCEL_", "SINFO_", "SACCT_")
 RUNTIMES = (AUTO, "charliecloud", "none")
 
@@ -77,6 +79,8 @@ class Config:
     bee_archive_dir: Path = Path()
     delete_completed_workflow_dirs: bool = False
     input_copy_limit_mib: int = 1024
+    lock: str = AUTO
+    share_with_group: str = ""
     slurm: SlurmConfig = field(default_factory=SlurmConfig)
     container: ContainerConfig = field(default_factory=ContainerConfig)
     modules: ModulesConfig = field(default_factory=ModulesConfig)
@@ -198,6 +202,8 @@ KEYS: dict[str, dict[str, Parser]] = {
         "bee_archive_dir": _path,
         "delete_completed_workflow_dirs": parse_bool,
         "input_copy_limit_mib": _size,
+        "lock": _one_of(*LOCKS),
+        "share_with_group": _plain,
     },
     "slurm": {
         "account": _plain,
@@ -313,7 +319,11 @@ def _line(text: str, section: str, key: str | None = None) -> int:
 
 
 def check_folders(config: Config) -> None:
-    """Raise ConfigError when a folder that will be written to cannot be made or written."""
+    """Raise ConfigError when a folder that will be written to cannot be made or written, or shared as asked."""
+    try:
+        sharing.gid_of(config.share_with_group)
+    except ConfigError as error:
+        raise ConfigError(f"{config.origins.get('DEFAULT.share_with_group', 'default')}: {error}") from error
     for key in ("bee_workdir", "bee_archive_dir"):
         folder: Path = getattr(config, key)
         where = config.origins.get(f"DEFAULT.{key}", "default")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from beeflow import archive, inputs, locations, staging, store
+from beeflow import archive, inputs, locations, sharing, staging, store
 from beeflow.driver import Ended
 from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
@@ -123,6 +123,11 @@ class Epilog:
             slug = re.sub(r"[^A-Za-z0-9_.-]+", "_", records[0].step.replace("/", "."))[-60:]
             store.write_json(self.layout.metadata / f"{number:03}-{slug}.json", records)
 
+    @property
+    def gid(self) -> int | None:
+        """The group that may read it all. As the directory has it: names need not be known on every node."""
+        return self.layout.root.stat().st_gid if self.record.group else None
+
     def archive(self, state: StateRecord) -> StateRecord:
         """Pack, verify, publish, and only then say Archived."""
         embedded = inputs.embed(self.layout, self.record.input_copy_limit_mib)
@@ -134,7 +139,7 @@ class Epilog:
         unique = {source.name: source for source in sources}
         retried = store.read_record(Retried, self.layout.retry)
         name = archive_name(self.record.id, retried.generation + 1 if retried else 1)
-        packed = archive.pack(self.record.id, list(unique.values()), Path(self.record.archive_dir), name)
+        packed = archive.pack(self.record.id, list(unique.values()), Path(self.record.archive_dir), name, self.gid)
         sidecar = Sidecar(
             id=self.record.id,
             name=self.record.name,
@@ -148,6 +153,7 @@ class Epilog:
             host=socket.gethostname(),
         )
         store.write_record(packed.path.with_suffix(SIDECAR_SUFFIX), sidecar)
+        sharing.settle_file(packed.path.with_suffix(SIDECAR_SUFFIX), self.gid)
         final = replace(state, state=state.state.archived, updated=now(), archive=str(packed.path))
         store.write_record(self.layout.state, final)
         return final
@@ -164,7 +170,10 @@ def salvaged(value: Value) -> Any:
 # Waiting for room may help; nothing else that a file system says of an output will change.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # What only this run of the passes needs.
-_LIVE_FILES = frozenset(f"control/{name}" for name in ("lock", "failures", "paused", "holds", "holds.lock", "vanished"))
+_LIVE_FILES = frozenset(
+    f"control/{name}"
+    for name in ("lock", "lock.holder", "failures", "paused", "holds", "holds.lock", "holds.lock.holder", "vanished")
+)
 
 
 class Delivery:

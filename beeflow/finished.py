@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
-
 from beeflow import removal, store
 from beeflow.config import Config
 from beeflow.errors import BeeError, SystemFileError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout, split_archive_name
 from beeflow.listing import Queues, is_over, of_sidecar, summarize
+from beeflow.locking import AUTO, Lock, LockedError, StaleLockError
 from beeflow.models import StateRecord, Summary, WorkflowRecord
 from beeflow.removal import Removed
+from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.states import WorkflowState
 from beeflow.store import Store, WorkflowDir
 
@@ -53,6 +53,10 @@ class Asked(Queues):
             name = str(os.geteuid())
         super().__init__({**env, "USER": name, "LOGNAME": name})
         self._errors: dict[tuple[str, str], BeeError] = {}
+
+    def patience(self) -> Patience:
+        """Say how long to ask: without an answer nothing is done."""
+        return Patience(COMMAND_S)
 
     def unanswered(self, record: WorkflowRecord, error: BeeError) -> None:
         """Keep the reason."""
@@ -266,8 +270,11 @@ def _locked(folder: int, workflow_id: str, lock_s: float) -> Iterator[Layout]:
     if not layout.control.is_dir():
         yield layout
         return
-    try:
-        with filelock.FileLock(layout.lock, timeout=lock_s):
-            yield layout
-    except filelock.Timeout as error:
-        raise TransitionError(f"workflow {workflow_id}: another command works on it; try again") from error
+    record = store.read_record(WorkflowRecord, layout.workflow)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(Lock(layout.lock, record.lock if record else AUTO).held(lock_s))
+        except (LockedError, StaleLockError) as error:
+            shown = str(error).replace(str(layout.root), workflow_id)
+            raise type(error)(f"workflow {workflow_id}: another command works on it: {shown}") from error
+        yield layout

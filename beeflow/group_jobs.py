@@ -35,6 +35,7 @@ class GroupJobs:
     _counts: dict[str, Counter[int]] = field(default_factory=dict)
     _vanished: set[str] | None = None
     _queue: dict[tuple[str, int | None], JobRecord] | None = None
+    _past: dict[tuple[str, int | None], JobRecord] | None = None
 
     def intents(self, key: str) -> list[Intent]:
         """List the submissions of a group, in order."""
@@ -75,10 +76,15 @@ class GroupJobs:
         return [intent for intent in self.intents(key) if not self.known_id(intent)]
 
     def record(self, intent: Intent, number: int) -> JobRecord | None:
-        """Find what Slurm says of an element, in the one squeue of this pass."""
+        """Find what Slurm says of an element, in the one squeue of this pass, else in the one sacct."""
         if self._queue is None or self.submitter.asked is None:
             self._queue = {(job.job_id, job.array_task_id): job for job in self.submitter.queue()}
-        return self._queue.get((self.known_id(intent) or "", number - intent.offset if intent.array else None))
+        element = (self.known_id(intent) or "", number - intent.offset if intent.array else None)
+        if element not in self._queue and self.submitter.record.slurm.accounting:
+            if self._past is None:
+                self._past = {(job.job_id, job.array_task_id): job for job in self.submitter.past()}
+            return self._past.get(element)
+        return self._queue.get(element)
 
     def may_go_again(self, key: str, number: int) -> bool:
         """True while an element has not been submitted too often since the user last asked for it (bee-retry)."""

@@ -12,10 +12,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import filelock
-
 from beeflow import store
-from beeflow.errors import BeeError
 from beeflow.layout import Layout
 from beeflow.models import now
 from beeflow.scheduler import JobRecord
@@ -99,8 +96,5 @@ class Holding:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep holds and releases from overtaking each other: the one lock that is kept while Slurm is told."""
-        try:
-            with filelock.FileLock(self.layout.holds_lock, timeout=LOCK_TIMEOUT_S):
-                yield
-        except filelock.Timeout as error:
-            raise BeeError(f"{self.layout.holds_lock}: another command has held it for {LOCK_TIMEOUT_S:g} s") from error
+        with self.submitter.lock(self.layout.holds_lock).held(LOCK_TIMEOUT_S):
+            yield

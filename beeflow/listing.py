@@ -22,6 +22,7 @@ from beeflow.store import Store, WorkflowDir
 
 if TYPE_CHECKING:
     from beeflow.scheduler import JobRecord, Scheduler
+    from beeflow.scheduler.patient import Patience
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +30,15 @@ log = logging.getLogger(__name__)
 NEW_S = 120.0
 
 
-def scheduler_of(record: WorkflowRecord, env: Mapping[str, str]) -> Scheduler:
-    """Return the Slurm a workflow lives on."""
+def scheduler_of(record: WorkflowRecord, env: Mapping[str, str], patience: Patience | None = None) -> Scheduler:
+    """Return the Slurm a workflow lives on; it is asked with this patience, or once."""
     # A list of what is all archived needs none of this.
     from beeflow.scheduler.connect import connect
     from beeflow.scheduler.target import Target
 
     origin = f"the workflow's Slurm ({record.slurm.cluster_name})"
     target = Target(record.slurm.conf, record.slurm.clusters, origin, record.options.preserve_environment)
-    return connect(record.slurm.api, target, env)
+    return connect(record.slurm.api, target, env, patience)
 
 
 class Queues:
@@ -52,12 +53,18 @@ class Queues:
         key = (record.slurm.conf, record.slurm.clusters)
         if key not in self._jobs:
             try:
-                self._jobs[key] = scheduler_of(record, self.env).query()
+                self._jobs[key] = scheduler_of(record, self.env, self.patience()).query()
             except BeeError as error:
                 self._jobs[key] = None
                 self.unanswered(record, error)
         jobs = self._jobs[key]
         return None if jobs is None else [job for job in jobs if job.name.startswith(record.nonce + "-")]
+
+    def patience(self) -> Patience:
+        """Say how long to ask: files tell most of what somebody who looks wants to know."""
+        from beeflow.scheduler.patient import LOOK_S, Patience
+
+        return Patience(LOOK_S)
 
     def unanswered(self, record: WorkflowRecord, error: BeeError) -> None:  # noqa: ARG002
         """Say that a Slurm did not answer; once for each."""

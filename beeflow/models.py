@@ -37,6 +37,7 @@ class SlurmRecord:
     max_array_size: int
     max_job_count: int
     api: str = "cli"
+    accounting: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class WorkflowRecord:
     ``parent``: the id of the workflow whose archive this one re-executes. ``drive``: where passes run.
     ``tasks_per_element``: of a scattered step, in one array element; 0: as many as it takes to have few elements.
     ``max_jobs``: how many array elements may be in the queue; 0: as many as the cluster lets a workflow have.
+    ``lock``: how locks are taken (beeflow.locking). ``group``: who may read it besides the user; "": nobody.
     ``on_error``: what a failed task stops: only what depends on it (ON_ERROR_CONTINUE), or all that has not begun.
     """
 
@@ -89,6 +91,8 @@ class WorkflowRecord:
     tasks_per_element: int = 0
     on_error: str = ON_ERROR_CONTINUE
     max_jobs: int = 0
+    lock: str = "auto"
+    group: str = ""
 
     @property
     def stops_on_error(self) -> bool:
@@ -103,6 +107,26 @@ class WorkflowRecord:
     def job_name(self, key: str) -> str:
         """The name of a job. All passes share one, so that singleton keeps them apart."""
         return f"{self.nonce}-{'pass' if key.startswith('pass.') else key.partition('-')[0] + key[key.rfind('.') :]}"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """<lock>.holder: the process that holds a lock. ``boot``, ``namespace``: of the host, of its process ids.
+
+    ``start_ticks``: when the process began, since the boot. ``job_id``, ``cluster``, ``restarts``: of its Slurm job, if
+    it is in one.
+    """
+
+    host: str
+    boot: str
+    namespace: str
+    pid: int
+    start_ticks: int
+    since: str
+    token: str
+    job_id: str = ""
+    cluster: str = ""
+    restarts: int = 0
 
 
 @dataclass(frozen=True)

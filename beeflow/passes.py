@@ -11,8 +11,6 @@ import logging
 import time
 from collections.abc import Iterator
 
-import filelock
-
 from beeflow import staging, store
 from beeflow.cwl.late import LateTools
 from beeflow.driver import Driver
@@ -28,8 +26,8 @@ from beeflow.submission import Submitter, pass_key, pass_number
 
 log = logging.getLogger(__name__)
 
-# Longer than the last call to Slurm of a pass that holds the lock may take.
-LOCK_TIMEOUT_S = 120.0
+# Longer than the last call to Slurm of a pass that holds the lock may take, asked with patience.
+LOCK_TIMEOUT_S = 300.0
 SUBMIT_TRIES_S = (5.0, 15.0, 45.0)
 # A pass that fails is followed by its successor; after so many failures in a row the workflow is left to the user.
 MAX_FAILURES = 3
@@ -73,11 +71,8 @@ class Pass:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep two passes of one workflow from doing the same work at once."""
-        try:
-            with filelock.FileLock(self.layout.lock, timeout=LOCK_TIMEOUT_S):
-                yield
-        except filelock.Timeout as error:
-            raise BeeError(f"{self.layout.lock}: another pass has held it for {LOCK_TIMEOUT_S:g} s") from error
+        with self.submitter.lock(self.layout.lock).held(LOCK_TIMEOUT_S):
+            yield
 
     def may_submit(self, job_id: str | None) -> bool:
         """True where sbatch works: everywhere, unless this site refuses it on compute nodes ([slurm] drive = here)."""

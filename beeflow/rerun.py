@@ -18,6 +18,7 @@ from beeflow.plan import walk
 from beeflow.results import read_graph
 from beeflow.scheduler import Scheduler
 from beeflow.scheduler.connect import connect
+from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.scheduler.target import find
 from beeflow.store import Store, WorkflowDir
 
@@ -45,7 +46,7 @@ def rerun(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowD
     top = archive.top_of(path)
     archive.verify(path, top)
     target = find(config, env)
-    scheduler = connect(config.slurm.api, target, env)
+    scheduler = connect(config.slurm.api, target, env, Patience(COMMAND_S))
     old = archive.read_record(WorkflowRecord, path, "workflow.json")
     if not store.is_id(old.id):
         raise ArchiveError(f"{path}: its workflow.json has no id of a workflow")

@@ -11,8 +11,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
-
 from beeflow import attempts, staging, store, workflow
 from beeflow.actions import current_state, refusal
 from beeflow.errors import BeeError, SystemFileError, TransitionError, UsageError
@@ -66,11 +64,9 @@ def retry(found: WorkflowDir, scheduler: Scheduler, choice: Choice) -> Retrying:
     graph = read_graph(found.layout)
     chosen = choose(graph, choice)
     try:
-        with filelock.FileLock(found.layout.lock, timeout=_LOCK_S):
+        with submitter.lock(found.layout.lock).held(_LOCK_S):
             check(found, submitter, choice)
             retried = Retry(found.layout, graph, GroupJobs(found.layout, submitter), chosen, generation(found)).run()
-    except filelock.Timeout as error:
-        raise TransitionError(f"workflow {found.id}: another command or a pass works on it; try again") from error
     except OSError as error:
         raise SystemFileError(f"{error.filename or found.layout.root}: {error.strerror or error}") from error
     try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from beeflow import codec
+from beeflow import codec, sharing
 from beeflow.errors import NotFoundError, SystemFileError
 from beeflow.layout import Layout, folders
 from beeflow.models import StateRecord, TaskRecord, TasksRecord, WorkflowRecord
@@ -59,6 +59,8 @@ def _explained(path: Path) -> Iterator[None]:
 def _write_temporary(path: Path, pieces: Iterable[str]) -> Path:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
+        if sharing.is_shared(path.parent):
+            os.fchmod(descriptor, 0o640)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as stream:
             stream.writelines(pieces)
             stream.flush()
@@ -229,8 +231,9 @@ class Store:
         """Make a staging directory for a new workflow; ``commit`` gives it its name, ``discard`` removes it."""
         made = WorkflowDir(Layout(self.root / f"{NEW_PREFIX}{record.id}"))
         with _explained(made.layout.root):
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            made.layout.root.mkdir(mode=0o700)
+            gid = sharing.gid_of(record.group)
+            sharing.make_folder(self.root, gid)
+            sharing.make_folder(made.layout.root, gid)
         try:
             with _explained(made.layout.root):
                 for folder in folders(made.layout):

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from beeflow import scripts, store
-from beeflow.errors import SlurmError, SubmissionError
+from beeflow.errors import BeeError, SlurmError, SubmissionError
 from beeflow.layout import Layout
-from beeflow.models import Intent, WorkflowRecord, now
-from beeflow.scheduler import Dependency, JobRecord, JobRequest, QueueFullError, Scheduler
+from beeflow.locking import Lock
+from beeflow.models import Holder, Intent, WorkflowRecord, now
+from beeflow.scheduler import Dependency, JobRecord, JobRequest, QueueFullError, Scheduler, SubmissionDoubtError
 from beeflow.scheduler import command_lines as lines
 from beeflow.scheduler.options import pass_options
+from beeflow.states import JobState
 
 log = logging.getLogger(__name__)
 
+# How long after a submission in doubt Slurm is asked what became of it, and whether it takes it now.
+DOUBT_PAUSES_S = (1.0, 4.0, 10.0)
 PASS_SCRIPT = "pass.sh"  # noqa: S105 - a file name
 
 
@@ -44,6 +49,11 @@ def claim(layout: Layout, key: str, job_id: str) -> bool:
     return (store.read_text(layout.job_id(key)) or "").strip() == job_id
 
 
+def is_certain(job: JobRecord) -> bool:
+    """True for a job that accounting says how it ended, and who wanted that."""
+    return job.state.ended and (job.state is not JobState.CANCELLED or job.reason not in ("", "by 0"))
+
+
 @dataclass
 class Submitter:
     """Submits the jobs of one workflow."""
@@ -51,8 +61,20 @@ class Submitter:
     layout: Layout
     record: WorkflowRecord
     scheduler: Scheduler
+    doubt_pauses_s: tuple[float, ...] = DOUBT_PAUSES_S
     asked: list[JobRecord] | None = field(default=None, init=False)
+    asked_past: list[JobRecord] | None = field(default=None, init=False)
     submitted: set[str] = field(default_factory=set, init=False)
+
+    def lock(self, path: Path) -> Lock:
+        """Return a lock of the workflow."""
+        return Lock(path, self.record.lock, self.is_live)
+
+    def is_live(self, holder: Holder) -> bool:
+        """Tell whether the job that holds a lock has not ended."""
+        if holder.cluster != self.record.slurm.cluster_name:
+            raise SlurmError(f"a job of another cluster, {holder.cluster or 'which has no name'}")
+        return any(job.job_id == holder.job_id and not job.state.ended for job in self.scheduler.query())
 
     def known_id(self, key: str) -> str | None:
         """Return the id of a job that was submitted, or None."""
@@ -70,6 +92,34 @@ class Submitter:
             names = sorted({intent.job_name for intent in self.intents()})
             self.asked = self.scheduler.query(names) if names else []
         return self.asked
+
+    def past(self) -> list[JobRecord]:
+        """Return what accounting, if there is any, says of jobs that Slurm has forgotten: at most one sacct a pass.
+
+        Only what surely ended so: a job that lives was not forgotten, and one that Slurm itself cancelled, or root, may
+        only have waited for another.
+        """
+        if self.asked_past is None:
+            self.asked_past = []
+            names = self._forgotten() if self.record.slurm.accounting else {}
+            try:
+                found = self.scheduler.history(sorted(names), self.record.created) if names else []
+                self.asked_past = [job for job in found if names.get(job.job_id) == job.name and is_certain(job)]
+            except BeeError as error:
+                log.warning("what became of %d jobs is not known: %s", len(names), error)
+        return self.asked_past
+
+    def _forgotten(self) -> dict[str, str]:
+        """Map to their names the jobs of which Slurm has forgotten an element that left no result."""
+        known = {(job.job_id, job.array_task_id) for job in self.queue()}
+        found = {}
+        for intent in self.intents():
+            job_id = self.known_id(intent.key)
+            gone = (each for each in intent.indices if (job_id, each if intent.array else None) not in known)
+            results = (self.layout.element_result(intent.group or "", intent.offset + each) for each in gone)
+            if intent.group and job_id and not all(path.exists() for path in results):
+                found[job_id] = intent.job_name
+        return found
 
     def ours(self, jobs: Iterable[JobRecord]) -> list[JobRecord]:
         """Leave out jobs that only have a name of ours: that of ours has an id we know, or one that is in doubt.
@@ -130,9 +180,15 @@ class Submitter:
         return winner
 
     def submit_pass(self, number: int, dependency: Dependency, *, hold: bool = False) -> str:
-        """Submit a pass over the workflow."""
+        """Submit a pass over the workflow; where the answer got lost, look for it, and only then submit it again."""
         key = pass_key(number)
         request = self.pass_request(key, dependency, hold=hold)
+        for pause_s in self.doubt_pauses_s:
+            try:
+                return self.submit(Intent(key, request.name, now(), ()), request)
+            except SubmissionDoubtError as error:
+                log.warning("%s; looking for %s in %g s", error, key, pause_s)
+                time.sleep(pause_s)
         return self.submit(Intent(key, request.name, now(), ()), request)
 
     def pass_request(self, key: str, dependency: Dependency, *, hold: bool = False) -> JobRequest:

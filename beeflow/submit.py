@@ -28,6 +28,7 @@ from beeflow.plan import Plan, walk
 from beeflow.scheduler import JobOptions, JobRequest, Limits, Scheduler
 from beeflow.scheduler.connect import connect
 from beeflow.scheduler.options import pass_options, task_options
+from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.scheduler.target import Target, find
 from beeflow.store import Store, WorkflowDir
 from beeflow.submission import Submitter
@@ -87,7 +88,7 @@ def submit(request: Request, config: Config, env: Mapping[str, str]) -> Workflow
     prepared = prepare(request, config)
     name = request.name if request.name is not None else Path(request.document.partition("#")[0]).stem
     target = find(config, env)
-    scheduler = connect(config.slurm.api, target, env)
+    scheduler = connect(config.slurm.api, target, env, Patience(COMMAND_S))
     record = new_record(config, target, scheduler.limits(), prepared.document, name)
     record = replace(
         record,
@@ -153,6 +154,7 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
             max_array_size=limits.max_array_size,
             max_job_count=limits.max_job_count,
             api=slurm.api,
+            accounting=limits.accounting,
         ),
         options=SubmitOptions(
             time_limit_s=int(slurm.time_limit.total_seconds()),
@@ -174,6 +176,8 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
         input_copy_limit_mib=config.input_copy_limit_mib,
         tasks_per_element=slurm.tasks_per_element or 0,
         max_jobs=slurm.max_jobs,
+        lock=config.lock,
+        group=config.share_with_group,
     )
 
 

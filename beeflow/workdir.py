@@ -1,12 +1,12 @@
-"""Open a bee_workdir to tidy it up without anybody at the terminal: only what is surely the user's own, and ours.
+"""Whether a bee_workdir is the user's own: for every command that writes there, and strictly for bee-clean.
 
-Everything below is reached through the descriptors of its folders; no link is followed.
+bee-clean tidies up without anybody at the terminal: only what is surely the user's own, and ours. It reaches everything
+through the descriptors of folders; no link is followed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import grp
 import os
 import pwd
@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import removal, store
+from beeflow import removal, sharing, store
 from beeflow.config import Config
 from beeflow.errors import ConfigError, SystemFileError
 
-LOCK = ".clean.lock"
 # What beeflow makes in a bee_workdir.
 _OURS = frozenset({"workflows", "archives", "slurm", "images", "cache"})
 _MAX_LINKS = 40
@@ -34,6 +33,42 @@ class WorkDir:
     workflows: int | None
     archives: int | None
     images: int | None
+
+
+def prepare(config: Config) -> None:
+    """Make the bee_workdir if there is none, the user's alone or shared; raises ConfigError as check does."""
+    gid = sharing.gid_of(config.share_with_group)
+    try:
+        if not os.path.lexists(config.bee_workdir):
+            sharing.make_folder(config.bee_workdir, gid)
+        check(config)
+        if gid is not None:
+            for folder in (config.bee_workdir, config.workflows_dir, *_inner_archives(config)):
+                sharing.make_folder(folder, gid)
+    except OSError as error:
+        raise SystemFileError(f"{error.filename or config.bee_workdir}: {error.strerror or error}") from error
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for a bee_workdir in which somebody else may put or replace what we write and read."""
+    for folder in (config.bee_workdir, config.workflows_dir, *_inner_archives(config)):
+        real = resolve(config, folder)
+        try:
+            status = os.lstat(real)
+        except FileNotFoundError:
+            continue
+        shown = "" if folder == config.bee_workdir else f"has a folder {folder.name} that "
+        if not stat.S_ISDIR(status.st_mode):
+            raise refusal(config, f"{shown}is not a folder")
+        if status.st_uid != os.geteuid():
+            raise refusal(config, f"{shown}belongs to {removal.owner_name(status.st_uid)}, not to you")
+        if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+            raise refusal(config, f"{shown}can be written by everybody (run: chmod o-w {folder})")
+
+
+def _inner_archives(config: Config) -> list[Path]:
+    """The folder of archives, where it is inside; elsewhere it may be anybody's who lets us write."""
+    return [config.bee_archive_dir] if config.bee_archive_dir == config.bee_workdir / "archives" else []
 
 
 @contextlib.contextmanager
@@ -52,8 +87,7 @@ def opened(config: Config) -> Iterator[WorkDir]:
         check_contents(config, top)
         workflows = open_workflows(stack, config, top)
         # Archives elsewhere are out of bounds.
-        is_inside = config.bee_archive_dir == config.bee_workdir / "archives"
-        archives = _inner(stack, top, "archives") if is_inside else None
+        archives = _inner(stack, top, "archives") if _inner_archives(config) else None
         yield WorkDir(path, top, workflows, archives, _inner(stack, top, "images"))
 
 
@@ -63,9 +97,9 @@ def refusal(config: Config, why: str) -> ConfigError:
     return ConfigError(f"{where}: bee_workdir: {config.bee_workdir} {why}; nothing was done")
 
 
-def resolve(config: Config) -> Path:
-    """Follow the links that lead to the bee_workdir; raises ConfigError for one that others could replace."""
-    here, parts, links = Path("/"), list(config.bee_workdir.parts[1:]), 0
+def resolve(config: Config, folder: Path | None = None) -> Path:
+    """Follow the links to the bee_workdir, or a folder in it; raises ConfigError for one that others could replace."""
+    here, parts, links = Path("/"), list((folder or config.bee_workdir).parts[1:]), 0
     while parts:
         part = parts.pop(0)
         if part == "..":
@@ -158,25 +192,3 @@ def _inner(stack: contextlib.ExitStack, top: int, name: str) -> int | None:
         return None
     status = os.fstat(descriptor)
     return descriptor if status.st_uid == os.geteuid() and not _is_open_to_others(status) else None
-
-
-@contextlib.contextmanager
-def alone(work: WorkDir) -> Iterator[bool]:
-    """Keep others from tidying up at the same time; False when somebody does."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        descriptor = os.open(LOCK, flags, 0o600, dir_fd=work.top)
-    except OSError as error:
-        raise SystemFileError(f"{work.path / LOCK}: {error.strerror or error}") from error
-    try:
-        yield _locked(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -9,7 +9,7 @@ from beeflow import archive, store
 from beeflow.config import Config
 from beeflow.errors import NotFoundError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX, newest_archives
-from beeflow.listing import Queues, archives_without, of_sidecar, summarize
+from beeflow.listing import Queues, archives_without, of_sidecar, scheduler_of, summarize
 from beeflow.models import Summary, TaskRecord, TasksRecord
 from beeflow.reduction import Reduction
 from beeflow.results import read_graph
@@ -67,6 +67,10 @@ def _describe(workflow: WorkflowDir, queues: Queues) -> tuple[Summary, list[Task
     if tasks is not None and summary.state.final:
         return summary, list(tasks)
     jobs = queues.of(record) if not summary.state.final else None
+    if jobs is not None and record.slurm.accounting:
+        submitter = Submitter(workflow.layout, record, scheduler_of(record, queues.env))
+        submitter.asked = jobs
+        jobs = [*jobs, *submitter.past()]
     return summary, Reduction(workflow.layout, record, read_graph(workflow.layout), jobs).tasks()
 
 

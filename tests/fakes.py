@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from beeflow import models
-from beeflow.errors import SubmissionError
+from beeflow.errors import SlurmError, SubmissionError
 from beeflow.graph import COMMAND_LINE_TOOL, EXPRESSION_TOOL, Graph, Link, Resources, Step, Tool, Workflow
 from beeflow.models import SlurmRecord, SubmitOptions, WorkflowRecord
 from beeflow.plan import Group, Plan
@@ -82,6 +82,8 @@ class FakeScheduler:
     on_accept: Callable[[str, JobRequest], None] | None = None
     next_id: int = 100
     max_submitted: int = 10**6
+    past: list[JobRecord] | SlurmError = field(default_factory=list)
+    histories: int = 0
 
     def submit(self, request: JobRequest) -> str:
         """Accept a job, unless a fault is due."""
@@ -128,6 +130,13 @@ class FakeScheduler:
             if names is None or job.request.name in names
             for index, (state, reason) in job.states.items()
         ]
+
+    def history(self, job_ids: Sequence[str], since: str) -> list[JobRecord]:
+        """Return what a test says that accounting has."""
+        self.histories += 1
+        if isinstance(self.past, SlurmError):
+            raise self.past
+        return [job for job in self.past if job.job_id in job_ids]
 
     def release(self, *job_ids: str) -> None:
         """Let held jobs and elements go."""

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from beeflow import private_slurm, process, resources
+from beeflow import private_slurm, process, procs, resources
 from beeflow.commands import slurm as command
 from beeflow.config import Config
 from beeflow.errors import ConfigError, SlurmError, SystemFileError, UsageError
-from beeflow.private_slurm import address, cluster, daemons, paths, ports, procs, record, steps
+from beeflow.private_slurm import address, cluster, daemons, paths, ports, record, steps
 from beeflow.private_slurm import config as shapes
 from beeflow.private_slurm.address import Address
 from beeflow.private_slurm.config import Asked, Shape

@@ -91,7 +91,7 @@ def test_a_doubt_within_one_process_is_settled_by_what_the_queue_is_now(layout: 
 def test_the_job_of_another_submission_is_not_taken_for_it(layout: Layout) -> None:
     # All passes have one name: those that are known are somebody else's.
     scheduler = FakeScheduler(["", fakes.NO_ANSWER])
-    submitter = Submitter(layout, RECORD, scheduler)
+    submitter = Submitter(layout, RECORD, scheduler, doubt_pauses_s=())
     first = submitter.submit_pass(1, Dependency(singleton=True))
     with pytest.raises(SubmissionDoubtError):
         submitter.submit_pass(2, Dependency(singleton=True))
@@ -162,3 +162,32 @@ def test_a_pass_runs_its_script_with_its_key(layout: Layout) -> None:
     assert (job.held, job.dependency, job.request.script_args) == ({None}, dependency, ("pass.3",))
     assert job.request.script is not None
     assert str(layout.root) in job.request.script.read_text()
+
+
+# -- a pass, which must not be the last one ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fault", "jobs"), [(fakes.LOST_ANSWER, 1), (fakes.NO_ANSWER, 1)])
+def test_a_pass_whose_answer_got_lost_is_looked_for_before_it_is_submitted_again(
+    layout: Layout, fault: str, jobs: int
+) -> None:
+    scheduler = FakeScheduler([fault])
+    submitter = Submitter(layout, RECORD, scheduler, doubt_pauses_s=(0.0, 0.0))
+    found = submitter.submit_pass(1, Dependency(singleton=True))
+    assert [job.id for job in scheduler.jobs.values()] == [found]
+    assert scheduler.queries == jobs
+
+
+def test_a_pass_in_doubt_is_not_looked_for_for_ever(layout: Layout) -> None:
+    scheduler = FakeScheduler([fakes.NO_ANSWER] * 9)
+    submitter = Submitter(layout, RECORD, scheduler, doubt_pauses_s=(0.0, 0.0))
+    with pytest.raises(SubmissionDoubtError):
+        submitter.submit_pass(1, Dependency(singleton=True))
+    assert len(scheduler.faults) == 6
+
+
+def test_a_refused_pass_is_not_submitted_again(layout: Layout) -> None:
+    scheduler = FakeScheduler([fakes.REFUSED, ""])
+    with pytest.raises(SubmissionError):
+        Submitter(layout, RECORD, scheduler).submit_pass(1, Dependency(singleton=True))
+    assert not scheduler.jobs

@@ -18,11 +18,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from beeflow import cli, config, copying, listing, tables, workflow
+from beeflow import cli, config, copying, listing, tables, workdir, workflow
 from beeflow import control as use_cases
 from beeflow.commands import query
 from beeflow.config import Config
 from beeflow.errors import BeeError, UsageError
+from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.states import Command
 
 WELCOME = "Welcome to BEE Client! 🐝"
@@ -148,6 +149,7 @@ def submit_settings(arguments: argparse.Namespace) -> Config:
     """Read the configuration for a submission, with the Slurm options that the client was started with."""
     settings = cli.with_sbatch_options(cli.load_config(), arguments, os.environ)
     config.check_folders(settings)
+    workdir.prepare(settings)
     return settings
 
 
@@ -165,8 +167,12 @@ def control(command: Command) -> Action:
     """Make what asks for a workflow and does a command to it."""
 
     def act(_: argparse.Namespace) -> None:
-        found = workflow.resolve(cli.load_config(), ask_for(WORKFLOW_ID))
-        print(use_cases.perform_one(command, found, lambda record: listing.scheduler_of(record, os.environ)))
+        found = workflow.resolve(cli.load_own_config(), ask_for(WORKFLOW_ID))
+        print(
+            use_cases.perform_one(
+                command, found, lambda each: listing.scheduler_of(each, os.environ, Patience(COMMAND_S))
+            )
+        )
 
     return act
 

@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     request = submit.Request(arguments.document, arguments.inputs, outdir=arguments.outdir, on_error=arguments.on_error)
     try:
         # The output object is read from the workflow directory.
-        settings = replace(cli.load_config(), delete_completed_workflow_dirs=False)
+        settings = replace(cli.load_own_config(), delete_completed_workflow_dirs=False)
         workflow = submit.submit(request, settings, os.environ)
     except UnsupportedError:
         raise

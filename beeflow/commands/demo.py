@@ -24,15 +24,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-import filelock
 from tabulate import tabulate
 
-from beeflow import cli, config, listing, private_slurm, process, resources, store, tables
+from beeflow import cli, config, listing, private_slurm, process, procs, resources, store, tables
 from beeflow.config import Config
 from beeflow.errors import BeeError, UsageError
 from beeflow.layout import ARCHIVE_SUFFIX
+from beeflow.locking import Lock, LockedError
 from beeflow.models import Summary
-from beeflow.private_slurm import cluster, procs
+from beeflow.private_slurm import cluster
 from beeflow.private_slurm.paths import root_of
 from beeflow.states import WorkflowState
 from beeflow.store import Store
@@ -177,9 +177,9 @@ class Demo:
     def alone(self) -> Iterator[None]:
         """Keep other demos out of the folder."""
         try:
-            with filelock.FileLock(self.workdir / "demo.lock", timeout=0):
+            with Lock(self.workdir / "demo.lock").held(0):
                 yield
-        except filelock.Timeout as error:
+        except LockedError as error:
             raise DemoError(f"another bee-demo runs in {self.workdir}; wait for it, or name another folder") from error
 
     def play(self, began: float) -> None:

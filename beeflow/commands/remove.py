@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.all == bool(arguments.ids):
         raise UsageError("name the workflows, or say --all; see: bee-remove --help")
     cli.start_logging(arguments.verbose)
-    settings = cli.load_config()
+    settings = cli.load_own_config()
     targets = choose(settings, arguments)
     there = [each for each in targets if each.workflow or each.half_removed or (arguments.archive and each.archive)]
     if not arguments.all:

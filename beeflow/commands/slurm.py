@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 
 from tabulate import tabulate
 
-from beeflow import cli, private_slurm
+from beeflow import cli, private_slurm, workdir
 from beeflow.errors import NotFoundError
 from beeflow.private_slurm import cluster
 from beeflow.private_slurm.config import Asked
@@ -79,6 +79,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _up(asked: Asked, *, force: bool) -> int:
     config = cli.load_config()
+    workdir.prepare(config)
     started = cluster.up(config, asked, force=force)
     now = cluster.status(config)
     shape = f", {cluster.describe(now.record.shape)}" if now.record else ""

@@ -11,12 +11,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import filelock
-
-from beeflow import process
+from beeflow import process, procs
 from beeflow.config import Config
 from beeflow.errors import SlurmError, SystemFileError, TransitionError
-from beeflow.private_slurm import address, daemons, ports, procs, record, steps
+from beeflow.locking import Lock, LockedError
+from beeflow.private_slurm import address, daemons, ports, record, steps
 from beeflow.private_slurm import config as shapes
 from beeflow.private_slurm.paths import Paths, make_folders, root_of
 from beeflow.private_slurm.record import Record, Running
@@ -162,14 +161,15 @@ def _ask(conf: Path, program: str, *words: str, timeout_s: float = ANSWER_S) -> 
 
 @contextlib.contextmanager
 def _lock(root: Path) -> Iterator[None]:
-    lock = filelock.FileLock(root / "lock", timeout=LOCK_S)
-    try:
-        with lock:
-            yield
-    except filelock.Timeout as error:
-        raise SlurmError(f"{lock.lock_file}: another bee-slurm holds it; wait for that one, then try again") from error
-    except PermissionError as error:
-        raise SystemFileError(f"{error.filename}: {error.strerror}; this private Slurm is another user's") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(Lock(root / "lock").held(LOCK_S))
+        except LockedError as error:
+            raise SlurmError(f"another bee-slurm is at work: {error}") from error
+        except SystemFileError as error:
+            whose = "; this private Slurm is another user's" if isinstance(error.__cause__, PermissionError) else ""
+            raise SystemFileError(f"{error}{whose}") from error
+        yield
 
 
 def _check_host(known: Record, *, force: bool) -> None:

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import process
+from beeflow import process, procs
 from beeflow.errors import SlurmError, SystemFileError
-from beeflow.private_slurm import procs
 from beeflow.private_slurm.config import user_name
 from beeflow.private_slurm.paths import Paths
 from beeflow.private_slurm.record import Running

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from beeflow import procs
 from beeflow.errors import SystemFileError
-from beeflow.private_slurm import procs
 from beeflow.private_slurm.config import Asked, Shape
 
 VERSION = 1

@@ -6,8 +6,8 @@ import signal
 from collections.abc import Collection
 from pathlib import Path
 
+from beeflow import procs
 from beeflow.errors import SlurmError
-from beeflow.private_slurm import procs
 
 KILL_ROUNDS = 20
 ROUND_S = 0.5

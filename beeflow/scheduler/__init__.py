@@ -20,7 +20,7 @@ class SubmissionDoubtError(SlurmError):
 
 
 class SlurmUnreachableError(SlurmError):
-    """No controller answered: nothing was submitted."""
+    """No controller answered, or it had too much to do: nothing was submitted, and asking again may help."""
 
 
 class QueueFullError(SlurmError):
@@ -115,12 +115,16 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the controller allows (scontrol show config). ``max_array_size``: the greatest index is one less."""
+    """What the controller allows (scontrol show config). ``max_array_size``: the greatest index is one less.
+
+    ``accounting``: sacct knows of jobs that the controller has forgotten.
+    """
 
     cluster_name: str
     slurm_version: str
     max_array_size: int
     max_job_count: int
+    accounting: bool = False
 
 
 class Scheduler(Protocol):
@@ -136,6 +140,13 @@ class Scheduler(Protocol):
 
     def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
         """Return the user's jobs, also those that ended within MinJobAge; only those of these names if given."""
+        ...
+
+    def history(self, job_ids: Sequence[str], since: str) -> list[JobRecord]:
+        """Return what accounting has of jobs, or of arrays and their elements, submitted since a recorded time.
+
+        ``reason`` of one that was cancelled: by whom ("by 1000"). Of several runs of one job only the last.
+        """
         ...
 
     def release(self, *job_ids: str) -> None:

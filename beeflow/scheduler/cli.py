@@ -24,14 +24,16 @@ log = logging.getLogger(__name__)
 # sbatch itself retries for MessageTimeout several times over, and sleeps at MaxJobCount.
 SUBMIT_TIMEOUT_S = 150.0
 QUERY_TIMEOUT_S = 60.0
+HISTORY_TIMEOUT_S = 20.0
 CANCEL_BATCH = 1000
 
 
 class CliScheduler:
     """Slurm by its command-line programs, in an environment we construct."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], history_timeout_s: float = HISTORY_TIMEOUT_S) -> None:
         """``env``: what scheduler.target.environment made."""
+        self.history_timeout_s = history_timeout_s
         self.env = dict(env)
         self.user = env.get("USER", "")
 
@@ -50,16 +52,31 @@ class CliScheduler:
 
     def check(self, request: JobRequest) -> None:
         """Ask sbatch --test-only."""
-        done = self._run(lines.sbatch_argv(request, test_only=True), QUERY_TIMEOUT_S)
+        done = self._ask(lines.sbatch_argv(request, test_only=True))
         if done.returncode != 0:
-            raise refusal(done.stderr)
+            error = refusal(done.stderr)
+            # Nothing was to be submitted, so nothing is in doubt.
+            raise SlurmUnreachableError(str(error)) if isinstance(error, SubmissionDoubtError) else error
 
     def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
         """Make one squeue."""
-        done = self._run(lines.squeue_argv(self.user, names), QUERY_TIMEOUT_S)
+        done = self._ask(lines.squeue_argv(self.user, names))
         if done.returncode != 0:
-            raise SlurmError(f"squeue: {lines.refusal_words(done.stderr)}")
+            raise failure("squeue", done.stderr)
         return lines.parse_squeue(done.stdout)
+
+    def history(self, job_ids: Sequence[str], since: str) -> list[JobRecord]:
+        """Make one sacct."""
+        records: list[JobRecord] = []
+        for batch in lines.job_lists(job_ids):
+            try:
+                done = self._run(lines.sacct_argv(batch, since), self.history_timeout_s)
+            except (process.ProgramTimeoutError, process.ProgramMissingError) as error:
+                raise SlurmError(str(error)) from error
+            if done.returncode != 0:
+                raise failure("sacct", done.stderr)
+            records += lines.parse_sacct(done.stdout)
+        return records
 
     def release(self, *job_ids: str) -> None:
         """Run scontrol release, in batches that fit an argument."""
@@ -93,9 +110,9 @@ class CliScheduler:
     def _scancel(self, name: str | None, job_ids: Sequence[str], *, pending_only: bool = False) -> None:
         for start in range(0, len(job_ids), CANCEL_BATCH):
             batch = job_ids[start : start + CANCEL_BATCH]
-            done = self._run(lines.scancel_argv(name, batch, pending_only=pending_only), QUERY_TIMEOUT_S)
+            done = self._ask(lines.scancel_argv(name, batch, pending_only=pending_only))
             if lines.has_failed(done.returncode, done.stderr):
-                raise SlurmError(f"scancel: {lines.refusal_words(lines.complaint(done.stderr))}")
+                raise failure("scancel", lines.complaint(done.stderr))
 
     def set_mail(self, job_id: str, mail_type: str, mail_user: str) -> None:
         """Run scontrol update MailType=."""
@@ -107,15 +124,22 @@ class CliScheduler:
 
     def _scontrol_jobs(self, verb: str, job_ids: Sequence[str]) -> None:
         for batch in lines.job_lists(job_ids):
-            done = self._run(["scontrol", verb, batch], QUERY_TIMEOUT_S)
+            done = self._ask(["scontrol", verb, batch])
             if lines.has_failed(done.returncode, done.stderr):
-                raise SlurmError(f"scontrol {verb}: {lines.refusal_words(done.stderr)}")
+                raise failure(f"scontrol {verb}", lines.complaint(done.stderr))
 
     def _scontrol(self, argv: Sequence[str]) -> str:
-        done = self._run(argv, QUERY_TIMEOUT_S)
+        done = self._ask(argv)
         if done.returncode != 0:
-            raise SlurmError(f"{' '.join(argv[:3])}: {lines.refusal_words(done.stderr)}")
+            raise failure(" ".join(argv[:3]), done.stderr)
         return done.stdout
+
+    def _ask(self, argv: Sequence[str]) -> process.Completed:
+        """Run what may as well be run twice."""
+        try:
+            return self._run(argv, QUERY_TIMEOUT_S)
+        except process.ProgramTimeoutError as error:
+            raise SlurmUnreachableError(str(error)) from error
 
     def _run(self, argv: Sequence[str], timeout_s: float) -> process.Completed:
         return process.run(argv, timeout_s=timeout_s, env=self.env)
@@ -125,6 +149,12 @@ def refusal(stderr: str) -> SlurmError:
     """Return the error that a complaint of sbatch is."""
     words = lines.refusal_words(stderr)
     return _KINDS[lines.refusal_kind(stderr)](f"Slurm says: {words}")
+
+
+def failure(what: str, stderr: str) -> SlurmError:
+    """Return the error that a complaint of another program, or of the library, is."""
+    kind = SlurmUnreachableError if lines.refusal_kind(stderr) in ("unreachable", "doubt") else SlurmError
+    return kind(f"{what}: {lines.refusal_words(stderr)}")
 
 
 _KINDS: Mapping[str, type[SlurmError]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 
 from beeflow.config import format_time_limit
 from beeflow.errors import SlurmError
@@ -15,17 +16,35 @@ from beeflow.states import JobState
 # have any. -O would pad every column; SLURM_BITSTR_LEN=0 lifts the limit on the index expression.
 SQUEUE_FORMAT = "%F|%K|%T|%N|%r|%j"
 
+SACCT_FORMAT = "JobID,State,NodeList,Submit,JobName"
+
 # The kernel takes 131 kB.
 MAX_ARGUMENT_CHARS = 60_000
 
-# sbatch's words for "ask again", and for "perhaps": seen on Slurm 22.05.8, src/common/slurm_errno.c.
-_UNREACHABLE = ("(connect failure)", "Connection refused", "Unable to process configuration file", "authentication")
+# Slurm's words for "nothing was done, ask again", and for "perhaps": seen on Slurm 22.05.8, src/common/slurm_errno.c;
+# the rate limit is of Slurm 23.02 (SlurmctldParameters=rl_enable), "retry later" of 24.05. Authentication may fail for
+# the answer as well as for the question.
+_UNREACHABLE = (
+    "(connect failure)",
+    "Connection refused",
+    "Unable to process configuration file",
+    "Rate limit exceeded",
+    "Unable to create job record, try again",
+    "the DB index is being set, try again",
+)
 _DOUBT = (
     "Socket timed out",
+    "Connection timed out",
+    "(send failure)",
     "(receive failure)",
+    "(shutdown failure)",
     "Zero Bytes were transmitted",
+    "Message send failure",
     "Message receive failure",
+    "Communication shutdown failure",
     "Slurm backup controller in standby",
+    "Controller is in standby mode",
+    "authentication",
     "I/O error",
 )
 # What it says once it is tired of "sleeping and retrying" at MaxJobCount (EAGAIN).
@@ -166,6 +185,39 @@ def parse_array(text: str) -> list[int | None]:
     return indices
 
 
+def sacct_argv(job_ids: str, since: str) -> list[str]:
+    """Build the one sacct of a recovering pass. ``job_ids``: joined by commas; ``since``: a recorded time.
+
+    --jobs and no names: only so are jobs told that never became eligible. --duplicates: without it sacct chooses among
+    jobs of one number, which it may have given twice.
+    """
+    # sacct reads local time. A day before that: clocks differ.
+    begin = datetime.fromisoformat(since).astimezone() - timedelta(days=1)
+    argv = ["sacct", "--noheader", "--parsable2", "--allocations", "--duplicates", f"--jobs={job_ids}"]
+    return [*argv, f"--starttime={begin:%Y-%m-%dT%H:%M:%S}", f"--format={SACCT_FORMAT}"]
+
+
+def parse_sacct(stdout: str) -> list[JobRecord]:
+    """Read sacct's lines; of several runs of a job, or jobs of one number and name, the one submitted last.
+
+    Elements that never ran share a line ("12_[3-5,9%2]"). Steps ("12.batch") are left out.
+    """
+    newest: dict[tuple[str, str, int | None], tuple[str, JobRecord]] = {}
+    for match in filter(None, map(_SACCT_LINE.fullmatch, stdout.splitlines())):
+        job_id, array, state, by, nodes, submitted, name = match.groups("")
+        node = "" if nodes == "None assigned" else nodes
+        for index in parse_array(array.strip("_[]")):
+            record = JobRecord(job_id, name.strip(), JobState.parse(state), by.strip(), index, node)
+            known = newest.get((job_id, name, index))
+            if known is None or submitted >= known[0]:
+                newest[job_id, name, index] = (submitted, record)
+    return [record for _, record in newest.values()]
+
+
+# Times are numbers (SLURM_TIME_FORMAT), or else sort as they are written.
+_SACCT_LINE = re.compile(r"(\d+)(_\d+|_\[[^\]|]*\])?\|([A-Z_]+)( by \d+)?\|([^|]*)\|([^|]*)\|(.*)")
+
+
 def relink_argv(job_id: str, dependency: Dependency) -> list[str]:
     """Build the scontrol that replaces a pending job's dependency."""
     return ["scontrol", "update", f"JobId={job_id}", f"Dependency={dependency.render()}"]
@@ -223,6 +275,11 @@ def live_elements(records: Iterable[JobRecord], shown_ids: Sequence[str], *, pen
     return [shown for shown in shown_ids if shown in live]
 
 
+def has_accounting(storage: str | None) -> bool:
+    """Tell from slurm.conf's AccountingStorageType whether there is a database that sacct reads."""
+    return (storage or "").strip() == "accounting_storage/slurmdbd"
+
+
 def parse_limits(stdout: str) -> Limits:
     """Read ``scontrol show config``."""
     values = dict(re.findall(r"^(\w+)\s+= (.*)$", stdout, re.MULTILINE))
@@ -233,6 +290,7 @@ def parse_limits(stdout: str) -> Limits:
             slurm_version=version.group(1) if version else "",
             max_array_size=int(values["MaxArraySize"]),
             max_job_count=int(values["MaxJobCount"]),
+            accounting=has_accounting(values.get("AccountingStorageType")),
         )
     except (KeyError, ValueError) as error:
         raise SlurmError(f"scontrol show config: cannot read {error}") from error

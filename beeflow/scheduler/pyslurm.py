@@ -15,7 +15,7 @@ from typing import Any
 from beeflow.errors import ConfigError, SlurmError, SubmissionError
 from beeflow.scheduler import Dependency, JobRecord, JobRequest, Limits, description, libslurm
 from beeflow.scheduler import command_lines as lines
-from beeflow.scheduler.cli import CliScheduler, refusal
+from beeflow.scheduler.cli import CliScheduler, failure, refusal
 from beeflow.states import JobState
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,10 @@ class PyslurmScheduler:
     def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
         """Load all jobs, once."""
         return list(to_records(self._jobs(), names))
+
+    def history(self, job_ids: Sequence[str], since: str) -> list[JobRecord]:
+        """Ask sacct: rarely needed, and pyslurm's own call has no time limit."""
+        return self.cli.history(job_ids, since)
 
     def release(self, *job_ids: str) -> None:
         """Update the jobs."""
@@ -151,7 +155,7 @@ class PyslurmScheduler:
                 words = str(error)
                 if _OTHER_VERSION in words:
                     raise ConfigError(libslurm.unusable(words, self.env)) from error
-                raise refused(words) if refused else SlurmError(f"{verb}: {words}") from error
+                raise refused(words) if refused else failure(verb, words) from error
 
 
 def to_records(jobs: Iterable[Any], names: Sequence[str] | None) -> Iterator[JobRecord]:
@@ -196,10 +200,13 @@ def _split(records: Sequence[JobRecord], job_ids: Sequence[str], *, pending_only
 def _limits(pyslurm: Any) -> Limits:
     if hasattr(pyslurm.slurmctld.Config, "max_array_size"):
         new = pyslurm.slurmctld.Config.load()
-        return Limits(new.cluster_name, new.version, new.max_array_size, new.max_job_count)
+        storage = getattr(new, "accounting_storage_type", None)
+        accounting = lines.has_accounting(storage)
+        return Limits(new.cluster_name, new.version, new.max_array_size, new.max_job_count, accounting)
     # In 22.5 that has no more than the cluster's name, and this the rest.
     try:
         old = pyslurm.config().get()
     except ValueError as error:
         raise pyslurm.RPCError(msg=str(error.args[0])) from error
-    return Limits(old["cluster_name"], old["version"], old["max_array_sz"], old["max_job_cnt"])
+    accounting = lines.has_accounting(old.get("accounting_storage_type"))
+    return Limits(old["cluster_name"], old["version"], old["max_array_sz"], old["max_job_cnt"], accounting)

@@ -109,6 +109,7 @@ def test_show_json(home: Path, capsys: Capture) -> None:
         ("[DEFAULT]\nbee_workdir = here\n", 2, "not an absolute path"),
         ("[DEFAULT]\nbee_workdir = /proc/nowhere\n", 2, "cannot be written"),
         ("[DEFAULT]\nbee_workdir = /dev/null/x\n", 2, "not a folder"),
+        ("[DEFAULT]\nshare_with_group = nobody-here\n", 2, "there is no group nobody-here"),
         ("[modules]\n\nsamtools =\n", 3, "words of a module load"),
         ("[task]\npreserve_environment = A=1\n", 2, "'A=1' is not the name of a variable"),
         ("[task]\npreserve_environment = OMP_*, SLURM_CONF\n", 2, "gets these from Slurm itself"),

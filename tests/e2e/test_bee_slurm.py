@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from beeflow.private_slurm import address, procs
+from beeflow import procs
+from beeflow.private_slurm import address
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import PrivateSlurm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -209,6 +210,9 @@ def test_a_refusal(stderr: str) -> None:
         # Seen on Slurm 22.05.8 with slurmctld down.
         "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)\n",
         "sbatch: error: Batch job submission failed: Connection refused\n",
+        # src/common/slurm_errno.c of Slurm 23.02 and of 24.05.
+        "sbatch: error: Batch job submission failed: Rate limit exceeded, please retry momentarily\n",
+        "sbatch: error: Batch job submission failed: Rate limit exceeded, please retry later\n",
     ],
 )
 def test_no_controller(stderr: str) -> None:
@@ -223,6 +227,9 @@ def test_no_controller(stderr: str) -> None:
         "Message receive failure",
         "Unable to contact slurm controller (receive failure)",
         "Zero Bytes were transmitted or received",
+        "Unable to contact slurm controller (send failure)",
+        "Unable to contact slurm controller (shutdown failure)",
+        "Protocol authentication error",
     ],
 )
 def test_perhaps(words: str) -> None:
@@ -435,9 +442,79 @@ def test_parse_limits() -> None:
     limits = lines.parse_limits(CONFIG)
     assert (limits.cluster_name, limits.slurm_version) == ("beeflow", "22.05.8")
     assert (limits.max_array_size, limits.max_job_count) == (10001, 50000)
+    assert not limits.accounting
+
+
+@pytest.mark.parametrize(
+    ("storage", "accounting"),
+    [("accounting_storage/slurmdbd", True), ("accounting_storage/none", False), ("(null)", False)],
+)
+def test_whether_there_is_accounting(storage: str, accounting: bool) -> None:
+    assert lines.parse_limits(f"{CONFIG}AccountingStorageType   = {storage}\n").accounting is accounting
 
 
 @pytest.mark.parametrize("text", ["", CONFIG.replace("MaxJobCount", "Other"), CONFIG.replace("10001", "many")])
 def test_a_configuration_that_cannot_be_read(text: str) -> None:
     with pytest.raises(SlurmError, match="scontrol show config: cannot read"):
         lines.parse_limits(text)
+
+
+# -- sacct: as src/sacct/print.c of Slurm 22.05 writes it; times by SLURM_TIME_FORMAT=%s -------------------------------
+
+SACCT = """\
+12|COMPLETED|n1|1795383900|bee-x-001.0
+13_0|TIMEOUT|n1|1795383901|bee-x-002.0
+13_1|OUT_OF_MEMORY|n2|1795383901|bee-x-002.0
+13_2|CANCELLED by 1000|None assigned|1795383901|bee-x-002.0
+13_[3-5,9%2]|CANCELLED by 0|None assigned|1795383901|bee-x-002.0
+14|NODE_FAIL|n1|1795383902|bee-x-003.0
+14|FAILED|n2|1795383999|bee-x-003.0
+14.batch|CANCELLED|n1|1795383902|batch
+14.extern|COMPLETED|n1|1795383902|extern
+14.0|COMPLETED|n1|1795383902|hostname
+15+0|COMPLETED|n1|1795383902|a heterogeneous job
+12|FAILED|n7|1700000000|another|user's, of that number
+16|RUNNING|n[1-2]|1795383903|bee-x-004.0
+17|CANCELLED|None assigned|1795383904|bee-x-005.0
+"""
+
+
+def test_parse_sacct() -> None:
+    found = {(each.shown, each.name): (each.state.value, each.node, each.reason) for each in lines.parse_sacct(SACCT)}
+    by_root = ("CANCELLED", "", "by 0")
+    assert found == {
+        ("12", "bee-x-001.0"): ("COMPLETED", "n1", ""),
+        ("13_0", "bee-x-002.0"): ("TIMEOUT", "n1", ""),
+        ("13_1", "bee-x-002.0"): ("OUT_OF_MEMORY", "n2", ""),
+        ("13_2", "bee-x-002.0"): ("CANCELLED", "", "by 1000"),
+        **{(f"13_{index}", "bee-x-002.0"): by_root for index in (3, 4, 5, 9)},
+        ("14", "bee-x-003.0"): ("FAILED", "n2", ""),
+        ("12", "another|user's, of that number"): ("FAILED", "n7", ""),
+        ("16", "bee-x-004.0"): ("RUNNING", "n[1-2]", ""),
+        ("17", "bee-x-005.0"): ("CANCELLED", "", ""),
+    }
+
+
+def test_of_a_requeued_job_the_last_run_counts_in_whatever_order() -> None:
+    backwards = "\n".join(reversed(SACCT.splitlines()))
+    (one,) = [each for each in lines.parse_sacct(backwards) if each.job_id == "14"]
+    assert one.state is JobState.FAILED
+
+
+@pytest.mark.parametrize("text", ["", "sacct: nothing\n", "12|\n", "|||||\n"])
+def test_what_is_no_job_of_sacct(text: str) -> None:
+    assert lines.parse_sacct(text) == []
+
+
+def test_sacct_is_asked_for_jobs_by_number_in_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC-2")
+    time.tzset()
+    try:
+        argv = lines.sacct_argv("12,13", "2026-11-23T23:30:00.000+00:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert argv[0] == "sacct"
+    assert "--starttime=2026-11-23T01:30:00" in argv
+    assert "--jobs=12,13" in argv
+    assert argv[-1] == "--format=JobID,State,NodeList,Submit,JobName"
