@@ -79,13 +79,13 @@ class GroupJobs:
             self._queue = {(job.job_id, job.array_task_id): job for job in self.submitter.queue()}
         return self._queue.get((self.known_id(intent) or "", number - intent.offset if intent.array else None))
 
-    def may_go_again(self, key: str, number: int) -> bool:
+    def may_go_again(self, key: str, number: int, most: int = MAX_SUBMISSIONS) -> bool:
         """True while an element has not been submitted too often since the user last asked for it (bee-retry)."""
         if key not in self._counts:
             retried = store.read_record(Retried, self.layout.retry)
             new = (intent for intent in self.intents(key) if retried is None or intent.created > retried.at)
             self._counts[key] = Counter(each for intent in new for each in numbers_of(intent))
-        return self._counts[key][number] < MAX_SUBMISSIONS
+        return self._counts[key][number] < most
 
     def shown_id(self, intent: Intent, number: int) -> str:
         """Return the job of an element as Slurm shows it: "12", or "12_3"."""
@@ -101,6 +101,14 @@ class GroupJobs:
             for number, found in lost.items()
             if found and number in newest and self.shown_id(newest[number], number) in found.jobs
         }
+
+    def needs(self, key: str, numbers: Iterable[int]) -> dict[tuple[int, int], list[int]]:
+        """Sort elements by what they are to have beyond what their step asks for: seconds and MiB, 0 for nothing."""
+        known, needs = self.newest(key), dict[tuple[int, int], list[int]]()
+        for number in numbers:
+            lost = store.read_record(Lost, self.layout.lost(key, number)) if number in known else None
+            needs.setdefault((lost.time_limit_s, lost.mem_mib) if lost else (0, 0), []).append(number)
+        return needs
 
     def dropped(self, key: str) -> set[int]:
         """List the elements to submit again because Slurm dropped their job, or lost it; asks nothing anew."""
