@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class History:
     """The earlier attempts at an element. ``ended``: label -> result, of the tasks that are settled.
 
-    ``idle``: how often this job was restarted before a task began.
+    ``idle``: how often this job was restarted before a task began. ``given_up``: the jobs that passes saw end, and
+    submitted the element again for.
     """
 
     def __init__(self, folder: str, job: Job) -> None:
@@ -37,6 +38,7 @@ class History:
                 self.idle -= 1
         self.tally.read_lost(lost)
         self.ended = {**lost["tasks"], **self.ended}
+        self.given_up: list[str] = lost.get("jobs", [])
 
     def why_given_up(self, label: str, policy: dict[str, Any]) -> str | None:
         """Say why a task is not tried again after its node failed, its job was preempted or requeued; None: it is."""

@@ -48,6 +48,10 @@ def run(root: str, group: str, key_and_offset: str) -> int:
     if record is None:
         raise SystemFileError(f"{root}: not a workflow directory with group {group}")
     element = Element(root, record, number, job)
+    if {key, job.element_id}.intersection(element.again.history.given_up):
+        # Somebody requeued a job that had ended.
+        os.write(1, f"job {job.element_id}: another job was submitted in its place; nothing to do\n".encode())
+        return 0
     settled = earlier(element.folder, job, element.again.history)
     specs = tasks_of(root, group, number)
     if settled is None:

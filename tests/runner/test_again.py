@@ -288,6 +288,15 @@ def test_what_a_lost_attempt_says_too_late_does_not_count(made: World) -> None:
     assert json.loads((made.element / "result.late-7_0.1.json").read_text()) == late
 
 
+def test_a_job_that_another_took_the_place_of_does_nothing(made: World) -> None:
+    made.element.mkdir(parents=True)
+    (made.element / "lost.json").write_text(json.dumps({"version": 1, "jobs": ["7_0"], "tasks": {}}))
+    assert go(made, {"0": f"touch {made.root}/ran"}, restart=1) == (0, "")
+    assert [path.name for path in made.element.iterdir()] == ["lost.json"]
+    assert go(made, {"0": f"touch {made.root}/ran"}, job="8")[0] == 0
+    assert made.states() == {"0": "COMPLETED"}
+
+
 def test_the_first_good_result_stays(made: World) -> None:
     first = {"version": 1, "tasks": {"0": {"state": "COMPLETED", "outputs": {}}}}
     go(made, {"0": f"echo '{json.dumps(first)}' > {made.element}/result.json"})
