@@ -17,7 +17,7 @@ from beeflow.reduction import Reduction
 from beeflow.scheduler import Dependency
 from beeflow.states import JobState, TaskState
 from tests.fakes import RECORD
-from tests.test_driver import World, begin, chain, chunked, elements_of, end, offset_of
+from tests.test_driver import World, begin, chain, chunked, elements_of, end, offset_of, publish
 from tests.test_driver import layout as layout
 
 
@@ -177,3 +177,28 @@ def test_a_cancelled_job_is_never_tried_again(layout: Layout) -> None:
     world.scheduler.end(world.job("a").id, JobState.CANCELLED)
     world.run()
     assert (len(world.jobs("a")), world.result("a").state) == (1, TaskState.CANCELLED)
+
+
+def test_what_was_told_to_end_and_is_requeued_has_not_ended(layout: Layout) -> None:
+    world = given(chunked(layout), node_fail=3)
+    world.run()
+    job = world.job("s")
+    publish(world, "s", 0, _0=TaskState.COMPLETED, _1=TaskState.CANCELLED, _2=TaskState.CANCELLED)
+    publish(world, "s", 1, **{f"_{label}": TaskState.COMPLETED for label in "345"})
+    world.scheduler.end(job.id, JobState.COMPLETED, "None", {1})
+    world.scheduler.requeue(f"{job.id}_0")
+    assert world.run() is None
+    layout.element_result(world.key("s"), 0).unlink()
+    publish(world, "s", 0, **{f"_{label}": TaskState.COMPLETED for label in "012"})
+    world.scheduler.end(job.id, JobState.COMPLETED)
+    assert {state for state, _ in world.final_tasks(world.go_on()).values()} == {"COMPLETED"}
+    assert len(world.jobs("s")) == 1
+
+
+def test_what_was_told_to_end_and_has_ended_is_cancelled(layout: Layout) -> None:
+    world = given(chain(layout), node_fail=3)
+    world.run()
+    publish(world, "a", 0, _0=TaskState.CANCELLED)
+    for path in "ab":
+        world.scheduler.end(world.job(path).id, JobState.CANCELLED)
+    assert world.final_tasks(world.go_on())["a"][0] == "CANCELLED"

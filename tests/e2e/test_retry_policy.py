@@ -49,12 +49,12 @@ steps:
       inputs: {f: {type: File, inputBinding: {}}}
       outputs: {o: stdout}
   gather:
-    in: {files: second/o}
+    in: {files: second/o, first: each/o}
     out: [o]
     run:
       class: CommandLineTool
       baseCommand: [sh, -c, 'echo gather $(date +%s) >> "RAN"; cat "$@"', sh]
-      inputs: {files: {type: 'File[]', inputBinding: {}}}
+      inputs: {files: {type: 'File[]', inputBinding: {}}, first: 'File[]'}
       outputs: {o: stdout}
 """
 GOOD = "made a\nmade b\nmade c\n"
