@@ -20,6 +20,7 @@ from beeflow.errors import SystemFileError
 from beeflow.layout import Layout
 from beeflow.models import Attempt, ElementResult, Lost, Retried, TaskResult
 from beeflow.states import TaskState
+from beeflow.tries import Tally
 
 # What an attempt's folder is called (beeflow.runner.job): the job as Slurm shows it, and how often it was restarted.
 _FOLDER = re.compile(r"(\d+)(?:_(\d+))?\.(\d+)(?:\.\d+)?")
@@ -31,7 +32,8 @@ class Progress:
 
     ``tries``: label -> the jobs that it began in, as Slurm shows them ("12_3"). ``cut``: labels of tasks that a time
     limit ended before they had their own. ``late``: of those that did not see their inputs. ``latest``: the newest
-    attempt; ``first``: when the first task began in the newest attempt that any began in.
+    attempt; ``first``: when the first task began in the newest attempt that any began in. ``tally``: what each task was
+    tried again for.
     """
 
     ended: dict[str, TaskResult] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class Progress:
     first: str | None = None
     latest: Attempt | None = None
     lost: Lost | None = None
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def settled(self) -> dict[str, TaskResult]:
@@ -62,6 +65,8 @@ def read(layout: Layout, key: str, number: int) -> Progress:
     for attempt, path in attempts:
         progress.latest = attempt
         _read_log(progress, attempt, path.with_name("tasks.jsonl"))
+    if progress.lost:
+        progress.tally.read_lost(codec.to_json(progress.lost))
     return progress
 
 
@@ -80,17 +85,21 @@ def _attempt(path: Path) -> Attempt | None:
 
 def _read_log(progress: Progress, attempt: Attempt, path: Path) -> None:
     entries = [_parse(line) for line in (store.read_text(path) or "").splitlines()]
+    progress.tally.read(entries)
     progress.first = next((entry["at"] for entry in entries if "begin" in entry), progress.first)
     for entry in entries:
         if "begin" in entry:
             label = entry["begin"]
             progress.tries.setdefault(label, set()).add(attempt.element_id)
             progress.begun[label] = entry["at"]
+            progress.ended.pop(label, None)
             progress.cut.discard(label)
             progress.late.discard(label)
         elif "end" in entry:
             progress.begun.pop(entry["end"], None)
             progress.ended[entry["end"]] = codec.from_json(TaskResult, entry["result"])
+        elif "again" in entry:
+            progress.begun.pop(entry["again"], None)
         elif "cut" in entry:
             progress.cut.add(entry["cut"])
         elif "late" in entry:
@@ -136,4 +145,13 @@ def running(progress: Progress, label: str) -> TaskResult | None:
         node=attempt.node,
         host=attempt.host,
         started=progress.begun[label],
+        tries=progress.tally.begins[label],
     )
+
+
+def put_off(progress: Progress, label: str, job_id: str) -> TaskResult | None:
+    """Describe a task that waits for another try; None for any other."""
+    reason = progress.tally.put_off.get(label)
+    if reason is None:
+        return None
+    return TaskResult(TaskState.PENDING, reason, job_id=job_id, tries=progress.tally.begins.get(label, 1))

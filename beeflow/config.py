@@ -15,8 +15,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from beeflow import sharing
+from beeflow import policy, sharing
 from beeflow.errors import ConfigError
+from beeflow.graph import RetryPolicy
 
 DRIVES = ("job", "here")
 APIS = ("cli", "pyslurm")
@@ -85,6 +86,7 @@ class Config:
     container: ContainerConfig = field(default_factory=ContainerConfig)
     modules: ModulesConfig = field(default_factory=ModulesConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
+    retry: RetryPolicy = policy.DEFAULT
     path: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -224,6 +226,7 @@ KEYS: dict[str, dict[str, Parser]] = {
     },
     "container": {"runtime": _one_of(*RUNTIMES)},
     "task": {"preserve_environment": _variables},
+    "retry": dict(policy.KEYS),
     "modules": {"init": _plain},
 }
 # Where every other key is a package's name (configparser makes it lower case).
@@ -294,6 +297,7 @@ def _build(values: Mapping[str, Mapping[str, Any]], path: Path | None, env: Mapp
         container=ContainerConfig(**plain["container"]),
         modules=_modules(plain["modules"]),
         task=TaskConfig(**plain["task"]),
+        retry=replace(policy.DEFAULT, **plain["retry"]),
         path=path,
         origins=origins,
     )

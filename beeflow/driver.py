@@ -135,7 +135,7 @@ class Driver:
         look.paused = look.paused or is_paused(self.layout)
         if look.paused and self.halt(look) is Halt.NO:
             self.keep_pause(look)
-        settler = Settler(self.layout, self.record, self.jobs)
+        settler = Settler(self.layout, self.record, self.jobs, self.graph)
         for group in look.plan.groups.values():
             if not group.virtual and group.unknown is None:
                 settler.settle(look, group, self.halt(look))

@@ -14,6 +14,8 @@ COMMAND_LINE_TOOL = "CommandLineTool"
 EXPRESSION_TOOL = "ExpressionTool"
 MPI = "http://commonwl.org/cwltool#MPIRequirement"
 CUDA = "http://commonwl.org/cwltool#CUDARequirement"
+# BEE's own, under whatever prefix a document's $namespaces make of "beeflow:".
+RETRY = "RetryRequirement"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,23 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class RetryPolicy:
+    """How often a task is tried again, by what ended it; the names are those of bee.conf's [retry].
+
+    ``timeout_factor``, ``memory_factor``: of what the try before had. ``wait_s``: before the second try, and twice as
+    long before each that follows.
+    """
+
+    node_fail: int = 0
+    temporary_fail: int = 0
+    timeout: int = 0
+    timeout_factor: float = 2.0
+    out_of_memory: int = 0
+    memory_factor: float = 2.0
+    wait_s: float = 30.0
+
+
+@dataclass(frozen=True)
 class Container:
     """The image a tool runs in. ``image``: a path, or a name in Charliecloud's storage.
 
@@ -65,7 +84,8 @@ class Tool:
     ``formats``: what is a kind of what among file formats (N-Triples), when the document names an ontology.
     ``srun_options``: the site's, for a tool that runs under srun. ``updates``: the inputs that it changes in place.
     ``loads``: it reads what is in its inputs' files or folders before it runs. ``modules``: the words of the ``module
-    load`` that gives it its software here; ``modules_init``: the file that defines that.
+    load`` that gives it its software here; ``modules_init``: the file that defines that. ``retry``: bee.conf's, and
+    what the tool's own hint says instead.
     """
 
     kind: str
@@ -80,6 +100,7 @@ class Tool:
     loads: bool = False
     modules: tuple[str, ...] = ()
     modules_init: str = ""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def requirement(self, name: str) -> tuple[dict[str, Any] | None, bool]:
         """Find what counts of a class of requirement, and whether it is one or only a hint (CWL, Requirements)."""

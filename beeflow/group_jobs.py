@@ -86,13 +86,13 @@ class GroupJobs:
             return self._past.get(element)
         return self._queue.get(element)
 
-    def may_go_again(self, key: str, number: int) -> bool:
+    def may_go_again(self, key: str, number: int, most: int = MAX_SUBMISSIONS) -> bool:
         """True while an element has not been submitted too often since the user last asked for it (bee-retry)."""
         if key not in self._counts:
             retried = store.read_record(Retried, self.layout.retry)
             new = (intent for intent in self.intents(key) if retried is None or intent.created > retried.at)
             self._counts[key] = Counter(each for intent in new for each in numbers_of(intent))
-        return self._counts[key][number] < MAX_SUBMISSIONS
+        return self._counts[key][number] < most
 
     def known_keys(self, key: str, number: int) -> tuple[str, ...]:
         """Name the newest submission of an element, unless there is none or it is in doubt."""
@@ -111,6 +111,14 @@ class GroupJobs:
         return {
             number for number, found in lost.items() if found and number in newest and newest[number].key in found.jobs
         }
+
+    def needs(self, key: str, numbers: Iterable[int]) -> dict[tuple[int, int], list[int]]:
+        """Sort elements by what they are to have beyond what their step asks for: seconds and MiB, 0 for nothing."""
+        known, needs = self.newest(key), dict[tuple[int, int], list[int]]()
+        for number in numbers:
+            lost = store.read_record(Lost, self.layout.lost(key, number)) if number in known else None
+            needs.setdefault((lost.time_limit_s, lost.mem_mib) if lost else (0, 0), []).append(number)
+        return needs
 
     def dropped(self, key: str) -> set[int]:
         """List the elements to submit again because Slurm dropped their job, or lost it; asks nothing anew."""

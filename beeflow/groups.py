@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ from beeflow.models import GroupRecord, Intent, WorkflowRecord, now
 from beeflow.plan import Evaluator, Group, Plan, choose_tasks_per_element
 from beeflow.reduction import numbers_of, part_of
 from beeflow.regrouping import regroup
-from beeflow.scheduler import Dependency, JobRequest, QueueFullError, SubmitLimitError
+from beeflow.scheduler import Dependency, JobOptions, JobRequest, QueueFullError, SubmitLimitError
 from beeflow.scheduler.options import task_options, time_limit_s
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,9 @@ class Groups:
             return
         self.describe(look, group, resources)
         try:
-            self.submit_numbers(look, group, numbers, resources, dependencies)
+            for (time_limit_s, mem_mib), some in self.jobs.needs(group.key, numbers).items():
+                options = raised(task_options(self.record.options, resources), time_limit_s, mem_mib)
+                self.submit_numbers(look, group, some, options, dependencies)
         except SubmissionError as error:
             look.refused[group.key] = str(error)
             look.held_back.add(group.key)
@@ -153,6 +156,7 @@ class Groups:
             "preserve_environment": list(self.record.options.preserve_environment),
             "cores": resources.cpus_per_task,
             "mem_mib": resources.mem_mib,
+            "retry": codec.to_json(self.graph.tools[group.step.tool or ""].retry),
             **self.tools.run_facts(look.plan, group),
         }
         store.write_json(self.layout.run(group.key), facts)
@@ -211,7 +215,7 @@ class Groups:
         return unfinished
 
     def submit_numbers(
-        self, look: Look, group: Group, numbers: list[int], resources: Resources, producers: list[str]
+        self, look: Look, group: Group, numbers: list[int], options: JobOptions, producers: list[str]
     ) -> None:
         """Submit the elements of a group that there is room for."""
         for intent in self.jobs.in_doubt(group.key):
@@ -219,7 +223,7 @@ class Groups:
             again = numbers_of(intent)
             if set(again) & set(numbers):
                 try:
-                    self.submit_part(look, group, part_of(intent), again, resources, producers)
+                    self.submit_part(look, group, part_of(intent), again, options, producers)
                 except SubmitLimitError:
                     # There was no job, and so many are not taken: they are cut anew.
                     self.jobs.forget(group.key)
@@ -228,18 +232,18 @@ class Groups:
         if len(numbers) > self.room:
             look.held_back.add(group.key)
         for part in windows.arrays(numbers, self.room, self.limit, self.record.slurm.max_array_size):
-            if not self.submit_some(look, group, part, resources, producers):
+            if not self.submit_some(look, group, part, options, producers):
                 look.held_back.add(group.key)
                 return
 
     def submit_some(
-        self, look: Look, group: Group, numbers: list[int], resources: Resources, producers: list[str]
+        self, look: Look, group: Group, numbers: list[int], options: JobOptions, producers: list[str]
     ) -> bool:
         """Submit an array, or as much of it as Slurm takes; False when that is not all."""
         some = numbers
         while True:
             try:
-                self.submit_part(look, group, self.jobs.next_part(group.key), some, resources, producers)
+                self.submit_part(look, group, self.jobs.next_part(group.key), some, options, producers)
             except SubmitLimitError as error:
                 log.warning("%s: %d elements: %s", group.key, len(some), error)
                 look.full, self.room = True, 0
@@ -255,7 +259,7 @@ class Groups:
         group: Group,
         part: int,
         numbers: list[int],
-        resources: Resources,
+        options: JobOptions,
         producers: list[str],
     ) -> None:
         """Make one sbatch: an array, or a plain job where the step has one task."""
@@ -270,7 +274,7 @@ class Groups:
             script=self.script(group.key),
             chdir=self.layout.root,
             output=self.layout.group_log(group.key) / f"{part}.{log_name}",
-            options=task_options(self.record.options, resources),
+            options=options,
             array=indices if is_array else None,
             dependency=self.dependency(look, group, producers, numbers),
             script_args=(f"{key}:{offset}",),
@@ -309,6 +313,15 @@ class Groups:
             text = scripts.render("task.sh", workflow_dir=str(self.layout.root), group=key)
             store.write_text(path, text)
         return path
+
+
+def raised(options: JobOptions, time_limit_s: int, mem_mib: int) -> JobOptions:
+    """Return options with so much time and memory, where that is more than they have."""
+    return replace(
+        options,
+        time_limit=max(options.time_limit, timedelta(seconds=time_limit_s)),
+        mem_mib=max(options.mem_mib or 0, mem_mib) or None,
+    )
 
 
 def _most(each: list[Resources]) -> Resources:

@@ -197,6 +197,7 @@ class Attempt:
     host: str
     pid: int
     started: str
+    mem_mib: int | None = None
 
     @property
     def element_id(self) -> str:
@@ -209,6 +210,7 @@ class TaskResult:
     """What came of one task. Locations in ``outputs`` are relative to the workflow directory.
 
     ``max_rss_kib`` and ``cpu_s`` are of the command and all its children. ``folder`` and ``stderr``: relative too.
+    ``tries``: how often the task began.
     """
 
     state: TaskState
@@ -227,6 +229,7 @@ class TaskResult:
     stderr: str | None = None
     container_runtime: str | None = None
     container_hash: str | None = None
+    tries: int = 1
 
 
 @dataclass(frozen=True)
@@ -237,15 +240,29 @@ class ElementResult:
 
 
 @dataclass(frozen=True)
+class Again:
+    """A task that is tried again because its job died. ``cause``: of beeflow.tries; ``tries``: how often it began."""
+
+    label: str
+    cause: str
+    reason: str
+    tries: int
+
+
+@dataclass(frozen=True)
 class Lost:
     """tasks/<group>/.../lost.json: what became of tasks that ran when a job of their element died.
 
     ``jobs``: the submissions ("001-align.0") that are accounted for: the element has to go again. Slurm's own ids start
-    over when a controller loses its state.
+    over when a controller loses its state. ``time_limit_s``, ``mem_mib``: what it is to have beyond what its step asks
+    for; 0: nothing.
     """
 
     jobs: tuple[str, ...]
     tasks: dict[str, TaskResult]
+    again: tuple[Again, ...] = ()
+    time_limit_s: int = 0
+    mem_mib: int = 0
 
 
 @dataclass(frozen=True)
@@ -291,6 +308,7 @@ class TaskRecord:
     cpu_s: float | None = None
     folder: str | None = None
     stderr_tail: tuple[str, ...] = ()
+    tries: int = 1
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,9 @@ class Reduction:
             return TaskResult(TaskState.WAITING)
         shown = job_id if index is None else f"{job_id}_{index}"
         job = self._jobs.get((job_id, index))
+        waits = attempts.put_off(progress, label, shown)
+        if waits is not None and (job is None or job.state is not JobState.CANCELLED):
+            return waits
         if job is not None and job.state.ended:
             return TaskResult(job.state.task_state, reason=f"Slurm: {job.state.value}", job_id=shown, node=job.node)
         running = attempts.running(progress, label)
@@ -164,6 +167,7 @@ class Reduction:
             cpu_s=result.cpu_s,
             folder=result.folder,
             stderr_tail=store.tail(stderr) if stderr and bad else (),
+            tries=result.tries,
         )
 
 

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from beeflow import attempts, codec, store
 from beeflow.attempts import Progress
+from beeflow.graph import Graph, RetryPolicy
 from beeflow.group_jobs import MAX_SUBMISSIONS, GroupJobs
 from beeflow.layout import Layout
 from beeflow.look import Halt, Look
-from beeflow.models import ElementResult, Intent, Lost, TaskResult, WorkflowRecord, now
+from beeflow.models import Again, ElementResult, Intent, Lost, TaskResult, WorkflowRecord, now
 from beeflow.plan import Group
 from beeflow.reduction import part_of
 from beeflow.scheduler import JobRecord
 from beeflow.states import JobState, TaskState
+from beeflow.tries import NODE_FAIL, OUT_OF_MEMORY, TIMEOUT
 
 _POLL_S = 1.0
 # A task that began so long after the first one of its job, in time limits, did not have its whole time limit.
 _LATE = 0.1
+# What the end of a job is to the tasks that ran: a cause to try them again.
+_CAUSES = {
+    JobState.BOOT_FAIL: NODE_FAIL,
+    JobState.NODE_FAIL: NODE_FAIL,
+    JobState.PREEMPTED: NODE_FAIL,
+    JobState.OUT_OF_MEMORY: OUT_OF_MEMORY,
+    JobState.TIMEOUT: TIMEOUT,
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,16 @@ class Ended:
     job: JobRecord | None
     limit_s: int
 
+    @property
+    def cause(self) -> str | None:
+        """What the end of the job is a cause of."""
+        return _CAUSES.get(self.job.state) if self.job else None
+
+    @property
+    def word(self) -> str:
+        """What Slurm says of the job."""
+        return self.job.state.value if self.job else "no longer known"
+
 
 @dataclass
 class Settler:
@@ -41,6 +61,7 @@ class Settler:
     layout: Layout
     record: WorkflowRecord
     jobs: GroupJobs
+    graph: Graph
 
     def settle(self, look: Look, group: Group, halt: Halt) -> None:
         """Settle the elements of a group that were submitted and have no result."""
@@ -48,7 +69,11 @@ class Settler:
         got_further = bool(self.jobs.fresh) and not self.record.stops_on_error
         for number, intent in self.jobs.newest(group.key).items():
             job_id = self.jobs.known_id(intent)
-            if job_id is None or not look.is_open(group, number):
+            if job_id is None:
+                continue
+            if not look.is_open(group, number):
+                if halt is Halt.NO and self.is_requeued(look, group, number, intent):
+                    look.wait_for(group.key, job_id)
                 continue
             # A pass that got further was woken by what it waited for: the other jobs most likely live. Should one not,
             # then the next pass, which waits for it too, gets no further and asks.
@@ -73,6 +98,14 @@ class Settler:
         for name, shown in doomed.items():
             self.jobs.submitter.scheduler.cancel(name, sorted(shown), pending_only=halt is Halt.STOP)
 
+    def is_requeued(self, look: Look, group: Group, number: int, intent: Intent) -> bool:
+        """True for an element that was told to end, and whose job is to run again: a requeue looks like a scancel."""
+        found = look.results.element(group.key, number)
+        if found is None or all(task.state is not TaskState.CANCELLED for task in found.tasks.values()):
+            return False
+        job = self.jobs.record(intent, number)
+        return job is not None and not job.state.ended
+
     def settle_ended(self, look: Look, ended: Ended, halt: Halt) -> None:
         """Settle an element whose job ended: submit it again, or write the result that the job did not."""
         key, number, job = ended.group.key, ended.number, ended.job
@@ -81,6 +114,7 @@ class Settler:
         if is_waiting and halt is Halt.NO:
             # It goes again, and waits to be submitted.
             return
+        ended = replace(ended, limit_s=max(ended.limit_s, progress.tally.time_limit_s))
         if progress.latest is None and (is_waiting or is_cancelled(job, halt)):
             # It does not begin any more; what an earlier job of it finished is kept.
             self.keep(look, ended.group, number)
@@ -98,10 +132,13 @@ class Settler:
         known = {**progress.settled, **(published or {})}
         missing = [task.label for task in look.open_tasks(ended.group, number) if task.label not in known]
         # A result that is there stays there for whoever reads it: nothing of its element goes again.
-        again = self.again(look, ended, progress, missing) if halt is Halt.NO and published is None else set()
+        may_go = halt is Halt.NO and published is None
+        again = self.again(look, ended, progress, missing) if may_go else set()
+        retried = self.retried(ended, progress, set(missing) - again) if may_go else []
+        again |= {each.label for each in retried}
         died = {label: self.lost(ended, progress, label) for label in missing if label not in again}
         if again:
-            self.account(ended, progress, {**progress.settled, **died})
+            self.account(ended, progress, {**progress.settled, **died}, retried)
         elif published is None or missing:
             self.publish(ended.group, number, {**progress.settled, **died})
 
@@ -123,15 +160,43 @@ class Settler:
             # It ran before what it takes from was made, or was to be seen: that job died too, or the files came late.
             return unseen | left
         if self.jobs.shown_id(ended.intent, ended.number) not in progress.jobs:
-            return set()
+            most = 1 + self.policy(ended).node_fail
+            lost = ended.cause == NODE_FAIL and self.jobs.may_go_again(ended.group.key, ended.number, most)
+            return left if lost else set()
         return left - unseen
 
-    def account(self, ended: Ended, progress: Progress, settled: Mapping[str, TaskResult]) -> None:
+    def retried(self, ended: Ended, progress: Progress, labels: Collection[str]) -> list[Again]:
+        """List those of a dead job's tasks that ran, and are tried again for what ended the job."""
+        cause, tally, made = ended.cause, progress.tally, []
+        attempt = progress.latest
+        if cause is None or (cause == OUT_OF_MEMORY and (attempt is None or attempt.mem_mib is None)):
+            # Nobody knows how much more that would be.
+            return []
+        why = f"time limit of {ended.limit_s} s" if cause == TIMEOUT else f"the job ended as {ended.word}"
+        for label in sorted(labels & progress.begun.keys()):
+            reason = tally.judge(codec.to_json(self.policy(ended)), label, cause, why)
+            if reason is not None:
+                made.append(Again(label, cause, reason, tally.begins[label]))
+        return made
+
+    def policy(self, ended: Ended) -> RetryPolicy:
+        """Return how often tasks of an element are tried again."""
+        return self.graph.tools[ended.group.step.tool or ""].retry
+
+    def account(
+        self, ended: Ended, progress: Progress, settled: Mapping[str, TaskResult], retried: Sequence[Again]
+    ) -> None:
         """Keep what is known of an element that goes again."""
+        policy, tally = self.policy(ended), progress.tally
+        if any(each.cause == TIMEOUT for each in retried):
+            tally.raise_to(time_limit_s=int(ended.limit_s * policy.timeout_factor))
+        if any(each.cause == OUT_OF_MEMORY for each in retried) and progress.latest and progress.latest.mem_mib:
+            tally.raise_to(mem_mib=int(progress.latest.mem_mib * policy.memory_factor))
         jobs = (*(progress.lost.jobs if progress.lost else ()), ended.intent.key)
         path = self.layout.lost(ended.group.key, ended.number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        store.write_record(path, Lost(jobs, dict(settled)))
+        again = (*(progress.lost.again if progress.lost else ()), *retried)
+        store.write_record(path, Lost(jobs, dict(settled), again, tally.time_limit_s, tally.mem_mib))
 
     def limit_s(self, look: Look, group: Group) -> int:
         """Return the time limit of a group's jobs."""
@@ -174,6 +239,7 @@ class Settler:
             started=progress.begun.get(label, attempt.started if attempt else None),
             ended=now(),
             stderr=str(log_path.relative_to(self.layout.root)),
+            tries=max(1, progress.tally.begins.get(label, 0)),
         )
 
     def publish(self, group: Group, number: int, results: Mapping[str, TaskResult]) -> None:
@@ -214,7 +280,9 @@ def was_cut(ended: Ended, progress: Progress, label: str) -> bool:
 
 def why_lost(ended: Ended, progress: Progress, label: str) -> str:
     """Say why there is no result of a task whose job ended."""
-    slurm = f"Slurm: {ended.job.state.value if ended.job else 'no longer known'}"
+    slurm = f"Slurm: {ended.word}"
+    if label in progress.tally.put_off:
+        return f"{progress.tally.put_off[label]}; but the job ended; {slurm}"
     if was_cut(ended, progress, label):
         return f"time limit of {ended.limit_s} s, in {len(progress.tries[label])} job(s); {slurm}"
     if label in progress.late:

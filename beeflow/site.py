@@ -1,4 +1,7 @@
-"""What this site adds to the tools of a graph, before anything is submitted: images, software, how to start ranks."""
+"""What this site adds to the tools of a graph, before anything is submitted.
+
+Images, software, how to start ranks, and how often what fails is tried again.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from beeflow import policy
 from beeflow.config import Config, ModulesConfig
 from beeflow.container import images
 from beeflow.errors import UnsupportedError
@@ -26,6 +30,7 @@ def _of_site(name: str, tool: Tool, config: Config) -> Tool:
         srun_options=config.slurm.srun_options if is_mpi else (),
         modules=modules,
         modules_init=config.modules.init if modules else "",
+        retry=policy.of_tool(name, tool.document, config.retry),
     )
 
 

@@ -15,6 +15,7 @@ from beeflow.layout import Layout
 from beeflow.models import Attempt, ElementResult, TaskResult
 from beeflow.reduction import Reduction
 from beeflow.results import Results, step_at
+from beeflow.runner.history import History
 from beeflow.runner.main import earlier
 from beeflow.scheduler import Dependency
 from beeflow.states import JobState, TaskState
@@ -159,7 +160,8 @@ class Site:
         assert self.layout.run(group).exists()
         shown = job.id if index is None else f"{job.id}_{index}"
         folder = self.layout.element(group, number)
-        settled = earlier(str(folder), SimpleNamespace(element_id=shown, restart_count=0))  # type: ignore[arg-type]
+        me: Any = SimpleNamespace(element_id=shown, restart_count=0)
+        settled = earlier(str(folder), me, History(str(folder), me))
         if settled is None:
             return _DONE
         attempt = folder / f"{shown}.0"

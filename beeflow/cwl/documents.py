@@ -26,7 +26,7 @@ from schema_salad.sourceline import SourceLine, strip_dup_lineno
 from beeflow import locations
 from beeflow.cwl import schema_cache
 from beeflow.errors import BeeError, DocumentError, UnsupportedError
-from beeflow.graph import CUDA, MPI
+from beeflow.graph import CUDA, MPI, RETRY
 
 # What tasks and passes do; anything else under `requirements` is refused by name.
 SUPPORTED = frozenset(
@@ -80,7 +80,10 @@ def quiet(level: int = logging.ERROR) -> None:
 def message_of(error: BaseException) -> str:
     """Return cwltool's message without colours, repeated positions and file:// prefixes."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    return strip_dup_lineno(text.replace("file://", "")) or type(error).__name__
+    text = strip_dup_lineno(text.replace("file://", "")) or type(error).__name__
+    if RETRY in text:
+        text += f"\n{RETRY} goes under hints: others, who do not know it, can run the document then"
+    return text
 
 
 @contextlib.contextmanager

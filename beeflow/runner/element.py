@@ -8,6 +8,7 @@ from _signal import SIGTERM
 
 from beeflow.errors import BeeError, BrokenError, TaskError
 from beeflow.runner import collect, records
+from beeflow.runner.again import Again
 from beeflow.runner.collect import Collector, NeedsCwltoolError
 from beeflow.runner.holes import GOOD, Holes, LateError, NeedsPlanError
 from beeflow.runner.interrupt import Interrupt, TerminatedError
@@ -16,6 +17,7 @@ from beeflow.runner.launch import CannotStartError, Ended, Launcher, why_unfit
 from beeflow.runner.making import Making
 from beeflow.runner.task import Task, exit_reason, is_success, make_readable, put_in_place, tidy
 from beeflow.runner.wrap import wrap
+from beeflow.tries import OUT_OF_MEMORY, TIMEOUT
 
 TYPE_CHECKING = False  # importing typing would take as long as all else here
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Element:
         self.number = number
         self.job = job
         self.folder = f"{root}/tasks/{run['group']}/{number // 1000:03}/{number:06}"
+        self.again = Again(root, run, job, self.folder)
         self.holes = Holes(root)
         self.launcher = Launcher()
         self.interrupt = Interrupt(self.launcher)
@@ -69,19 +72,43 @@ class Element:
         records.write_new(f"{self.attempt}/started.json", {"version": records.VERSION, **self.job.attempt()})
         waiting = [spec for spec in specs if spec["label"] not in self.results]
         with open(f"{self.attempt}/tasks.jsonl", "a", encoding="utf-8", errors="surrogateescape") as self.log:
+            waiting = [spec for spec in waiting if not self.is_given_up(spec["label"])]
             self.work(waiting)
             if self.interrupt.came:
                 self.give_up(waiting)
-        if self.results and not self.late:
+            if self.again.put_off:
+                self.requeue()
+        if self.late or self.again.put_off:
+            return EXIT_FAILED
+        if self.results:
             self.publish()
         good = [result["state"] in GOOD for result in self.results.values()]
         # What waits for a good end is also what has to know of a failure, where that stops the workflow.
         enough = all(good) if self.run_record["stops_on_error"] else any(good)
-        return 0 if enough and not self.late else EXIT_FAILED
+        return 0 if enough else EXIT_FAILED
+
+    def is_given_up(self, label: str) -> bool:
+        """Settle a task whose job was restarted too often; False for any other."""
+        reason = self.again.history.why_given_up(label, self.again.policy)
+        if reason is None:
+            return False
+        result = {**self.job.result(), "state": "NODE_FAIL", "ended": iso_time(), "reason": reason}
+        result["tries"] = max(1, self.again.tally.begins.get(label, 0))
+        self.results[label] = result
+        self.log_line({"end": label, "result": result})
+        return True
+
+    def requeue(self) -> None:
+        """Have this job run again, for the tasks that are to be tried again and those that have yet to begin."""
+        entry, complaints = self.again.requeue()
+        if entry:
+            self.log_line(entry)
+        for each in complaints:
+            self.say(each)
 
     def work(self, waiting: list[dict[str, Any]]) -> None:
         """Run tasks until none is left."""
-        places = self.job.places(self.run_record)
+        places = self.job.places({**self.run_record, "mem_mib": self.again.mem_mib})
         queue = list(waiting)
         while queue or self.tasks:
             while queue and len(self.tasks) < places and not self.interrupt.came:
@@ -102,9 +129,19 @@ class Element:
                 self.say(f"cwltool cannot be used: {describe(error)}")
 
     def publish(self) -> None:
-        """Publish the results, unless another attempt already did."""
-        record = {"version": records.VERSION, "tasks": self.results}
-        records.publish(f"{self.folder}/result.json", records.dumps(record) + "\n")
+        """Publish the results, unless another attempt already did.
+
+        One that lost its node and is told to end after this one began may have said that it was cancelled: that is set
+        aside.
+        """
+        path = f"{self.folder}/result.json"
+        text = records.dumps({"version": records.VERSION, "tasks": self.results}) + "\n"
+        while not records.publish(path, text):
+            found = (records.read(path) or {"tasks": {}})["tasks"]
+            good = [label for label, result in self.results.items() if result["state"] in GOOD]
+            if all(found.get(label, {}).get("state") != "CANCELLED" for label in good):
+                return
+            os.replace(path, f"{self.folder}/result.late-{self.job.element_id}.{self.job.restart_count}.json")
 
     # One task.
 
@@ -150,6 +187,9 @@ class Element:
         """Note that a task begins."""
         folder = f"{self.attempt}/{label}"
         task = Task(label, folder, {**self.job.result(), "folder": folder[len(self.root) + 1 :]})
+        self.again.tally.begin(label)
+        if self.again.tally.begins[label] > 1:
+            task.result["tries"] = self.again.tally.begins[label]
         self.begun[label] = task
         if self.first_began is None:
             self.first_began = task.began
@@ -258,9 +298,29 @@ class Element:
         if ended.terminated or (self.interrupt.came and ended.code in _BY_TERM):
             return  # it did not end by itself: ``give_up`` settles it
         if not is_success(task.command, ended.code):
-            self.end(task, {"state": "FAILED", "reason": exit_reason(ended.code)})
+            self.failed(task, ended)
             return
         self.end(task, {"state": "COMPLETED", "outputs": self.outputs(task, ended.code)})
+
+    def failed(self, task: Task, ended: Ended) -> None:
+        """Settle a task whose command failed, or put it off."""
+        cause, reason = self.again.cause_of(task.command, ended), exit_reason(ended.code)
+        if cause == OUT_OF_MEMORY:
+            self.end_or_put_off(task, cause, "OUT_OF_MEMORY", f"out of memory: {reason}")
+        elif cause:
+            self.end_or_put_off(task, cause, "FAILED", reason)
+        else:
+            self.end(task, {"state": "FAILED", "reason": reason})
+
+    def end_or_put_off(self, task: Task, cause: str, state: str, why: str) -> None:
+        """Put a task off where it has another try."""
+        entry, more = self.again.take(task.label, cause, why)
+        if entry is None:
+            self.end(task, {"state": state, "reason": why + more})
+            return
+        self.begun.pop(task.label, None)
+        self.log_line(entry)
+        self.say(f"{task.label}: {entry['reason']}")
 
     def outputs(self, task: Task, exit_code: int) -> dict[str, Any]:
         """Collect the outputs; raises TaskError when a declared one was not made."""
@@ -314,7 +374,7 @@ class Element:
 
     def give_up(self, specs: list[dict[str, Any]]) -> None:
         """Settle what Slurm did not let end: a time limit or a scancel, which send the same signals."""
-        limit = self.run_record["time_limit_s"]
+        limit = self.again.limit_s
         left = [spec["label"] for spec in specs if spec["label"] not in self.results]
         left = [label for label in left if label not in self.blocked]
         if limit and time.monotonic() - self.began >= max(limit / 2, limit - _BEFORE_US_S):
@@ -322,7 +382,7 @@ class Element:
                 if self.was_late(task, limit):
                     self.log_line({"cut": task.label})
                 else:
-                    self.end(task, {"state": "TIMEOUT", "reason": f"time limit of {limit} s"})
+                    self.end_or_put_off(task, TIMEOUT, "TIMEOUT", f"time limit of {limit} s")
             self.late = [label for label in left if label not in self.results]
             return
         for task in list(self.begun.values()):
@@ -331,8 +391,11 @@ class Element:
         for label in left:
             if label not in self.results:
                 result = {**self.job.result(), "state": "CANCELLED", "ended": iso_time()}
-                self.results[label] = {**result, "reason": "cancelled in Slurm before it began"}
+                waited = self.again.tally.put_off.get(label)
+                when = f"while it {waited.replace('waits', 'waited', 1)}" if waited else "before it began"
+                self.results[label] = {**result, "reason": f"cancelled in Slurm {when}"}
         self.late = []
+        self.again.put_off.clear()
 
     def was_late(self, task: Task, limit: float) -> bool:
         """True for a task that the job's time limit ended before it had its own. The first to begin never is."""

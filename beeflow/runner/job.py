@@ -58,6 +58,7 @@ class Job:
             "host": self.host,
             "pid": os.getpid(),
             "started": iso_time(),
+            "mem_mib": self.mem_mib,
         }
 
     def result(self) -> dict[str, Any]:

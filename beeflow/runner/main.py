@@ -16,6 +16,7 @@ from _signal import SIGKILL
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.runner import records
 from beeflow.runner.element import EXIT_FAILED, Element
+from beeflow.runner.history import History, entries_of
 from beeflow.runner.holes import GOOD
 from beeflow.runner.job import Job
 
@@ -47,7 +48,11 @@ def run(root: str, group: str, key_and_offset: str) -> int:
     if record is None:
         raise SystemFileError(f"{root}: not a workflow directory with group {group}")
     element = Element(root, record, number, job)
-    settled = earlier(element.folder, job)
+    if {key, job.element_id}.intersection(element.again.history.given_up):
+        # Somebody requeued a job that had ended.
+        os.write(1, f"job {job.element_id}: another job was submitted in its place; nothing to do\n".encode())
+        return 0
+    settled = earlier(element.folder, job, element.again.history)
     specs = tasks_of(root, group, number)
     if settled is None:
         return 0
@@ -94,7 +99,7 @@ def _text(path: str) -> str | None:
         return None
 
 
-def earlier(folder: str, job: Job) -> dict[str, Any] | None:
+def earlier(folder: str, job: Job, history: History) -> dict[str, Any] | None:
     """Read what earlier attempts settled: label -> result. None when the element has a good result.
 
     A bad result is set aside: this job is there to try again.
@@ -106,33 +111,7 @@ def earlier(folder: str, job: Job) -> dict[str, Any] | None:
             return None
         os.replace(f"{folder}/result.json", f"{folder}/result.before-{job.element_id}.{job.restart_count}.json")
         return good
-    lost = records.read(f"{folder}/lost.json") or {"tasks": {}}
-    return {**lost["tasks"], **logged(folder)}
-
-
-def logged(folder: str) -> dict[str, Any]:
-    """Read the tasks that earlier attempts ended, from their logs."""
-    ended: dict[str, Any] = {}
-    attempts = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    for path in (f"{folder}/{name}/tasks.jsonl" for name in attempts):
-        ended.update({entry["end"]: entry["result"] for entry in entries_of(path) if "end" in entry})
-    return ended
-
-
-def entries_of(path: str) -> list[dict[str, Any]]:
-    """Read the log of an attempt, which need not be there."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            lines = [line for line in stream if line.strip()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    entries = []
-    for line in lines:
-        try:
-            entries.append(records.loads(line))
-        except ValueError:
-            continue  # the last line was cut when the runner was killed
-    return entries
+    return history.ended
 
 
 def tasks_of(root: str, group: str, number: int) -> list[dict[str, Any]]:

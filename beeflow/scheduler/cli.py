@@ -90,6 +90,16 @@ class CliScheduler:
         """Run scontrol requeue."""
         self._scontrol(["scontrol", "requeue", job_id])
 
+    def change(self, job_id: str, *, begin_in_s: float = 0.0, time_limit_s: int = 0, mem_mib: int = 0) -> None:
+        """Run scontrol update, for what is given: users may ask more for a pending job, not for one that runs."""
+        argv = lines.change_argv(job_id, begin_in_s, time_limit_s, mem_mib)
+        if argv:
+            self._scontrol(argv)
+
+    def max_time_s(self, partition: str) -> int | None:
+        """Run scontrol show partition; returns the longest time limit, None where there is none."""
+        return lines.parse_max_time(self._scontrol(["scontrol", "show", "partition", partition]))
+
     def relink(self, job_id: str, dependency: Dependency) -> None:
         """Run scontrol update Dependency=."""
         self._scontrol(lines.relink_argv(job_id, dependency))

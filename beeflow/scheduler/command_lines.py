@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from beeflow.config import format_time_limit
+from beeflow.config import format_time_limit, parse_time_limit
 from beeflow.errors import SlurmError
 from beeflow.scheduler import Dependency, JobOptions, JobRecord, JobRequest, Limits
 from beeflow.states import JobState
@@ -221,6 +222,30 @@ _SACCT_LINE = re.compile(r"(\d+)(_\d+|_\[[^\]|]*\])?\|([A-Z_]+)( by \d+)?\|([^|]
 def relink_argv(job_id: str, dependency: Dependency) -> list[str]:
     """Build the scontrol that replaces a pending job's dependency."""
     return ["scontrol", "update", f"JobId={job_id}", f"Dependency={dependency.render()}"]
+
+
+def change_argv(job_id: str, begin_in_s: float, time_limit_s: int, mem_mib: int) -> list[str]:
+    """Build the scontrol that changes what a pending job asks for; none where there is nothing to change."""
+    given = {
+        "StartTime": f"now+{math.ceil(begin_in_s)}" if begin_in_s else "",
+        "TimeLimit": format_time_limit(timedelta(seconds=time_limit_s)) if time_limit_s else "",
+        "MinMemoryNode": str(mem_mib) if mem_mib else "",
+    }
+    words = [f"{name}={value}" for name, value in given.items() if value]
+    return ["scontrol", "update", f"JobId={job_id}", *words] if words else []
+
+
+def parse_max_time(stdout: str) -> int | None:
+    """Read the longest time limit of a partition in seconds from ``scontrol show partition``; None: there is none."""
+    match = re.search(r"\bMaxTime=(\S+)", stdout)
+    if match is None:
+        raise SlurmError(f"scontrol show partition: cannot read {stdout.strip()!r}")
+    if match.group(1) in ("UNLIMITED", "NONE"):
+        return None
+    try:
+        return int(parse_time_limit(match.group(1)).total_seconds())
+    except ValueError as error:
+        raise SlurmError(f"scontrol show partition: {error}") from error
 
 
 def render_elements(jobs: Iterable[JobRecord]) -> list[str]:

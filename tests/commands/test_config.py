@@ -225,3 +225,18 @@ def test_new_does_not_propose_what_cannot_be_used(
     assert command.main(["new"]) == 0
     assert config.load({"HOME": str(home)}).origins["DEFAULT.bee_workdir"] == "default"
     assert "no folder that can be used" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("timeout = -1", "timeout: '-1' is not a whole number"),
+        ("memory_factor = 0.9", "memory_factor: '0.9' is not a number from 1 on"),
+        ("wait_s = soon", "wait_s: 'soon' is not a number from 0 on"),
+        ("wait_s = inf", "wait_s: 'inf' is not a number from 0 on"),
+    ],
+)
+def test_how_often_to_try_again_is_checked(home: Path, line: str, complaint: str) -> None:
+    conf = write(conf_of(home), f"[retry]\nnode_fail = 0\n{line}\n")
+    with pytest.raises(ConfigError, match=re.escape(f"{conf}:3: {complaint}")):
+        config.load({"HOME": str(home)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from beeflow import config, site
 from beeflow.command import COPY, UPDATE, Command, Folders
 from beeflow.cwl import compiler, documents, prepare
 from beeflow.errors import DocumentError, TaskError, UnsupportedError
-from beeflow.graph import Graph, Resources, Tool
+from beeflow.graph import Graph, Resources, RetryPolicy, Tool
 
 
 @pytest.fixture(scope="session")
@@ -240,3 +242,72 @@ def test_software_as_a_hint_is_loaded_where_it_is_known(cache: Path, tmp_path: P
     assert at(tool).modules == ()
     # An archive's graph has what the other site loaded.
     assert at(at(tool, bwa=("bwa",))).modules_init == ""
+
+
+RETRY = "hints: {'beeflow:RetryRequirement': {temporary_fail: 2, wait_s: 0.5}}"
+SPACE = '$namespaces: {beeflow: "https://github.com/lanl/BEE#"}'
+
+
+def resolved(document: Path, cache: Path, conf: str = "") -> Graph:
+    """Compile a document for a site with this bee.conf."""
+    path = document.with_name("bee.conf")
+    path.write_text(conf)
+    graph = compiler.compile_graph(documents.load(str(document), cache))
+    return site.resolve(graph, config.read(path, {"HOME": str(document.parent)}))
+
+
+def a_tool(folder: Path, *lines: str) -> Path:
+    document = folder / "tool.cwl"
+    text = "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: solve\ninputs: []\noutputs: []\n"
+    document.write_text(text + "\n".join(lines))
+    return document
+
+
+@pytest.mark.parametrize("lines", [(RETRY,), (RETRY, SPACE)])
+def test_a_hint_says_how_often_instead_of_bee_conf(cache: Path, tmp_path: Path, lines: tuple[str, ...]) -> None:
+    conf = "[retry]\ntemporary_fail = 7\ntimeout = 1\n"
+    (tool,) = resolved(a_tool(tmp_path, *lines), cache, conf).tools.values()
+    assert tool.retry == RetryPolicy(node_fail=3, temporary_fail=2, timeout=1, wait_s=0.5)
+    (tool,) = resolved(a_tool(tmp_path), cache, conf).tools.values()
+    assert tool.retry == RetryPolicy(node_fail=3, temporary_fail=7, timeout=1)
+
+
+def test_the_hint_of_a_step_comes_before_that_of_the_workflow(cache: Path, tmp_path: Path) -> None:
+    a_tool(tmp_path)
+    document = tmp_path / "flow.cwl"
+    document.write_text(
+        f"cwlVersion: v1.2\nclass: Workflow\ninputs: []\noutputs: []\n{SPACE}\n"
+        "hints: {'beeflow:RetryRequirement': {timeout: 1}}\n"
+        "steps:\n  a: {in: [], out: [], run: tool.cwl}\n"
+        "  b: {in: [], out: [], run: tool.cwl, hints: {'beeflow:RetryRequirement': {timeout: 2}}}\n"
+    )
+    tools = resolved(document, cache).tools
+    assert (tools["a"].retry.timeout, tools["b"].retry.timeout) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("says", "complaint"),
+    [
+        ("{temporary_fail: many}", "temporary_fail: 'many' is not a whole number"),
+        ("{timeout_factor: 0.5}", "timeout_factor: '0.5' is not a number from 1 on"),
+        ("{tries: 3}", "unknown key 'tries'; known are node_fail, "),
+    ],
+)
+def test_a_hint_that_makes_no_sense_is_refused(cache: Path, tmp_path: Path, says: str, complaint: str) -> None:
+    document = a_tool(tmp_path, SPACE, f"hints: {{'beeflow:RetryRequirement': {says}}}")
+    with pytest.raises(DocumentError, match=f"step tool: RetryRequirement: {complaint}"):
+        resolved(document, cache)
+
+
+@pytest.mark.parametrize("space", ["", SPACE])
+def test_as_a_requirement_it_is_refused_with_advice(cache: Path, tmp_path: Path, space: str) -> None:
+    document = a_tool(tmp_path, space, RETRY.replace("hints", "requirements"))
+    with pytest.raises(DocumentError, match="RetryRequirement goes under hints"):
+        resolved(document, cache)
+
+
+def test_cwltool_runs_a_document_with_the_hint(tmp_path: Path) -> None:
+    document = a_tool(tmp_path, SPACE, RETRY)
+    document.write_text(document.read_text().replace("solve", "'true'"))
+    argv = [sys.executable, "-m", "cwltool", "--quiet", "--outdir", str(tmp_path / "out"), str(document)]
+    assert subprocess.run(argv, check=False, capture_output=True, timeout=120).returncode == 0
