@@ -39,6 +39,7 @@ class Again:
         self.oom_kills = OomKills()
         self.put_off: set[str] = set()
         self.next: dict[str, int] = {}
+        self._more_time: tuple[int, str] | None = None
 
     def cause_of(self, command: dict[str, Any], ended: Ended) -> str | None:
         """Say what ended a command that failed, where that may be a reason to try it again."""
@@ -59,10 +60,14 @@ class Again:
 
     def raise_for(self, cause: str) -> str:
         """Work out what the next try is to have more of; returns why it cannot, or ""."""
-        if cause == TIMEOUT and "time_limit_s" not in self.next:
-            from beeflow.runner.requeue import more_time  # seldom needed
+        if cause == TIMEOUT:
+            if self._more_time is None:
+                from beeflow.runner.requeue import more_time  # seldom needed
 
-            self.next["time_limit_s"], refusal = more_time(self.limit_s, self.policy["timeout_factor"])
+                self._more_time = more_time(self.limit_s, self.policy["timeout_factor"])
+            limit_s, refusal = self._more_time
+            if not refusal:
+                self.next["time_limit_s"] = limit_s
             return refusal
         if cause == OUT_OF_MEMORY:
             if self.job.mem_mib is None:

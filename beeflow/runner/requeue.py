@@ -18,16 +18,16 @@ _MINUTE_S = 60
 
 
 def more_time(limit_s: int, factor: float) -> tuple[int, str]:
-    """Return a time limit so many times as long as the partition allows, and why it is not longer than it was."""
+    """Return a time limit so many times as long, or the longest there is; and why none is longer, where that is so."""
     partition = os.environ.get("SLURM_JOB_PARTITION", "")
     try:
         most = CliScheduler(os.environ).max_time_s(partition) if partition else None
     except BeeError as error:
         return limit_s, f"no longer one: {error}"
     wanted = -(-int(limit_s * factor) // _MINUTE_S) * _MINUTE_S
-    if most is None or wanted <= most:
-        return wanted, ""
-    return max(limit_s, most), f"the longest that partition {partition} allows" if most <= limit_s else ""
+    if most is not None and most <= limit_s < wanted:
+        return limit_s, f"the longest that partition {partition} allows"
+    return wanted if most is None else min(wanted, most), ""
 
 
 def requeue(job_id: str, wait_s: float, time_limit_s: int, mem_mib: int) -> tuple[bool, list[str]]:

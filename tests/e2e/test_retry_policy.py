@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
+import shutil
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -35,7 +34,7 @@ steps:
     hints: {'beeflow:RetryRequirement': POLICY}
     run:
       class: CommandLineTool
-      baseCommand: [sh, -c, 'echo $0 $(date +%s)>>"RAN"; [ $0 != b ] || { BAD; }; [ $0 != c ]||sleep 1; echo "made $0"']
+      baseCommand: [sh, -c, 'echo $0 $(date +%s) >> "RAN"; [ $0 != b ] || { BAD; }; echo "made $0"']
       temporaryFailCodes: [75]
       inputs: {word: {type: string, inputBinding: {}}}
       outputs: {o: stdout}
@@ -63,14 +62,15 @@ GOOD = "made a\nmade b\nmade c\n"
 class Steps:
     """A workflow whose task b ends badly, as a shell says."""
 
-    def __init__(self, slurm: PrivateSlurm, folder: Path, policy: str, bad: str, *conf: str) -> None:
+    def __init__(self, slurm: PrivateSlurm, folder: Path, policy: str, bad: str, *conf: str, path: str = "") -> None:
         self.slurm, self.ran = slurm, folder / "ran"
         document, job, bee_conf = folder / "steps.cwl", folder / "job.json", folder / "bee.conf"
         text = DOCUMENT.replace("POLICY", policy).replace("BAD", bad).replace("RAN", str(self.ran))
         document.write_text(text.replace("FOLDER", str(folder)))
         job.write_text(json.dumps({"words": ["a", "b", "c"]}))
         bee_conf.write_text("\n".join([slurm.bee_conf.read_text(), *conf, ""]))
-        self.id = submit(slurm, document, job, env={"BEE_CONFIG": str(bee_conf)})
+        env = {"BEE_CONFIG": str(bee_conf), "PATH": path or slurm.env["PATH"]}
+        self.id = submit(slurm, document, job, env=env)
 
     def times(self, who: str) -> list[int]:
         """Say when a task began."""
@@ -109,6 +109,7 @@ ONCE = {"a": 1, "b": 1, "c": 1, "second": 3, "gather": 1}
 
 def test_a_temporary_failure_is_tried_again_by_the_same_job(slurm: PrivateSlurm, tmp_path: Path) -> None:
     steps = Steps(slurm, tmp_path, "{temporary_fail: 3, wait_s: 4}", until(3))
+    steps.wait_for("b", 1)
     waits = wait_put_off(slurm, steps, timeout_s=30)
     assert (waits["state"], waits["tries"]) == ("PENDING", 1)
     assert waits["reason"] == "waits for try 2 of 4: the command ended with exit code 75"
@@ -149,31 +150,43 @@ def test_where_jobs_may_not_be_requeued_a_pass_submits_again(slurm: PrivateSlurm
     wait_state(slurm, steps.id, "Archived", timeout_s=90)
     assert steps.counts() == {**ONCE, "b": 3}
     assert steps.output() == GOOD
-    logs = "".join(path.read_text() for path in (directory(slurm, steps.id) / "log").rglob("*.log"))
+    logs = "".join(path.read_text() for path in (directory(slurm, steps.id) / "tasks").rglob("*.log"))
     assert "not requeued: scontrol requeue" in logs
     assert [key for key in steps.submitted() if "-each." in key] == [f"001-each.{part}" for part in range(3)]
 
 
-def test_a_runner_killed_when_it_had_put_off_a_task(slurm: PrivateSlurm, tmp_path: Path) -> None:
-    # Task c, the last of the element, gives us the time.
-    conf = ("[slurm]", "tasks_per_element = 3")
-    steps = Steps(slurm, tmp_path, "{temporary_fail: 2, wait_s: 1}", until(2), *conf)
-    log = wait_for_log(directory(slurm, steps.id), '"again"')
-    os.kill(json.loads(log.with_name("started.json").read_text())["pid"], signal.SIGKILL)
+# In place of scontrol: kills who first asks it to requeue a job, before or after that is done.
+KILLER = """#!/bin/sh
+if [ "$1" = requeue ] && [ ! -e FOLDER/killed ]; then
+  touch FOLDER/killed
+  AFTER && SCONTROL "$@"
+  kill -9 $PPID
+  exit 1
+fi
+exec SCONTROL "$@"
+"""
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_a_runner_killed_while_it_has_its_job_requeued(
+    slurm: PrivateSlurm, tmp_path: Path, after: bool, chunk: int
+) -> None:
+    program = tmp_path / "bin/scontrol"
+    program.parent.mkdir()
+    real = shutil.which("scontrol", path=slurm.env["PATH"]) or ""
+    text = KILLER.replace("SCONTROL", real).replace("FOLDER", str(tmp_path)).replace("AFTER", str(after).lower())
+    program.write_text(text)
+    program.chmod(0o755)
+    path = f"{program.parent}:{slurm.env['PATH']}"
+    conf = ("[slurm]", f"tasks_per_element = {chunk}")
+    steps = Steps(slurm, tmp_path, "{temporary_fail: 2, wait_s: 1}", until(2), *conf, path=path)
     wait_state(slurm, steps.id, "Archived", timeout_s=90)
+    assert (tmp_path / "killed").exists()
     assert steps.counts() == {**ONCE, "b": 2}
     assert steps.output() == GOOD
-
-
-def wait_for_log(root: Path, words: str, timeout_s: float = 60.0) -> Path:
-    """Wait until the log of an attempt at the first step has these words."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        for path in root.glob("tasks/001-each/000/*/*/tasks.jsonl"):
-            if words in path.read_text():
-                return path
-        assert time.monotonic() < deadline, f"no {words} in any log"
-        time.sleep(0.01)
+    # Only what was not requeued was submitted again.
+    assert len([key for key in steps.submitted() if "-each." in key]) == (1 if after else 2)
 
 
 def test_a_job_requeued_by_hand_runs_again_so_often_and_no_more(slurm: PrivateSlurm, tmp_path: Path) -> None:
@@ -200,6 +213,7 @@ def down(slurm: PrivateSlurm, node: str) -> Iterator[None]:
 
 def test_a_task_whose_node_goes_down_runs_again_elsewhere(slurm: PrivateSlurm, tmp_path: Path) -> None:
     steps = Steps(slurm, tmp_path, "{}", '[ $(grep -c "^b " "RAN") -ge 2 ] || sleep 300')
+    steps.wait_for("b", 1)
     running = wait_task(slurm, steps.id, "each[1]", "RUNNING")
     with down(slurm, running["node"]):
         wait_state(slurm, steps.id, "Archived", timeout_s=90)

@@ -154,14 +154,17 @@ def test_a_scancel_ends_also_what_waits_for_another_try(made: World) -> None:
 # -- the time limit ---------------------------------------------------------------------------------------------------
 
 
-def out_of_time(made: World, *, restart: int = 0) -> str:
-    """Run a task until its job's time limit; returns what was said."""
-    (made.root / "here").unlink(missing_ok=True)
+def out_of_time(made: World, *, restart: int = 0, cpus: int = 1) -> str:
+    """Run a task, and as many like it, until its job's time limit; returns what was said."""
     made.run["time_limit_s"] = 1
-    made.scripts = {"0": f"touch {made.root}/here; sleep 30", "1": "true"}
+    made.scripts = {str(label): f"touch {made.root}/here{label}; sleep 30" for label in range(cpus)}
+    made.scripts["after"] = "true"
     made.write()
-    program = made.start(restart=restart)
-    made.wait_for("here")
+    for label in range(cpus):
+        (made.root / f"here{label}").unlink(missing_ok=True)
+    program = made.start(restart=restart, cpus=cpus)
+    for label in range(cpus):
+        made.wait_for(f"here{label}")
     time.sleep(1)
     program.send_signal(signal.SIGTERM)
     return program.communicate(timeout=20)[1]
@@ -179,7 +182,7 @@ def test_a_time_limit_is_raised_for_the_next_try(made: World) -> None:
     assert entries(made)[-1] == {"raised": {"time_limit_s": 120}}
     # The next attempt knows: what ends it now is no time limit.
     out_of_time(made, restart=1)
-    assert made.states() == {"0": "CANCELLED", "1": "CANCELLED"}
+    assert made.states() == {"0": "CANCELLED", "after": "CANCELLED"}
 
 
 def test_more_than_the_partition_allows_is_not_asked_for(made: World) -> None:
@@ -191,10 +194,11 @@ def test_more_than_the_partition_allows_is_not_asked_for(made: World) -> None:
 
 def test_where_there_is_no_more_time_it_is_not_tried_again(made: World) -> None:
     (made.root / "refuse").write_text("show partition")
-    out_of_time(made)
+    out_of_time(made, cpus=2)
     assert asked(made) == ["show partition p"]
-    assert entries(made)[-1]["result"]["state"] == "TIMEOUT"
-    assert "Access denied" in entries(made)[-1]["result"]["reason"]
+    ends = [entry["result"] for entry in entries(made) if "end" in entry]
+    assert [end["state"] for end in ends] == ["TIMEOUT", "TIMEOUT"]
+    assert all("Access denied" in end["reason"] for end in ends)
 
 
 def test_a_time_limit_that_slurm_does_not_raise_is_not_taken_for_raised(made: World) -> None:
