@@ -120,8 +120,7 @@ class Lock:
 
     def _no_locks(self, why: str | None) -> NoLocksError:
         return NoLocksError(
-            f"{self.path}: this file system has no locks ({why}); set lock = soft in bee.conf, [DEFAULT], for new "
-            "workflows"
+            f"{self.path}: this file system has no locks ({why}); set lock = soft in bee.conf, [DEFAULT]"
         )
 
     # -- a file that is there ------------------------------------------------------------------------------------------
