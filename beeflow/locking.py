@@ -32,7 +32,6 @@ from beeflow.models import Holder, now
 log = logging.getLogger(__name__)
 
 AUTO, FCNTL, SOFT = "auto", "fcntl", "soft"
-KINDS = (AUTO, FCNTL, SOFT)
 HOLDER_SUFFIX = ".holder"
 
 # Says whether Slurm has a job of the holder's that has not ended; raises BeeError when it does not say.
