@@ -32,7 +32,6 @@ from beeflow.models import Holder, now
 log = logging.getLogger(__name__)
 
 AUTO, FCNTL, SOFT = "auto", "fcntl", "soft"
-KINDS = (AUTO, FCNTL, SOFT)
 HOLDER_SUFFIX = ".holder"
 
 # Says whether Slurm has a job of the holder's that has not ended; raises BeeError when it does not say.
@@ -120,8 +119,7 @@ class Lock:
 
     def _no_locks(self, why: str | None) -> NoLocksError:
         return NoLocksError(
-            f"{self.path}: this file system has no locks ({why}); set lock = soft in bee.conf, [DEFAULT], for new "
-            "workflows"
+            f"{self.path}: this file system has no locks ({why}); set lock = soft in bee.conf, [DEFAULT]"
         )
 
     # -- a file that is there ------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from beeflow.epilog import Epilog
 from beeflow.errors import BeeError, SlurmError, SystemFileError
 from beeflow.layout import Layout, cache_dir
 from beeflow.listing import is_over
+from beeflow.locking import NoLocksError, StaleLockError
 from beeflow.models import StateRecord, WorkflowRecord
 from beeflow.results import read_graph
 from beeflow.scheduler import Dependency, Scheduler, SubmitLimitError
@@ -36,10 +37,13 @@ MAX_FAILURES = 3
 class Pass:
     """One pass, as a job or inside a command."""
 
-    def __init__(self, layout: Layout, record: WorkflowRecord, scheduler: Scheduler) -> None:
+    def __init__(
+        self, layout: Layout, record: WorkflowRecord, scheduler: Scheduler, lock_timeout_s: float = LOCK_TIMEOUT_S
+    ) -> None:
         self.layout = layout
         self.record = record
         self.submitter = Submitter(layout, record, scheduler)
+        self.lock_timeout_s = lock_timeout_s
 
     def run(self, key: str, job_id: str | None) -> int:
         """Run the pass; returns 1 when the workflow ended and did not complete. ``job_id``: None outside a job."""
@@ -49,15 +53,8 @@ class Pass:
             return 0
         successor = self.submit_successor(key, job_id) if self.may_submit(job_id) else None
         # A pass that waits for any of several jobs has no singleton: it may begin while this one is about to end.
-        with self.locked():
-            self.check_failures(key)
-            try:
-                final = self.advance(successor, may_submit=self.may_submit(job_id))
-            except BeeError as error:
-                known = (store.read_text(self.layout.failures) or "").splitlines()
-                self.note_failure([*known[:-1], " ".join(str(error).split())])
-                raise
-            self.clear_failures()
+        with self.counted(key), self.locked():
+            final = self.advance(successor, may_submit=self.may_submit(job_id))
         if final is None:
             if successor and job_id is None:
                 self.submitter.scheduler.release(successor)
@@ -70,8 +67,15 @@ class Pass:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep two passes of one workflow from doing the same work at once."""
-        with self.submitter.lock(self.layout.lock).held(LOCK_TIMEOUT_S):
+        """Keep two passes of one workflow from doing the same work at once, where that can be.
+
+        Nothing runs twice without it either: whom nobody can ask, and a file system without locks, keep no pass.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.submitter.lock(self.layout.lock).held(self.lock_timeout_s))
+            except (StaleLockError, NoLocksError) as error:
+                log.warning("%s; this pass goes on without the lock", error)
             yield
 
     def may_submit(self, job_id: str | None) -> bool:
@@ -124,6 +128,18 @@ class Pass:
                 log.warning("no mail will be sent: %s", error)
 
     # A pass that fails again and again (a full disk) must not resubmit itself for ever.
+
+    @contextlib.contextmanager
+    def counted(self, key: str) -> Iterator[None]:
+        """Count the pass as failed until it has ended well."""
+        self.check_failures(key)
+        try:
+            yield
+        except BeeError as error:
+            known = (store.read_text(self.layout.failures) or "").splitlines()
+            self.note_failure([*known[:-1], " ".join(str(error).split())])
+            raise
+        self.clear_failures()
 
     def check_failures(self, key: str) -> None:
         """Count this pass as failed until it ends well; raises BeeError, successor cancelled, after too many."""

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from beeflow import cli, locations, store, watch
+from beeflow import cli, locations, store, watch, workdir
 from beeflow.errors import BeeError, UnsupportedError
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
@@ -37,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
     request = submit.Request(arguments.document, arguments.inputs, outdir=arguments.outdir, on_error=arguments.on_error)
     try:
         # The output object is read from the workflow directory.
-        settings = replace(cli.load_own_config(), delete_completed_workflow_dirs=False)
+        settings = replace(cli.load_config(), delete_completed_workflow_dirs=False)
+        workdir.prepare(settings)
         workflow = submit.submit(request, settings, os.environ)
     except UnsupportedError:
         raise

@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 from tabulate import tabulate
 
-from beeflow import cli, config, listing, private_slurm, process, procs, resources, store, tables
+from beeflow import cli, config, listing, private_slurm, process, procs, resources, sharing, store, tables
 from beeflow.config import Config
 from beeflow.errors import BeeError, UsageError
 from beeflow.layout import ARCHIVE_SUFFIX
@@ -163,7 +163,7 @@ class Demo:
             raise UsageError(
                 f"{workdir}: there already, and not of bee-demo; name a new folder: bee-demo --workdir DIR"
             )
-        workdir.mkdir(parents=True, exist_ok=True)
+        sharing.make_folder(workdir, None)
         store.write_text(conf, f"{MARK}\n[DEFAULT]\nbee_workdir = {workdir}\n")
         made = make_env(env, conf)
         return cls(config.load(made), made, resources.find("etc").parent, Screen(env), force)
