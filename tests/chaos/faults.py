@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.chaos.run import Run
 
 # When a fault may come, after bee-submit began: an undisturbed run takes about so long.
-SPAN_S = 5.5
+SPAN_S = 4.5
 # How long a fault waits for what it is to disturb.
 WAIT_S = 8.0
 POLL_S = 0.03

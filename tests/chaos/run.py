@@ -93,7 +93,7 @@ class Run:
         plan = {call: what for fault in self.faults for call, what in fault.plan().items()}
         path = programs.write(self.folder, place.env()["PATH"], plan, none_from_nodes=self.refuses_sbatch)
         self.env = {**place.env(path), "BEE_CONFIG": str(self.folder / "bee.conf")}
-        lines = ["[DEFAULT]", f"bee_workdir = {place.disk}", "[slurm]", "time_limit = 5m"]
+        lines = ["[DEFAULT]", f"bee_workdir = {place.disk}", "[slurm]", "time_limit = 5"]
         lines += [f"tasks_per_element = {self.chunks}"] if self.chunks else []
         lines += ["drive = here"] if self.refuses_sbatch else []
         (self.folder / "bee.conf").write_text("\n".join(lines) + "\n")
@@ -363,9 +363,11 @@ class Run:
         (into / "timeline").write_text("\n".join(self.timeline) + "\n")
         shutil.copytree(self.folder, into / "run")
         shutil.copytree(self.place.slurm / "log", into / "slurm-log")
-        shutil.copytree(self.place.disk / "workflows", into / "workflows", symlinks=True, dirs_exist_ok=True)
-        if self.place.jobcomp.exists():
-            shutil.copy(self.place.jobcomp, into)
+        for path in (self.store.root, self.place.jobcomp):
+            if path.is_dir():
+                shutil.copytree(path, into / path.name, symlinks=True)
+            elif path.exists():
+                shutil.copy(path, into)
         with contextlib.suppress(BeeError, MissedError):
             (into / "query.json").write_text(json.dumps(self.query(), indent=1))
 
