@@ -14,6 +14,8 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -48,9 +50,12 @@ def main(argv: Sequence[str]) -> int:
     arguments = parse(argv)
     kinds = arguments.fault or list(KINDS)
     reports = []
-    for report in suite.run(arguments.seeds, kinds, lanes=arguments.lanes, keep=arguments.keep):
-        print(suite.line(report), flush=True)
-        reports.append(report)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    runs = suite.run(arguments.seeds, kinds, lanes=arguments.lanes, keep=arguments.keep)
+    with contextlib.closing(runs), contextlib.suppress(KeyboardInterrupt):
+        for report in runs:
+            print(suite.line(report), flush=True)
+            reports.append(report)
     print(f"\n{suite.table(reports)}")
     wrong = [report for report in reports if report.problems]
     print(f"\n{len(reports)} runs, {len(wrong)} wrong" + "".join(f"\n  {each.seed}: {each.kept}" for each in wrong))

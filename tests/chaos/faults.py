@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from beeflow.private_slurm.procs import Process
 from tests.chaos import programs
 from tests.chaos.place import NODES
-from tests.chaos.targets import kill
+from tests.chaos.targets import end, kill
 
 if TYPE_CHECKING:
     from tests.chaos.run import Run
@@ -173,7 +173,7 @@ class KillSubmit(Fault):
 
     def __init__(self, draw: random.Random) -> None:
         super().__init__(draw)
-        self.at = round(draw.uniform(0.3, 2.5), 2)
+        self.at = round(draw.uniform(0.2, 1.5), 2)
 
     def inject(self, run: Run) -> str:
         """Kill it."""
@@ -192,7 +192,7 @@ class KillAction(Fault):
 
     def __init__(self, draw: random.Random) -> None:
         super().__init__(draw)
-        self.after = round(draw.uniform(0.1, 1.2), 2)
+        self.after = round(draw.uniform(0.05, 0.7), 2)
 
     def inject(self, run: Run) -> str:
         """Give the commands before it, then it, and kill that."""
@@ -250,37 +250,54 @@ class KillRetry(KillAction):
 
 
 class RestartController(Fault):
-    """slurmctld is killed, and comes back after a while."""
+    """slurmctld is ended in good order, and comes back after a while."""
 
     name = "restart-slurmctld"
     hurts = True
     may = May.REFUSE
-    patience_s = 30.0
-    loses_state: ClassVar[bool] = False
+    patience_s = 60.0
 
     def __init__(self, draw: random.Random) -> None:
         super().__init__(draw)
         self.away = round(draw.uniform(0, 4), 2)
 
+    def end(self, run: Run) -> str:
+        """End it with what it forked."""
+        return end(*run.place.daemon("slurmctld"))
+
     def inject(self, run: Run) -> str:
-        """Kill it with what it forked, and start it."""
+        """End it, and start it."""
         with run.place.daemons:
-            said = kill(*run.place.daemon("slurmctld"))
+            said = self.end(run)
             if not said:
                 raise MissedError
             time.sleep(self.away)
-            if self.loses_state:
-                run.place.lose_state()
             run.place.mend()
         return f"{said}, away {self.away:g} s"
 
 
-class LoseController(RestartController):
+class KillController(RestartController):
+    """slurmctld is killed: it forgets what it did not save in the last seconds, jobs and all."""
+
+    name = "kill-slurmctld"
+    may = May.STALL | May.REFUSE | May.FAIL
+
+    def end(self, run: Run) -> str:
+        """Kill it with what it forked."""
+        return kill(*run.place.daemon("slurmctld"))
+
+
+class LoseController(KillController):
     """slurmctld is killed, and comes back without a queue; job ids start over."""
 
     name = "slurmctld -c"
-    may = May.STALL | May.REFUSE | May.FAIL
-    loses_state = True
+
+    def end(self, run: Run) -> str:
+        """Kill it, and have it forget."""
+        said = super().end(run)
+        if said:
+            run.place.lose_state()
+        return said
 
 
 class OnNode(Fault):

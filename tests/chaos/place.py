@@ -111,7 +111,7 @@ class Place:
                 keys = {line.partition("=")[0] for lines in SETTINGS.values() for line in lines}
                 given = {line.partition("=")[0]: line for line in settings}
                 default = {"MinJobAge": "MinJobAge=600", "JobRequeue": "JobRequeue=1"}
-                always = ("JobCompType=jobcomp/filetxt", f"JobCompLoc={self.jobcomp}", "KillWait=2")
+                always = ("JobCompType=jobcomp/filetxt", f"JobCompLoc={self.jobcomp}", "KillWait=2", "SlurmdTimeout=30")
                 lines = [*always, *(given.get(key, default[key]) for key in sorted(keys))]
                 words = [word for line in lines for word in ("--set", line)]
                 self.bee_slurm("up", "--force", "--nodes", "2", "--cpus", "2", *words)
@@ -120,7 +120,8 @@ class Place:
     def mend(self) -> None:
         """Start what does not run; raises RuntimeError when that does not help."""
         with self.daemons:
-            self.ask("scontrol", "update", f"nodename={','.join(NODES)}", "state=resume")
+            if self.daemon("slurmctld"):
+                self.ask("scontrol", "update", f"nodename={','.join(NODES)}", "state=resume")
             self.bee_slurm("up", "--force")
 
     def mend_after_a_run(self) -> None:

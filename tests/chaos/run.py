@@ -33,7 +33,8 @@ POLL_S = 0.25
 PATIENCE_S = 60.0
 # What is said once may be out of date the next moment: it is believed when it is said again after this time.
 SURE_S = 2.0
-STUCK_S = 20.0
+# A driver that is held is called Stalled only after a while.
+STUCK_S = 45.0
 LEFT_S = 30.0
 SUBMITS = 4
 SITES = tuple(SETTINGS)
@@ -314,7 +315,7 @@ class Run:
             if summary.state in (WorkflowState.STALLED, WorkflowState.PAUSED) and now > since[word] + SURE_S:
                 return summary
             jobs = self.jobs()
-            if not any("JobHeld" in job.reason for job in jobs) or any(job.state != "PENDING" for job in jobs):
+            if not any("held" in job.reason.lower() for job in jobs) or any(job.state != "PENDING" for job in jobs):
                 since["stuck"] = now
             if now > min(deadline, since["stuck"] + STUCK_S):
                 shown = "; ".join(f"{job.shown} {job.name} {job.state} {job.reason}" for job in jobs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from tabulate import tabulate
 
@@ -16,31 +16,37 @@ from tests.chaos.run import SEEDS_A_SITE, Report, Run
 OUTCOMES = ("missed", "by itself", "go on", "retry", "both", "WRONG")
 
 
-def run(seeds: Sequence[int], kinds: Sequence[str], *, lanes: int = 1, keep: bool = False) -> Iterator[Report]:
+def run(seeds: Sequence[int], kinds: Sequence[str], *, lanes: int = 1, keep: bool = False) -> Generator[Report]:
     """Run seeds; yields what came of each when it is over."""
     blocks: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
     for number in sorted({seed // SEEDS_A_SITE for seed in seeds}):
         blocks.put([seed for seed in seeds if seed // SEEDS_A_SITE == number])
     done: queue.SimpleQueue[Report | BaseException | None] = queue.SimpleQueue()
-    threads = [threading.Thread(target=lane, args=(blocks, done, kinds, keep), daemon=True) for _ in range(lanes)]
+    stop = threading.Event()
+    threads = [threading.Thread(target=lane, args=(blocks, done, stop, kinds, keep)) for _ in range(lanes)]
     for thread in threads:
         thread.start()
     left = lanes
-    while left:
-        found = done.get()
-        if isinstance(found, BaseException):
-            raise found
-        if found is None:
-            left -= 1
-        else:
-            yield found
-    for thread in threads:
-        thread.join()
+    try:
+        while left:
+            found = done.get()
+            if isinstance(found, BaseException):
+                raise found
+            if found is None:
+                left -= 1
+            else:
+                yield found
+    finally:
+        # Whatever happens, the runs under way are brought to their end, and their Slurms down.
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def lane(
     blocks: queue.SimpleQueue[list[int]],
     done: queue.SimpleQueue[Report | BaseException | None],
+    stop: threading.Event,
     kinds: Sequence[str],
     keep: bool,
 ) -> None:
@@ -53,6 +59,8 @@ def lane(
                 except queue.Empty:
                     break
                 for seed in block:
+                    if stop.is_set():
+                        return
                     done.put(one(made, seed, kinds, keep=keep))
         done.put(None)
     except BaseException as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from beeflow.private_slurm import procs
 from beeflow.private_slurm.procs import Process
 
+END_S = 20.0
 PASS, RUNNER = "beeflow.advance", "runner/__main__.py"
 
 
@@ -79,4 +80,12 @@ def kill(*found: Process) -> str:
     """Kill processes at once; says which."""
     for each in found:
         procs.send(each, signal.SIGKILL)
+    return " ".join(f"{each.name}({each.pid})" for each in found)
+
+
+def end(*found: Process) -> str:
+    """Tell processes to end, and wait until they have; says which."""
+    for each in found:
+        procs.send(each, signal.SIGTERM)
+    kill(*procs.wait_gone(list(found), END_S))
     return " ".join(f"{each.name}({each.pid})" for each in found)
