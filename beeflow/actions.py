@@ -16,6 +16,7 @@ from beeflow.holding import Holding, is_paused
 from beeflow.listing import is_just_written, is_over, workflow_state
 from beeflow.models import WorkflowRecord, now
 from beeflow.scheduler import Dependency, JobRecord
+from beeflow.scheduler.command_lines import render_elements
 from beeflow.states import Command, JobState, WorkflowState, useful_commands
 from beeflow.store import WorkflowDir
 from beeflow.submission import Submitter, pass_key
@@ -68,14 +69,14 @@ class Action:
     def go_on(self, jobs: Sequence[JobRecord]) -> bool:
         """See to it that a pass comes; False when one will anyway.
 
-        One that is held was left so by a command that was killed. Where no job at all is left, passes are told that
-        those which never began are to be submitted again.
+        One that is held was left so by a command that was killed; any job that Slurm could not launch may be tried
+        again. Where no job at all is left, passes are told that those which never began are to be submitted again.
         """
         passes = self.passes(jobs)
-        held = [job.job_id for job in passes if job.held]
+        held = [job for job in jobs if not job.state.ended and (job.put_aside or (job.held and job in passes))]
         if held:
-            self.submitter.scheduler.release(*held)
-        elif not passes:
+            self.submitter.scheduler.release(*render_elements(held))
+        if not passes:
             if not self.tasks(jobs):
                 self.note_vanished()
             workflow.go(self.submitter)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # How long a workflow may be on disk before Slurm has its first job.
 NEW_S = 120.0
+# How long a command may hold a driver until that has a successor.
+HELD_S = 30.0
 
 
 def scheduler_of(record: WorkflowRecord, env: Mapping[str, str], patience: Patience | None = None) -> Scheduler:
@@ -80,13 +83,14 @@ def summarize(workflow: WorkflowDir, queues: Queues) -> Summary:
     record = workflow.record()
     if state is None or not is_over(record, state):
         jobs = queues.of(record)
-        live = None if jobs is None else any(not job.state.ended for job in jobs)
+        stuck = None if jobs is None else stuck_on(workflow, record, jobs)
+        live = None if jobs is None else stuck is None and any(not job.state.ended for job in jobs)
         # What ended while we asked is not stalled.
         state = workflow.state()
         shown = WorkflowState.STALLED if live is False and not over_or_held(workflow, record, state) else None
         summary = _summary(record, state, shown or workflow_state(workflow.layout, state, None))
         if shown:
-            return replace(summary, reason=stalled_reason(workflow))
+            return replace(summary, reason=stalled_reason(workflow, stuck))
         return summary
     return _summary(record, state, state.state)
 
@@ -108,12 +112,26 @@ def _archived(workflow: WorkflowDir) -> Summary | None:
         return None
 
 
-def stalled_reason(workflow: WorkflowDir) -> str:
+def stuck_on(workflow: WorkflowDir, record: WorkflowRecord, jobs: Sequence[JobRecord]) -> JobRecord | None:
+    """Return the job that all which is left waits for, where nobody lets that begin.
+
+    It is a driver that is held, as the command which was to release it was killed, or one that Slurm could not launch.
+    """
+    live = [job for job in jobs if not job.state.ended]
+    driver = record.job_name("pass.1")
+    stuck = [job for job in live if job.put_aside or (job.held and job.name == driver)]
+    if not stuck or any(not job.pending or job.reason != "Dependency" for job in live if job not in stuck):
+        return None
+    return stuck[0] if time.time() - workflow.layout.jobs.stat().st_mtime > HELD_S else None
+
+
+def stalled_reason(workflow: WorkflowDir, stuck: JobRecord | None = None) -> str:
     """Say why nothing goes on, as the passes' log ends, and how it would."""
     said = store.tail(workflow.layout.log / "passes.log", 1)
     last = f" ({said[-1].removeprefix('error: ')})" if said and said[-1].startswith("error: ") else ""
     command = Command.CANCEL if workflow.layout.cancel.exists() else Command.START
-    return f"no job of it is left in Slurm{last}; continue it with: {command.value} {workflow.id}"
+    why = f"its job {stuck.shown} is held ({stuck.reason})" if stuck else "no job of it is left in Slurm"
+    return f"{why}{last}; continue it with: {command.value} {workflow.id}"
 
 
 def over_or_held(workflow: WorkflowDir, record: WorkflowRecord, state: StateRecord | None) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from beeflow import staging, store
 from beeflow.cwl.late import LateTools
@@ -27,9 +28,11 @@ from beeflow.submission import Submitter, pass_key, pass_number
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 # Longer than the last call to Slurm of a pass that holds the lock may take, asked with patience.
 LOCK_TIMEOUT_S = 300.0
-SUBMIT_TRIES_S = (5.0, 15.0, 45.0)
+TRIES_S = (5.0, 15.0, 45.0)
 # A pass that fails is followed by its successor; after so many failures in a row the workflow is left to the user.
 MAX_FAILURES = 3
 
@@ -95,17 +98,9 @@ class Pass:
     def submit_successor(self, key: str, job_id: str | None) -> str:
         """Submit the next pass; Slurm being away for a moment is no reason to be the last one."""
         after: dict[str, tuple[str, ...]] = {"afterany": (job_id,)} if job_id else {}
-        for pause in (*SUBMIT_TRIES_S, None):
-            try:
-                # Outside a job nothing keeps the next pass from starting at once, so it is held until it is relinked.
-                number, dependency = pass_number(key) + 1, Dependency(after, singleton=True)
-                return self.submitter.submit_pass(number, dependency, hold=job_id is None)
-            except SlurmError as error:
-                if pause is None or not is_transient(error):
-                    raise
-                log.warning("%s; trying again in %g s", error, pause)
-                time.sleep(pause)
-        raise SlurmError("unreachable")  # pragma: no cover
+        # Outside a job nothing keeps the next pass from starting at once, so it is held until it is relinked.
+        number, dependency = pass_number(key) + 1, Dependency(after, singleton=True)
+        return patiently(lambda: self.submitter.submit_pass(number, dependency, hold=job_id is None))
 
     def end(self, key: str) -> None:
         """Cancel the passes that are pending: the archive is published, or nothing is left to do."""
@@ -114,7 +109,11 @@ class Pass:
         mine = pending & self.submitter.submitted
         for name, job_ids in ((None, mine), (self.record.job_name(key), pending - mine)):
             if job_ids:
-                self.submitter.scheduler.cancel(name, sorted(job_ids))
+                self.cancel(name, sorted(job_ids))
+
+    def cancel(self, name: str | None, job_ids: list[str]) -> None:
+        """Cancel passes: one that a command left held would stay for ever."""
+        patiently(lambda: self.submitter.scheduler.cancel(name, job_ids))
 
     def mail(self, final: StateRecord, job_id: str | None) -> None:
         """Ask Slurm for the mail about the end: this job's end is the workflow's."""
@@ -172,6 +171,19 @@ def drive_here(submitter: Submitter) -> None:
     layout, record = submitter.layout, submitter.record
     layout.failures.unlink(missing_ok=True)
     Pass(layout, record, submitter.scheduler).run(pass_key(submitter.last_pass() + 1), None)
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Call Slurm, and call it again when it is away for a moment."""
+    for pause in TRIES_S:
+        try:
+            return call()
+        except SlurmError as error:
+            if not is_transient(error):
+                raise
+            log.warning("%s; trying again in %g s", error, pause)
+            time.sleep(pause)
+    return call()
 
 
 def is_transient(error: SlurmError) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +13,8 @@ from beeflow import control, store
 from beeflow.errors import SlurmError, TransitionError
 from beeflow.holding import Holding
 from beeflow.layout import Layout, folders
-from beeflow.listing import Queues, shows_paused, state_record, summarize
-from beeflow.models import WorkflowRecord
+from beeflow.listing import HELD_S, Queues, shows_paused, state_record, summarize
+from beeflow.models import Summary, WorkflowRecord
 from beeflow.scheduler import Dependency, JobRecord, JobRequest
 from beeflow.states import Command, JobState, TaskState, WorkflowState
 from beeflow.store import WorkflowDir
@@ -82,12 +84,17 @@ def held(world: World, path: str) -> set[int | None]:
 
 def shown(world: World) -> WorkflowState:
     """Return the state that bee-list shows."""
+    return summary(world).state
+
+
+def summary(world: World) -> Summary:
+    """Describe a workflow as bee-list does."""
 
     class One(Queues):
         def of(self, record: WorkflowRecord) -> list[JobRecord]:
             return world.scheduler.query()
 
-    return summarize(WorkflowDir(world.layout), One({})).state
+    return summarize(WorkflowDir(world.layout), One({}))
 
 
 # -- pause ------------------------------------------------------------------------------------------------------------
@@ -273,6 +280,50 @@ def test_what_has_no_job_left_is_driven_again(layout: Layout, command: Command) 
     do(command, world)
     assert len(live_passes(world)) == 2
     assert not any(job.held for job in live_passes(world))
+
+
+@pytest.mark.parametrize("submitted", [1, 2])
+def test_a_driver_that_a_killed_command_left_held_is_not_waited_for_in_vain(layout: Layout, submitted: int) -> None:
+    class Killed(FakeScheduler):
+        """Its caller is killed before it can release a job."""
+
+        def release(self, *job_ids: str) -> None:
+            raise fakes.KilledError
+
+    world = chain(layout)
+    world.scheduler = Killed(faults=[*[""] * submitted, fakes.KILLED])
+    with pytest.raises(fakes.KilledError):
+        do(START, world)
+    assert shown(world) is WorkflowState.PENDING
+    long_ago = time.time() - HELD_S - 1
+    os.utime(layout.jobs, (long_ago, long_ago))
+    assert shown(world) is WorkflowState.STALLED
+    assert f"is held (JobHeldUser); continue it with: bee-start {RECORD.id}" in summary(world).reason
+    world.scheduler = FakeScheduler(jobs=world.scheduler.jobs, next_id=world.scheduler.next_id)
+    do(START, world)
+    assert shown(world) is WorkflowState.PENDING
+    assert not any(job.held for job in live_passes(world))
+
+
+def test_what_slurm_could_not_launch_is_not_waited_for_in_vain(layout: Layout) -> None:
+    world = started(wide(layout))
+    s = world.job("s")
+    os.utime(layout.jobs, (0, 0))
+    s.states = {0: (JobState.COMPLETED, "None"), 1: (JobState.PENDING, "launch failed requeued held"), 2: s.states[2]}
+    assert shown(world) is WorkflowState.RUNNING
+    s.states[2] = (JobState.COMPLETED, "None")
+    assert shown(world) is WorkflowState.STALLED
+    assert f"its job {s.id}_1 is held (launch failed requeued held); continue it" in summary(world).reason
+    assert do(START, world) == f"Started workflow {RECORD.id}."
+    assert world.scheduler.released[-1] == f"{s.id}_[1]"
+    assert len(live_passes(world)) == 1
+
+
+def test_what_a_user_held_is_not_stalled(layout: Layout) -> None:
+    world = started(chain(layout))
+    os.utime(layout.jobs, (0, 0))
+    world.scheduler.hold(world.job("a").id)
+    assert shown(world) is WorkflowState.RUNNING
 
 
 def test_what_vanished_while_it_was_paused_is_driven_again(layout: Layout) -> None:

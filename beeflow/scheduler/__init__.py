@@ -108,9 +108,19 @@ class JobRecord:
         return self.job_id if self.array_task_id is None else f"{self.job_id}_{self.array_task_id}"
 
     @property
+    def pending(self) -> bool:
+        """True while it has not begun."""
+        return self.state is JobState.PENDING
+
+    @property
     def held(self) -> bool:
         """True when somebody held it; also for one that was held as it began, and is to be held when it is requeued."""
         return self.reason in ("JobHeldUser", "JobHeldAdmin")
+
+    @property
+    def put_aside(self) -> bool:
+        """True when Slurm itself holds it, because a node could not launch it (seen on Slurm 22.05.8)."""
+        return self.reason == "launch failed requeued held"
 
 
 @dataclass(frozen=True)

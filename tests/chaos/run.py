@@ -1,0 +1,390 @@
+"""One seed: a workflow, its faults, at most the commands that it asks for, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from beeflow.errors import BeeError
+from beeflow.listing import Queues, summarize
+from beeflow.models import Summary
+from beeflow.states import WorkflowState
+from beeflow.store import Store, WorkflowDir
+from tests.chaos import faults, programs, verdict
+from tests.chaos.faults import Fault, May, MissedError
+from tests.chaos.place import COMMAND_TIMEOUT_S, SETTINGS, Place
+from tests.chaos.targets import Targets, kill
+from tests.chaos.workload import Workload
+
+POLL_S = 0.25
+# An undisturbed run takes a tenth of it.
+PATIENCE_S = 60.0
+# What is said once may be out of date the next moment: it is believed when it is said again after this time.
+SURE_S = 2.0
+# A driver that is held is called Stalled only after a while.
+STUCK_S = 45.0
+LEFT_S = 30.0
+SUBMITS = 4
+SITES = tuple(SETTINGS)
+# So many seeds after another are for one site: Slurm is started anew for the next.
+SEEDS_A_SITE = 5
+
+
+@dataclass(frozen=True)
+class Live:
+    """A job that has not ended."""
+
+    shown: str
+    name: str
+    state: str
+    reason: str
+
+
+@dataclass
+class Report:
+    """What came of a run. ``faults``: name, when, and what was done, or None when it missed."""
+
+    seed: int
+    site: str
+    faults: list[tuple[str, float, str | None]] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    state: str = ""
+    seconds: float = 0.0
+    problems: list[str] = field(default_factory=list)
+    kept: Path | None = None
+
+    @property
+    def outcome(self) -> str:
+        """Say it in a word or two."""
+        if self.problems:
+            return "WRONG"
+        return " + ".join(self.commands) or "by itself"
+
+
+class Run:
+    """A run under way. ``over``: set once nothing more is to happen to the workflow."""
+
+    def __init__(self, place: Place, seed: int, kinds: Sequence[str]) -> None:
+        draw = random.Random(seed)
+        self.place = place
+        self.folder = place.top / "runs" / str(seed)
+        self.report = Report(seed, SITES[seed // SEEDS_A_SITE % len(SITES)])
+        self.refuses_sbatch = self.report.site == "no-sbatch-on-nodes"
+        self.faults = faults.choose(draw, list(kinds)) if kinds else []
+        self.chunks = draw.choice((None, None, 2, 3))
+        self.workload = Workload(self.folder)
+        self.over = threading.Event()
+        self.submitting: subprocess.Popen[str] | None = None
+        self.began = time.monotonic()
+        self.timeline: list[str] = []
+        self.folder.mkdir()
+        self.workload.write(draw, known_width=self.refuses_sbatch)
+        plan = {call: what for fault in self.faults for call, what in fault.plan().items()}
+        path = programs.write(self.folder, place.env()["PATH"], plan, none_from_nodes=self.refuses_sbatch)
+        self.env = {**place.env(path), "BEE_CONFIG": str(self.folder / "bee.conf")}
+        lines = ["[DEFAULT]", f"bee_workdir = {place.disk}", "[slurm]", "time_limit = 5"]
+        lines += [f"tasks_per_element = {self.chunks}"] if self.chunks else []
+        lines += ["drive = here"] if self.refuses_sbatch else []
+        (self.folder / "bee.conf").write_text("\n".join(lines) + "\n")
+
+    # What faults use.
+
+    @cached_property
+    def store(self) -> Store:
+        """The workflows: this run's is the only one."""
+        return Store(self.place.disk / "workflows")
+
+    @property
+    def found(self) -> WorkflowDir | None:
+        """The workflow, once it is on disk."""
+        return next((self.store.get(each) for each in self.store.ids()), None)
+
+    @property
+    def workflow(self) -> WorkflowDir:
+        """The workflow; raises MissedError when there is none yet."""
+        found = self.found
+        if found is None:
+            raise MissedError
+        return found
+
+    @property
+    def targets(self) -> Targets:
+        """The workflow's processes."""
+        return Targets(self.workflow.layout.root, self.workload.script)
+
+    def await_id(self, wait_s: float) -> None:
+        """Wait until the workflow is on disk; raises MissedError."""
+        deadline = time.monotonic() + wait_s
+        while self.found is None:
+            if time.monotonic() > deadline or self.over.is_set():
+                raise MissedError
+            time.sleep(faults.POLL_S)
+
+    def await_archived(self, wait_s: float) -> None:
+        """Wait until the workflow is archived; raises MissedError."""
+        deadline = time.monotonic() + wait_s
+        while not is_archived(self.summary()):
+            if time.monotonic() > deadline:
+                raise MissedError
+            time.sleep(POLL_S)
+
+    def jobs(self) -> list[Live]:
+        """List the jobs of the workflow that have not ended."""
+        lines = self.place.live_jobs(self.workflow.record().nonce)
+        return [Live(*line.split(" ", 3)) for line in lines]
+
+    @property
+    def id(self) -> str:
+        """The workflow's id."""
+        return self.workflow.id
+
+    def begin(self, command: str, *argv: str) -> subprocess.Popen[str]:
+        """Begin a command on the workflow."""
+        self.note(f"{command} begins")
+        words = [sys.executable, "-m", f"beeflow.commands.{command.removeprefix('bee-')}", self.id, *argv]
+        null = subprocess.DEVNULL
+        return subprocess.Popen(words, env=self.env, stdin=null, stdout=null, stderr=null, text=True, cwd="/")
+
+    def bee(self, command: str, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Give a command to the workflow."""
+        words = [sys.executable, "-m", f"beeflow.commands.{command.removeprefix('bee-')}", self.id, *argv]
+        done = subprocess.run(
+            words, env=self.env, check=False, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, cwd="/"
+        )
+        self.note(f"{command} ended with {done.returncode}: {(done.stdout + done.stderr).strip()[:300]}")
+        return done
+
+    def note(self, text: str) -> None:
+        """Write what happens, and when."""
+        self.timeline.append(f"{time.monotonic() - self.began:7.2f} {text}")
+
+    @property
+    def disk_was_full(self) -> bool:
+        """True when what a job said may not be on disk."""
+        return any(name == "disk-full" and said is not None for name, _, said in self.report.faults)
+
+    # The run.
+
+    def wrong(self, problem: str) -> None:
+        """Keep what is not as it must be."""
+        self.note(f"WRONG: {problem}")
+        self.report.problems.append(problem)
+
+    def may(self, what: May) -> bool:
+        """True when a fault of this run excuses something."""
+        return any(what & fault.may for fault in self.faults)
+
+    def execute(self) -> Report:
+        """Do all of it."""
+        with self.disturbed():
+            self.submit()
+        if not self.report.problems:
+            self.bring_to_an_end()
+        self.over.set()
+        self.report.seconds = time.monotonic() - self.began
+        for fault in self.faults:
+            if not fault.timed:
+                self.inject(fault)
+        if not self.report.problems:
+            for problem in verdict.problems(self):
+                self.wrong(problem)
+        for problem in self.left():
+            self.wrong(problem)
+        return self.report
+
+    @contextlib.contextmanager
+    def disturbed(self) -> Iterator[None]:
+        """Begin the faults; at the end wait until all have come."""
+        threads = [threading.Thread(target=self.inject_in_time, args=(each,)) for each in self.faults if each.timed]
+        self.began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            for thread in threads:
+                thread.join()
+
+    def inject_in_time(self, fault: Fault) -> None:
+        """Wait for a fault's time, and have it come."""
+        time.sleep(max(0.0, self.began + fault.at - time.monotonic()))
+        self.inject(fault)
+
+    def inject(self, fault: Fault) -> None:
+        """Have a fault come."""
+        said: str | None = None
+        try:
+            said = fault.inject(self)
+        except MissedError:
+            pass
+        except Exception as error:  # a fault that fails is the suite's own
+            self.wrong(f"{fault.name}: {type(error).__name__}: {error}")
+        self.note(f"{fault.name}: {'missed' if said is None else said}")
+        self.report.faults.append((fault.name, time.monotonic() - self.began if fault.timed else 0.0, said))
+
+    def submit(self) -> None:
+        """Submit, again where that was refused or killed before there was anything."""
+        files = (str(self.workload.document), str(self.workload.job))
+        argv = [sys.executable, "-m", "beeflow.commands.submit", *files]
+        for _ in range(SUBMITS):
+            pipe = subprocess.PIPE
+            self.submitting = subprocess.Popen(
+                argv, env=self.env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, cwd="/"
+            )
+            out, err = self.submitting.communicate(timeout=COMMAND_TIMEOUT_S)
+            self.note(f"bee-submit ended with {self.submitting.returncode}: {(out + err).strip()[:300]}")
+            if self.submitting.returncode and not self.may(May.REFUSE):
+                self.wrong(f"bee-submit ended with {self.submitting.returncode}: {err.strip()}")
+            if self.found is not None:
+                if "when Slurm answers again" in err:
+                    self.give(named(err) or "bee-start")
+                return
+            if self.submitting.returncode == 0:
+                self.wrong("bee-submit ended with 0, and there is no workflow")
+                return
+            time.sleep(2.0)
+        self.wrong("bee-submit was refused again and again")
+
+    def bring_to_an_end(self) -> None:
+        """Wait, and give the commands that the workflow asks for."""
+        given = {"go on"} if self.report.commands else set()
+        while True:
+            summary = self.await_word()
+            if summary is None or summary.state is WorkflowState.ARCHIVED:
+                return
+            command = self.wanted(summary)
+            kind = "retry" if command == "bee-retry" else "go on"
+            if command is None or kind in given:
+                self.wrong(
+                    f"{summary.state.value} after {' '.join(self.report.commands) or 'no command'}: {summary.reason}"
+                )
+                return
+            given.add(kind)
+            self.give(command)
+            if self.report.problems:
+                return
+
+    def give(self, command: str) -> None:
+        """Give a command; once more, or what it says instead, where Slurm does not answer it for a moment."""
+        self.report.commands.append(command)
+        done = self.bee(command)
+        if done.returncode != 0 and self.may(May.REFUSE):
+            time.sleep(5.0)
+            done = self.bee(named(done.stderr) or command)
+        if done.returncode != 0:
+            self.wrong(f"{command} ended with {done.returncode}: {done.stderr.strip()}")
+
+    def wanted(self, summary: Summary) -> str | None:
+        """Say which command goes on from a state, None where no fault explains the state."""
+        state = summary.state
+        if state is WorkflowState.STALLED and self.may(May.STALL):
+            return named(summary.reason)
+        if state is WorkflowState.PAUSED and self.may(May.PAUSE):
+            return "bee-resume"
+        if state is WorkflowState.ARCHIVED_CANCELLED and self.may(May.CANCEL):
+            return "bee-retry"
+        if state is WorkflowState.ARCHIVED_FAILED and self.may(May.FAIL):
+            for task in self.query()["tasks"]:
+                if task["state"] not in ("COMPLETED", "SKIPPED") and not task["reason"]:
+                    self.wrong(f"{task['name']} is {task['state']}, and nobody says why")
+            return "bee-retry"
+        return None
+
+    def await_word(self) -> Summary | None:
+        """Wait until the workflow is archived, or waits for a command; None when neither comes."""
+        deadline = time.monotonic() + PATIENCE_S + max((fault.patience_s for fault in self.faults), default=0.0)
+        since: dict[str, float] = {}
+        while True:
+            summary = self.summary()
+            now, word = time.monotonic(), summary.state.value
+            since = {word: since.get(word, now), "stuck": since.get("stuck", now)}
+            if is_archived(summary):
+                return summary
+            if summary.state in (WorkflowState.STALLED, WorkflowState.PAUSED) and now > since[word] + SURE_S:
+                return summary
+            jobs = self.jobs()
+            if not any("held" in job.reason.lower() for job in jobs) or any(job.state != "PENDING" for job in jobs):
+                since["stuck"] = now
+            if now > min(deadline, since["stuck"] + STUCK_S):
+                shown = "; ".join(f"{job.shown} {job.name} {job.state} {job.reason}" for job in jobs)
+                self.wrong(f"it is {word} and nothing moves: {shown or 'no jobs'}")
+                return None
+            time.sleep(POLL_S)
+
+    def summary(self) -> Summary:
+        """Describe the workflow as bee-list does."""
+        summary = summarize(self.workflow, Queues(self.place.env()))
+        if summary.state.value != self.report.state:
+            self.report.state = summary.state.value
+            self.note(f"{summary.state.value} {summary.reason}")
+        return summary
+
+    def query(self) -> Any:
+        """Return bee-query --json."""
+        done = self.bee("bee-query", "--json")
+        return json.loads(done.stdout)
+
+    def left(self) -> Iterator[str]:
+        """Yield what is left of the workflow though it is over, and end it."""
+        if self.found is None:
+            return
+        deadline = time.monotonic() + LEFT_S
+        while (jobs := self.jobs()) or self.targets.everything():
+            if time.monotonic() > deadline or self.report.problems:
+                break
+            time.sleep(POLL_S)
+        else:
+            return
+        processes = self.targets.everything()
+        if not self.report.problems:
+            for job in jobs:
+                yield f"job {job.shown} ({job.name}) is left: {job.state} {job.reason}"
+            for process in processes:
+                yield f"process {process.pid} ({process.name}) is left"
+        self.place.ask("scancel", "--full", *{job.shown.partition("_")[0] for job in jobs})
+        time.sleep(3.0)
+        kill(*self.targets.everything())
+
+    def keep(self, into: Path) -> None:
+        """Keep what helps to find out what went wrong."""
+        into.mkdir()
+        self.report.kept = into
+        (into / "timeline").write_text("\n".join(self.timeline) + "\n")
+        shutil.copytree(self.folder, into / "run")
+        shutil.copytree(self.place.slurm / "log", into / "slurm-log")
+        for path in (self.store.root, self.place.jobcomp):
+            if path.is_dir():
+                shutil.copytree(path, into / path.name, symlinks=True)
+            elif path.exists():
+                shutil.copy(path, into)
+        with contextlib.suppress(BeeError, MissedError):
+            (into / "query.json").write_text(json.dumps(self.query(), indent=1))
+
+    def clear(self) -> None:
+        """Make room for the next run."""
+        shutil.rmtree(self.folder)
+        for name in ("workflows", "archives"):
+            shutil.rmtree(self.place.disk / name, ignore_errors=True)
+
+
+def is_archived(summary: Summary) -> bool:
+    """True when the workflow is over, archiving included."""
+    return summary.state.final and summary.state is not summary.state.outcome
+
+
+def named(text: str) -> str | None:
+    """Return the command that a message names last."""
+    found = re.findall(r"(?:with|again): (bee-\w+) [0-9a-f]{8}-", text)
+    return found[-1] if found else None
