@@ -282,6 +282,8 @@ def test_cancel_where_a_paused_pass_is_held(slurm: PrivateSlurm, tmp_path: Path)
     document = tmp_path / "unknown.cwl"
     document.write_text(UNKNOWN)
     found = submit(slurm, document)
+    # Before it begins it would be held itself, and the pass would wait for it.
+    wait_task(slurm, found, "a", "RUNNING")
     slurm.bee("bee-pause", found)
     wait_until(lambda: ("pass", "PENDING", "JobHeldUser") in queue(slurm, found) and len(queue(slurm, found)) == 1)
     slurm.bee("bee-cancel", found)
