@@ -205,13 +205,13 @@ def test_a_job_requeued_by_hand_runs_again_so_often_and_no_more(slurm: PrivateSl
 
 @contextlib.contextmanager
 def down(slurm: PrivateSlurm, node: str) -> Iterator[None]:
-    """Have a node down for a while."""
-    slurm.slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+    """Have a node down for a while; once its slurmd says that it is well, it is only drained (ReturnToService=2)."""
+    for state in ("DOWN", "DRAIN"):
+        slurm.slurm("scontrol", "update", f"NodeName={node}", f"State={state}", "Reason=test")
     try:
         yield
     finally:
-        # Once its slurmd says that it is well the node is back by itself (ReturnToService=2).
-        slurm.slurm("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
+        slurm.slurm("scontrol", "update", f"NodeName={node}", "State=RESUME")
 
 
 def test_a_task_whose_node_goes_down_runs_again_elsewhere(slurm: PrivateSlurm, tmp_path: Path) -> None:
