@@ -27,6 +27,8 @@ SPAN_S = 4.5
 # How long a fault waits for what it is to disturb.
 WAIT_S = 8.0
 POLL_S = 0.03
+# So long slurmctld thinks that a job which a node does not tell of has only begun (BatchStartTimeout, and 10 s more).
+REGISTERED_S = 12.0
 
 Found = TypeVar("Found")
 
@@ -154,10 +156,19 @@ class KillStepd(Kill):
 
     name = "kill-stepd"
     may = May.FAIL
+    hurts = True
+    patience_s = 60.0
 
     def find(self, run: Run) -> list[Process]:
         """Find slurmstepds."""
         return run.targets.stepds()
+
+    def inject(self, run: Run) -> str:
+        """Also have slurmctld ask the nodes what they run: else it finds out after minutes."""
+        said = super().inject(run)
+        time.sleep(REGISTERED_S)
+        run.place.ask("scontrol", "reconfigure")
+        return said
 
 
 # Commands.

@@ -74,7 +74,10 @@ class Report:
 
 
 class Run:
-    """A run under way. ``over``: set once nothing more is to happen to the workflow."""
+    """A run under way. ``over``: set once nothing more is to happen to the workflow.
+
+    ``asked_for``: the command that bee-submit named when it failed halfway.
+    """
 
     def __init__(self, place: Place, seed: int, kinds: Sequence[str]) -> None:
         draw = random.Random(seed)
@@ -87,6 +90,7 @@ class Run:
         self.workload = Workload(self.folder)
         self.over = threading.Event()
         self.submitting: subprocess.Popen[str] | None = None
+        self.asked_for: str | None = None
         self.began = time.monotonic()
         self.timeline: list[str] = []
         self.folder.mkdir()
@@ -183,8 +187,12 @@ class Run:
         self.report.problems.append(problem)
 
     def may(self, what: May) -> bool:
-        """True when a fault of this run excuses something."""
-        return any(what & fault.may for fault in self.faults)
+        """True when a fault of this run excuses something.
+
+        Where only commands submit, nobody else tries again what an sbatch did not say.
+        """
+        excused = self.refuses_sbatch and any(not fault.timed for fault in self.faults)
+        return any(what & fault.may for fault in self.faults) or (excused and what is May.STALL)
 
     def execute(self) -> Report:
         """Do all of it."""
@@ -248,8 +256,7 @@ class Run:
             if self.submitting.returncode and not self.may(May.REFUSE):
                 self.wrong(f"bee-submit ended with {self.submitting.returncode}: {err.strip()}")
             if self.found is not None:
-                if "when Slurm answers again" in err:
-                    self.give(named(err) or "bee-start")
+                self.asked_for = named(err)
                 return
             if self.submitting.returncode == 0:
                 self.wrong("bee-submit ended with 0, and there is no workflow")
@@ -259,13 +266,20 @@ class Run:
 
     def bring_to_an_end(self) -> None:
         """Wait, and give the commands that the workflow asks for."""
-        given = {"go on"} if self.report.commands else set()
+        given: set[str] = set()
+        if self.asked_for:
+            given.add("go on")
+            self.give(self.asked_for)
         while True:
             summary = self.await_word()
             if summary is None or summary.state is WorkflowState.ARCHIVED:
                 return
             command = self.wanted(summary)
             kind = "retry" if command == "bee-retry" else "go on"
+            if "launch failed" in summary.reason:
+                # Slurm lost its state and gave a job the id of one that a node had not forgotten: one fault more.
+                kind = "launch again"
+                self.place.mend()
             if command is None or kind in given:
                 self.wrong(
                     f"{summary.state.value} after {' '.join(self.report.commands) or 'no command'}: {summary.reason}"
@@ -280,8 +294,10 @@ class Run:
         """Give a command; once more, or what it says instead, where Slurm does not answer it for a moment."""
         self.report.commands.append(command)
         done = self.bee(command)
-        if done.returncode != 0 and self.may(May.REFUSE):
-            time.sleep(5.0)
+        for _ in range(SUBMITS):
+            if done.returncode == 0 or not self.may(May.REFUSE):
+                break
+            time.sleep(3.0)
             done = self.bee(named(done.stderr) or command)
         if done.returncode != 0:
             self.wrong(f"{command} ended with {done.returncode}: {done.stderr.strip()}")

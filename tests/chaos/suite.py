@@ -72,7 +72,7 @@ def one(made: Place, seed: int, kinds: Sequence[str], *, keep: bool) -> Report:
     current = Run(made, seed, kinds)
     made.up(SETTINGS[current.report.site])
     report = current.execute()
-    if report.problems or keep:
+    if report.problems or len(report.commands) > 1 or keep:
         current.keep(made.top / "kept" / str(seed))
     if any(fault.hurts for fault in current.faults) or not made.is_whole():
         made.mend_after_a_run()
