@@ -112,9 +112,9 @@ class Place:
                 keys = {line.partition("=")[0] for lines in SETTINGS.values() for line in lines}
                 given = {line.partition("=")[0]: line for line in settings}
                 default = {"MinJobAge": "MinJobAge=600", "JobRequeue": "JobRequeue=1"}
-                always = ("JobCompType=jobcomp/filetxt", f"JobCompLoc={self.jobcomp}")
-                always += ("KillWait=2", "SlurmdTimeout=30", "BatchStartTimeout=1")
-                lines = [*always, *(given.get(key, default[key]) for key in sorted(keys))]
+                lines = ["JobCompType=jobcomp/filetxt", f"JobCompLoc={self.jobcomp}"]
+                lines += ["KillWait=2", "SlurmdTimeout=30", "BatchStartTimeout=1"]
+                lines += [*(given.get(key, default[key]) for key in sorted(keys))]
                 words = [word for line in lines for word in ("--set", line)]
                 self.bee_slurm("up", "--force", "--nodes", "2", "--cpus", "2", *words)
                 self.up_as = tuple(settings)
