@@ -79,6 +79,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _up(asked: Asked, *, force: bool) -> int:
     config = cli.load_config()
+    if not force:
+        # Before anything is made.
+        cluster.refuse_beside_site(config)
     workdir.prepare(config)
     started = cluster.up(config, asked, force=force)
     now = cluster.status(config)

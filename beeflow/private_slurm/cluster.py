@@ -85,11 +85,17 @@ def check_site(confs: Collection[Path], env: Mapping[str, str], site_confs: Sequ
         )
 
 
+def refuse_beside_site(config: Config) -> None:
+    """Raise SlurmError where this host is set up for another Slurm."""
+    root = root_of(config)
+    check_site(Paths(root, root).confs, os.environ)
+
+
 def up(config: Config, asked: shapes.Asked, *, force: bool) -> bool:
     """Start what does not run and wait until the nodes take jobs; False when all of it ran already."""
     root = root_of(config)
     if not force:
-        check_site(Paths(root, root).confs, os.environ)
+        refuse_beside_site(config)
     programs = daemons.find_programs()
     known = record.read(root)
     paths = make_folders(root, known.runtime if known else None)

