@@ -336,7 +336,7 @@ def test_all(slurm: PrivateSlurm, scatter: Scatter, tmp_path: Path) -> None:
 
 COMMANDS = ("start", "pause", "resume", "cancel")
 PAIRS = [(first, second) for number, first in enumerate(COMMANDS) for second in COMMANDS[number:]]
-ROUNDS = 4
+ROUNDS = 2
 
 
 def begin(slurm: PrivateSlurm, command: str, found: str) -> subprocess.Popen[str]:
