@@ -277,6 +277,8 @@ def test_what_has_no_job_left_is_driven_again(layout: Layout, command: Command) 
     for job in world.scheduler.jobs.values():
         world.scheduler.end(job.id, JobState.CANCELLED)
     assert shown(world) is WorkflowState.STALLED
+    named = f"with: bee-start {RECORD.id}; to have what failed run again, too, with: bee-retry {RECORD.id}"
+    assert summary(world).reason.endswith(named)
     do(command, world)
     assert len(live_passes(world)) == 2
     assert not any(job.held for job in live_passes(world))

@@ -51,12 +51,14 @@ class MissedError(Exception):
 class Fault:
     """One fault. ``hurts``: Slurm may have to be mended after it. ``patience_s``: how much longer a run may take.
 
+    ``ends_pass``: it may end a pass for good.
     ``timed``: it comes when its time has; else what it does is planned, and whether it came is seen at the end.
     """
 
     name: ClassVar[str]
     may: ClassVar[May] = May.NOTHING
     hurts: ClassVar[bool] = False
+    ends_pass: ClassVar[bool] = False
     timed: ClassVar[bool] = True
     patience_s: ClassVar[float] = 0.0
 
@@ -114,6 +116,7 @@ class KillPassJob(KillPass):
     """A driver or epilog with its batch script, which would try it again."""
 
     name = "kill-pass-job"
+    ends_pass = True
 
     def family(self, run: Run, found: Process) -> list[Process]:
         """The script first."""
