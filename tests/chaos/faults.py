@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from beeflow import procs
 from beeflow.procs import Process
+from beeflow.submission import pass_key, pass_number
 from tests.chaos import programs
 from tests.chaos.place import NODES
 from tests.chaos.targets import end, kill
@@ -51,14 +53,12 @@ class MissedError(Exception):
 class Fault:
     """One fault. ``hurts``: Slurm may have to be mended after it. ``patience_s``: how much longer a run may take.
 
-    ``ends_pass``: it may end a pass for good.
     ``timed``: it comes when its time has; else what it does is planned, and whether it came is seen at the end.
     """
 
     name: ClassVar[str]
-    may: ClassVar[May] = May.NOTHING
+    may: May = May.NOTHING
     hurts: ClassVar[bool] = False
-    ends_pass: ClassVar[bool] = False
     timed: ClassVar[bool] = True
     patience_s: ClassVar[float] = 0.0
 
@@ -98,8 +98,11 @@ class Kill(Fault):
         await_any(run, self.find)
         time.sleep(self.after)
         found = sorted(await_any(run, self.find), key=lambda each: each.pid)
-        one = found[int(self.which * len(found))]
-        return kill(*self.family(run, one))
+        return self.end(run, found[int(self.which * len(found))])
+
+    def end(self, run: Run, found: Process) -> str:
+        """Kill it."""
+        return kill(*self.family(run, found))
 
 
 class KillPass(Kill):
@@ -116,11 +119,20 @@ class KillPassJob(KillPass):
     """A driver or epilog with its batch script, which would try it again."""
 
     name = "kill-pass-job"
-    ends_pass = True
 
     def family(self, run: Run, found: Process) -> list[Process]:
         """The script first."""
         return [*run.targets.scripts([found]), found]
+
+    def end(self, run: Run, found: Process) -> str:
+        """Kill it; a pass is followed by another once it has done its first act, which is to submit that."""
+        argv = procs.read_argv(found.pid)
+        if not argv:
+            raise MissedError
+        said = super().end(run, found)
+        if not run.workflow.layout.job_id(pass_key(pass_number(argv[-1]) + 1)).exists():
+            self.may = May.STALL
+        return said
 
 
 class KillRunner(Kill):

@@ -190,12 +190,10 @@ class Run:
     def may(self, what: May) -> bool:
         """True when a fault of this run excuses something.
 
-        Where only commands submit, a pass that ends has no successor, and nobody else submits again what a job that
-        died has left, or tries again what an sbatch did not say.
+        Where only commands submit, nobody else submits again what a job that died has left, or tries again what an
+        sbatch did not say.
         """
-        excused = self.refuses_sbatch and any(
-            not fault.timed or fault.ends_pass or fault.may & May.FAIL for fault in self.faults
-        )
+        excused = self.refuses_sbatch and any(not fault.timed or fault.may & May.FAIL for fault in self.faults)
         return any(what & fault.may for fault in self.faults) or (excused and what is May.STALL)
 
     def execute(self) -> Report:
