@@ -40,6 +40,8 @@ _DOUBT = (
     "(receive failure)",
     "(shutdown failure)",
     "Zero Bytes were transmitted",
+    "Unexpected message received",
+    "Unexpected missing socket error",
     "Message send failure",
     "Message receive failure",
     "Communication shutdown failure",
