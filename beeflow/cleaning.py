@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from beeflow import archive, control, removal, store, workdir
+from beeflow import control, removal, store, workdir
+from beeflow.archive import hashing, verifying
 from beeflow.config import Config
 from beeflow.errors import ArchiveError, BeeError, SystemFileError, TransitionError
 from beeflow.finished import Asked, inputs_of, over, set_aside
@@ -283,8 +284,8 @@ def check_archive(path: Path, workflow_id: str) -> None:
         raise ArchiveError(f"{path}: not a file but a link; the directory of workflow {workflow_id} stays")
     sidecar = store.read_record(Sidecar, path.with_suffix(SIDECAR_SUFFIX))
     if sidecar is None:
-        archive.verify(path, workflow_id)
-    elif (sidecar.id, sidecar.size) != (workflow_id, status.st_size) or sidecar.sha256 != archive.sha256_of(path):
+        verifying.verify(path, workflow_id)
+    elif (sidecar.id, sidecar.size) != (workflow_id, status.st_size) or sidecar.sha256 != hashing.sha256_of(path):
         raise ArchiveError(f"{path}: not what was archived; the directory of workflow {workflow_id} stays")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from beeflow import store, workflow
-from beeflow.archive import sha256_of
+from beeflow.archive.hashing import sha256_of
 from beeflow.config import Config
 from beeflow.errors import ArchiveError, SystemFileError
 from beeflow.layout import SIDECAR_SUFFIX

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from beeflow import archive, inputs, locations, sharing, staging, store
+from beeflow import inputs, locations, sharing, staging, store
+from beeflow.archive import contents, packing
 from beeflow.driver import Ended
 from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
@@ -131,15 +132,15 @@ class Epilog:
     def archive(self, state: StateRecord) -> StateRecord:
         """Pack, verify, publish, and only then say Archived."""
         embedded = inputs.embed(self.layout, self.record.input_copy_limit_mib)
-        sources, omitted = archive.tree(self.layout.root, _SCRATCH)
-        store.write_json(self.layout.root / archive.OMITTED, omitted)
+        sources, omitted = contents.tree(self.layout.root, _SCRATCH)
+        store.write_json(self.layout.root / contents.OMITTED, omitted)
         sources = [each for each in sources if each.name not in _LIVE_FILES]
-        sources += [archive.Source(archive.OMITTED, self.layout.root / archive.OMITTED)]
+        sources += [contents.Source(contents.OMITTED, self.layout.root / contents.OMITTED)]
         sources += embedded
         unique = {source.name: source for source in sources}
         retried = store.read_record(Retried, self.layout.retry)
         name = archive_name(self.record.id, retried.generation + 1 if retried else 1)
-        packed = archive.pack(self.record.id, list(unique.values()), Path(self.record.archive_dir), name, self.gid)
+        packed = packing.pack(self.record.id, list(unique.values()), Path(self.record.archive_dir), name, self.gid)
         sidecar = Sidecar(
             id=self.record.id,
             name=self.record.name,

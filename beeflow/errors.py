@@ -72,6 +72,24 @@ class ArchiveError(BeeError):
     exit_code = 75
 
 
+class IncompleteArchiveError(ArchiveError):
+    """An archive lacks what its manifest or its description names, or ends too early."""
+
+    exit_code = 79
+
+
+class ArchiveVersionError(ArchiveError):
+    """An archive is of a format that this beeflow does not know, or is none of beeflow's."""
+
+    exit_code = 80
+
+
+class TrustError(ArchiveError):
+    """An archive would run or read what only its owner may have meant: it takes --trust."""
+
+    exit_code = 81
+
+
 class RemoteError(BeeError):
     """The other host of a copy did not do its part (EX_PROTOCOL)."""
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from beeflow import locations, staging, store
-from beeflow.archive import Source, sha256_of
+from beeflow.archive.contents import Source
+from beeflow.archive.hashing import sha256_of
 from beeflow.errors import InputError
 from beeflow.layout import Layout
 

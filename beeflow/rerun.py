@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from beeflow import archive, inputs, locations, site, staging, store, submit, workflow
+from beeflow import inputs, locations, site, staging, store, submit, workflow
+from beeflow.archive import reading, unpacking, verifying
 from beeflow.config import Config
 from beeflow.cwl import schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
@@ -43,11 +44,11 @@ class Request:
 def rerun(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowDir:
     """Re-execute an archive; returns the new workflow's directory."""
     path = locate(request.archive, config)
-    top = archive.top_of(path)
-    archive.verify(path, top)
+    top = reading.top_of(path)
+    verifying.verify(path, top)
     target = find(config, env)
     scheduler = connect(config.slurm.api, target, env, Patience(COMMAND_S))
-    old = archive.read_record(WorkflowRecord, path, "workflow.json")
+    old = reading.read_record(WorkflowRecord, path, "workflow.json")
     if not store.is_id(old.id):
         raise ArchiveError(f"{path}: its workflow.json has no id of a workflow")
     name = request.name if request.name is not None else old.name
@@ -87,7 +88,7 @@ def locate(text: str, config: Config) -> Path:
 def fill(layout: Layout, path: Path, config: Config, record: WorkflowRecord, scheduler: Scheduler) -> None:
     """Fill a staged workflow directory from an archive, and ask Slurm whether it would take the jobs."""
     unpacked = layout.root / ".unpacked"
-    archive.unpack(path, unpacked)
+    unpacking.unpack(path, unpacked)
     for folder in folders(layout):
         if not any(folder.iterdir()):
             folder.rmdir()

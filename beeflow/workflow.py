@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from beeflow import archive, store
+from beeflow import store
+from beeflow.archive import reading
 from beeflow.config import Config
 from beeflow.errors import NotFoundError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX, newest_archives
@@ -56,7 +57,7 @@ def describe(config: Config, text: str, env: Mapping[str, str]) -> tuple[Summary
         summary = of_sidecar(archived[found])
         if summary is None:
             raise NotFoundError(f"{archived[found]}: cannot be read")
-        return summary, list(archive.read_record(TasksRecord, Path(summary.archive or ""), "tasks.json").tasks)
+        return summary, list(reading.read_record(TasksRecord, Path(summary.archive or ""), "tasks.json").tasks)
     return _describe(workflows.get(found), Queues(env))
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from beeflow import archive, models, store
-from beeflow.archive import Source
+from beeflow import models, store
+from beeflow.archive import contents, manifest, packing, reading, unpacking, verifying
+from beeflow.archive.contents import Source
 from beeflow.errors import ArchiveError, SystemFileError
 from beeflow.layout import MANIFEST
 from beeflow.models import StateRecord
@@ -60,7 +61,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def contents(root: Path) -> dict[bytes, tuple[bytes, bool] | None]:
+def described(root: Path) -> dict[bytes, tuple[bytes, bool] | None]:
     """Describe a tree: name -> contents and whether it is executable; None for a folder."""
     found: dict[bytes, tuple[bytes, bool] | None] = {}
     for path in root.rglob("*"):
@@ -70,9 +71,9 @@ def contents(root: Path) -> dict[bytes, tuple[bytes, bool] | None]:
 
 
 def packed(root: Path, into: Path) -> Path:
-    sources, omitted = archive.tree(root)
+    sources, omitted = contents.tree(root)
     assert omitted == {}
-    return archive.pack(TOP, sources, into).path
+    return packing.pack(TOP, sources, into).path
 
 
 # -- there and back ---------------------------------------------------------------------------------------------------
@@ -81,24 +82,23 @@ def packed(root: Path, into: Path) -> Path:
 def test_a_tree_comes_back(root: Path, tmp_path: Path) -> None:
     made = packed(root, tmp_path / "archives")
     assert os.listdir(made.parent) == [f"{TOP}.tgz"]
-    archive.unpack(made, tmp_path / "back")
-    back = contents(tmp_path / "back")
-    manifest = back.pop(MANIFEST.encode())
-    assert manifest is not None
-    assert back == contents(root)
+    unpacking.unpack(made, tmp_path / "back")
+    back = described(tmp_path / "back")
+    assert back.pop(MANIFEST.encode()) is not None
+    assert back == described(root)
 
 
 def test_what_pack_says_is_true(root: Path, tmp_path: Path) -> None:
-    sources, _ = archive.tree(root)
-    made = archive.pack(TOP, sources, tmp_path / "archives")
+    sources, _ = contents.tree(root)
+    made = packing.pack(TOP, sources, tmp_path / "archives")
     data = made.path.read_bytes()
     assert (made.size, made.sha256) == (len(data), hashlib.sha256(data).hexdigest())
-    assert archive.verify(made.path) == archive.verify(made.path, TOP) == made
-    assert archive.top_of(made.path) == TOP
+    assert verifying.verify(made.path) == verifying.verify(made.path, TOP) == made
+    assert reading.top_of(made.path) == TOP
 
 
 def test_sha256sum_reads_the_manifest(root: Path, tmp_path: Path) -> None:
-    archive.unpack(packed(root, tmp_path / "archives"), tmp_path / "back")
+    unpacking.unpack(packed(root, tmp_path / "archives"), tmp_path / "back")
     argv = ["sha256sum", "--check", "--strict", "--quiet", MANIFEST]
     done = subprocess.run(argv, cwd=tmp_path / "back", capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -110,21 +110,21 @@ def test_gnu_tar_reads_it(root: Path, tmp_path: Path) -> None:
     made = packed(root, tmp_path / "archives")
     subprocess.run(["tar", "-xzf", made, "-C", tmp_path], check=True)
     (tmp_path / TOP / MANIFEST).unlink()
-    assert contents(tmp_path / TOP) == contents(root)
+    assert described(tmp_path / TOP) == described(root)
 
 
 @pytest.mark.parametrize("name", [os.fsdecode(name) for name in NAMES])
 def test_a_manifest_line_comes_back(name: str) -> None:
     digest = "0" * 64
-    line = archive.manifest_line(digest, name)
+    line = manifest.format_line(digest, name)
     assert line.count("\n") == 1
-    assert archive.parse_manifest(line) == {name: digest}
+    assert manifest.parse(line) == {name: digest}
 
 
 @pytest.mark.parametrize("line", ["x", "0" * 64 + " name", "0" * 63 + "  name", "0" * 64 + "  ", "A" * 64 + "  name"])
 def test_a_bad_manifest_line_is_refused(line: str) -> None:
     with pytest.raises(ArchiveError, match="cannot read the line"):
-        archive.parse_manifest(line)
+        manifest.parse(line)
 
 
 def test_the_same_tree_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
@@ -136,9 +136,9 @@ def test_the_same_tree_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
 
 
 def test_the_order_of_the_sources_does_not_matter(root: Path, tmp_path: Path) -> None:
-    sources, _ = archive.tree(root)
-    first = archive.pack(TOP, sources, tmp_path / "one")
-    second = archive.pack(TOP, sources[::-1], tmp_path / "two")
+    sources, _ = contents.tree(root)
+    first = packing.pack(TOP, sources, tmp_path / "one")
+    second = packing.pack(TOP, sources[::-1], tmp_path / "two")
     assert first.sha256 == second.sha256
 
 
@@ -153,18 +153,18 @@ def test_nobody_is_named_and_only_files_and_folders_are_in_it(root: Path, tmp_pa
 
 
 def test_an_empty_tree(tmp_path: Path) -> None:
-    made = archive.pack(TOP, [], tmp_path).path
-    archive.unpack(made, tmp_path / "back")
+    made = packing.pack(TOP, [], tmp_path).path
+    unpacking.unpack(made, tmp_path / "back")
     assert os.listdir(tmp_path / "back") == [MANIFEST]
 
 
 def test_a_record_is_read_without_unpacking(tmp_path: Path) -> None:
     state = StateRecord(WorkflowState.ARCHIVED, models.now())
     store.write_record(tmp_path / "state.json", state)
-    made = archive.pack(TOP, [Source("state.json", tmp_path / "state.json")], tmp_path / "archives").path
-    assert archive.read_record(StateRecord, made, "state.json") == state
+    made = packing.pack(TOP, [Source("state.json", tmp_path / "state.json")], tmp_path / "archives").path
+    assert reading.read_record(StateRecord, made, "state.json") == state
     with pytest.raises(ArchiveError, match=r"no workflow\.json in it"):
-        archive.read_record(StateRecord, made, "workflow.json")
+        reading.read_record(StateRecord, made, "workflow.json")
 
 
 # -- never overwriting, nothing left behind ---------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def test_an_archive_that_is_there_and_whole_is_taken_for_the_one(root: Path, tmp
     made = packed(root, tmp_path / "archives")
     before = made.read_bytes()
     write(root / "new")
-    again = archive.pack(TOP, archive.tree(root)[0], made.parent)
+    again = packing.pack(TOP, contents.tree(root)[0], made.parent)
     assert again.path == made
     assert again.sha256 == hashlib.sha256(before).hexdigest()
     assert made.read_bytes() == before
@@ -191,13 +191,13 @@ def test_a_damaged_archive_that_is_there_is_not_overwritten(root: Path, tmp_path
 def test_what_a_killed_pack_left_is_replaced(root: Path, tmp_path: Path) -> None:
     write(tmp_path / f".{TOP}.tgz.part", b"half")
     made = packed(root, tmp_path)
-    archive.verify(made, TOP)
+    verifying.verify(made, TOP)
     assert not (tmp_path / f".{TOP}.tgz.part").exists()
 
 
 def test_a_file_that_is_gone_leaves_no_archive(tmp_path: Path) -> None:
     with pytest.raises(SystemFileError, match="the archive was not written: No such file"):
-        archive.pack(TOP, [Source("x", tmp_path / "gone")], tmp_path / "archives")
+        packing.pack(TOP, [Source("x", tmp_path / "gone")], tmp_path / "archives")
     assert os.listdir(tmp_path / "archives") == []
 
 
@@ -205,7 +205,7 @@ def test_unpack_needs_a_new_folder(root: Path, tmp_path: Path) -> None:
     made = packed(root, tmp_path / "archives")
     kept = write(tmp_path / "back" / "mine")
     with pytest.raises(FileExistsError):
-        archive.unpack(made, tmp_path / "back")
+        unpacking.unpack(made, tmp_path / "back")
     assert kept.read_bytes() == b"x"
 
 
@@ -213,7 +213,7 @@ def test_unpack_needs_a_new_folder(root: Path, tmp_path: Path) -> None:
 
 
 def test_no_archive(tmp_path: Path) -> None:
-    for call in (archive.verify, archive.top_of):
+    for call in (verifying.verify, reading.top_of):
         with pytest.raises(ArchiveError, match="no such archive"):
             call(tmp_path / "none.tgz")
 
@@ -222,7 +222,7 @@ def test_no_archive(tmp_path: Path) -> None:
 def test_what_is_no_archive(tmp_path: Path, data: bytes) -> None:
     path = write(tmp_path / "x.tgz", data)
     with pytest.raises(ArchiveError, match=r"x\.tgz"):
-        archive.verify(path)
+        verifying.verify(path)
 
 
 @pytest.mark.parametrize("kept", [0.001, 0.2, 0.5, 0.9, 0.999])
@@ -231,7 +231,7 @@ def test_a_truncated_archive_is_found(root: Path, tmp_path: Path, kept: float) -
     data = made.read_bytes()
     cut = write(tmp_path / "cut.tgz", data[: int(len(data) * kept)])
     with pytest.raises(ArchiveError, match=r"cut\.tgz"):
-        archive.verify(cut)
+        verifying.verify(cut)
 
 
 @pytest.mark.parametrize("missing", [1, 4, 8, 9])
@@ -240,7 +240,7 @@ def test_an_archive_without_its_last_bytes_is_found(root: Path, tmp_path: Path, 
     made = packed(root, tmp_path / "archives")
     cut = write(tmp_path / "cut.tgz", made.read_bytes()[:-missing])
     with pytest.raises(ArchiveError, match=r"cut\.tgz"):
-        archive.verify(cut)
+        verifying.verify(cut)
 
 
 def decompressed(data: bytes) -> bytes | None:
@@ -261,14 +261,14 @@ def test_a_flipped_byte_is_found_wherever_it_is(root: Path, tmp_path: Path) -> N
             tried += 1
             path = write(tmp_path / "flipped.tgz", bytes(damaged))
             with pytest.raises(ArchiveError, match=r"flipped\.tgz"):
-                archive.verify(path)
+                verifying.verify(path)
     assert tried > 40
 
 
 Member = tuple[str, bytes, bytes]  # name, type, data or link target
 
 
-def tar_of(path: Path, members: Sequence[Member], manifest: dict[str, bytes] | None = None) -> Path:
+def tar_of(path: Path, members: Sequence[Member], given: dict[str, bytes] | None = None) -> Path:
     """Write a .tgz by hand. ``manifest``: name -> contents it vouches for; None: for what is in it."""
     with tarfile.open(path, "w:gz") as tar:
         for name, kind, data in members:
@@ -279,10 +279,10 @@ def tar_of(path: Path, members: Sequence[Member], manifest: dict[str, bytes] | N
             else:
                 info.linkname = data.decode()
             tar.addfile(info, io.BytesIO(data))
-        vouched = manifest
+        vouched = given
         if vouched is None:
             vouched = {name.partition("/")[2]: data for name, kind, data in members if kind == tarfile.REGTYPE}
-        text = "".join(archive.manifest_line(hashlib.sha256(data).hexdigest(), name) for name, data in vouched.items())
+        text = "".join(manifest.format_line(hashlib.sha256(data).hexdigest(), name) for name, data in vouched.items())
         info = tarfile.TarInfo(f"{TOP}/{MANIFEST}")
         info.size = len(text)
         tar.addfile(info, io.BytesIO(text.encode()))
@@ -293,7 +293,7 @@ GOOD: Member = (f"{TOP}/good", tarfile.REGTYPE, b"good")
 
 
 def test_an_archive_by_hand_is_fine(tmp_path: Path) -> None:
-    archive.verify(tar_of(tmp_path / "x.tgz", [(TOP, tarfile.DIRTYPE, b""), GOOD]), TOP)
+    verifying.verify(tar_of(tmp_path / "x.tgz", [(TOP, tarfile.DIRTYPE, b""), GOOD]), TOP)
 
 
 @pytest.mark.parametrize(
@@ -321,16 +321,16 @@ def test_an_archive_by_hand_is_fine(tmp_path: Path) -> None:
 def test_hostile_members_are_refused_by_verify_and_by_unpack(tmp_path: Path, member: Member) -> None:
     path = tar_of(tmp_path / "hostile.tgz", [GOOD, member])
     with pytest.raises(ArchiveError, match="unsafe"):
-        archive.verify(path, TOP)
+        verifying.verify(path, TOP)
     with pytest.raises(ArchiveError, match="unsafe"):
-        archive.verify(path)
+        verifying.verify(path)
     into = tmp_path / "a" / "b" / "into"
     into.parent.mkdir(parents=True)
     if not member[0].startswith(("other", f"{TOP}.evil")):  # unpack drops the top, whatever it is
         with pytest.raises(ArchiveError, match="unsafe"):
-            archive.unpack(path, into)
+            unpacking.unpack(path, into)
     else:
-        archive.unpack(path, into)
+        unpacking.unpack(path, into)
     assert sorted(each.name for each in tmp_path.rglob("*") if not each.is_dir()) in (
         ["good", "hostile.tgz"],
         ["good", "hostile.tgz", MANIFEST, "x"],
@@ -340,41 +340,41 @@ def test_hostile_members_are_refused_by_verify_and_by_unpack(tmp_path: Path, mem
 def test_another_top_than_expected_is_refused(tmp_path: Path) -> None:
     path = tar_of(tmp_path / "x.tgz", [GOOD])
     with pytest.raises(ArchiveError, match="outside the top directory"):
-        archive.verify(path, "ffffffff-0d92-4d07-94cb-3a3d86f5f6ea")
+        verifying.verify(path, "ffffffff-0d92-4d07-94cb-3a3d86f5f6ea")
 
 
 def test_a_member_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     # The last one would be what verify compares, the first one what a reader of one record takes.
     path = tar_of(tmp_path / "x.tgz", [(f"{TOP}/good", tarfile.REGTYPE, b"evil"), GOOD], {"good": b"good"})
     with pytest.raises(ArchiveError, match="good"):
-        archive.verify(path, TOP)
+        verifying.verify(path, TOP)
 
 
 def test_a_file_where_a_folder_should_be_is_refused(tmp_path: Path) -> None:
     path = tar_of(tmp_path / "x.tgz", [GOOD, (f"{TOP}/good/x", tarfile.REGTYPE, b"x")])
     with pytest.raises((ArchiveError, SystemFileError), match=r"x\.tgz"):
-        archive.unpack(path, tmp_path / "into")
+        unpacking.unpack(path, tmp_path / "into")
 
 
 @pytest.mark.parametrize(
-    ("manifest", "complaint"),
+    ("given", "complaint"),
     [
         ({"good": b"bad"}, "damaged: good does not have the sha256"),
         ({"good": b"good", "more": b""}, "incomplete: more is in the manifest"),
         ({}, "good is not in the manifest"),
     ],
 )
-def test_the_manifest_decides(tmp_path: Path, manifest: dict[str, bytes], complaint: str) -> None:
-    path = tar_of(tmp_path / "x.tgz", [GOOD], manifest)
+def test_the_manifest_decides(tmp_path: Path, given: dict[str, bytes], complaint: str) -> None:
+    path = tar_of(tmp_path / "x.tgz", [GOOD], given)
     with pytest.raises(ArchiveError, match=complaint):
-        archive.verify(path)
+        verifying.verify(path)
 
 
 def test_an_archive_without_a_manifest(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tgz", "w:gz") as tar:
         tar.addfile(tarfile.TarInfo(f"{TOP}/x"))
     with pytest.raises(ArchiveError, match="incomplete: no manifest"):
-        archive.verify(tmp_path / "x.tgz")
+        verifying.verify(tmp_path / "x.tgz")
 
 
 # -- what of a tree is packed -----------------------------------------------------------------------------------------
@@ -393,7 +393,7 @@ def test_links_out_of_the_tree_and_special_files_are_listed_not_packed(tmp_path:
     (root / "loop").symlink_to("loop")
     (root / "folder").symlink_to(tmp_path)
     os.mkfifo(root / "pipe")
-    sources, omitted = archive.tree(root)
+    sources, omitted = contents.tree(root)
     assert names(sources) == ["real"]
     assert omitted == {
         "out": f"a symbolic link to {tmp_path}/outside",
@@ -409,8 +409,8 @@ def test_a_link_to_a_file_inside_becomes_that_file(tmp_path: Path) -> None:
     write(root / "outputs" / "real", b"data")
     (root / "tasks").mkdir()
     (root / "tasks" / "link").symlink_to("../outputs/real")
-    sources, omitted = archive.tree(root)
-    archive.unpack(archive.pack(TOP, sources, tmp_path).path, tmp_path / "back")
+    sources, omitted = contents.tree(root)
+    unpacking.unpack(packing.pack(TOP, sources, tmp_path).path, tmp_path / "back")
     assert (tmp_path / "back" / "outputs" / "real").read_bytes() == b"data"
     assert list(omitted) == ["tasks/link"]
 
@@ -420,7 +420,7 @@ def test_a_file_with_two_names_is_packed_once_as_the_output(tmp_path: Path) -> N
     made = write(root / "tasks" / "001-a" / "000" / "out" / "x")
     (root / "outputs").mkdir()
     os.link(made, root / "outputs" / "x")
-    sources, omitted = archive.tree(root)
+    sources, omitted = contents.tree(root)
     assert "outputs/x" in names(sources)
     assert omitted == {"tasks/001-a/000/out/x": "the same file as outputs/x"}
 
@@ -433,7 +433,7 @@ def test_what_a_rerun_starts_from_is_packed_although_an_output_is_the_same_file(
     given = write(root / needed, mode=0o444)
     (root / "outputs").mkdir()
     os.link(given, root / "outputs" / "reference.fa")
-    sources, _ = archive.tree(root)
+    sources, _ = contents.tree(root)
     assert {needed, "outputs/reference.fa"} <= set(names(sources))
 
 
@@ -443,7 +443,7 @@ def test_folders_to_skip_are_a_tasks_own_only(tmp_path: Path) -> None:
     for name in ("tmp/x", "stage/y", "out/tmpx", "out/tmp/z"):
         write(root / task / name)
     write(root / "outputs/tmp/z")
-    sources, omitted = archive.tree(root, frozenset({"tmp", "stage"}))
+    sources, omitted = contents.tree(root, frozenset({"tmp", "stage"}))
     assert [name for name in names(sources) if name[-1] in "xyz"] == [
         "outputs/tmp/z",
         f"{task}/out/tmp/z",

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from beeflow import archive, sharing, store, workdir
+from beeflow import sharing, store, workdir
+from beeflow.archive import contents, packing
 from beeflow.config import Config
 from beeflow.errors import ConfigError
 from beeflow.models import Retried
@@ -46,8 +47,8 @@ def make(config: Config, group: str) -> Path:
     workdir.prepare(config)
     made = Store(config.workflows_dir).create(replace(RECORD, group=group))
     gid = made.layout.root.stat().st_gid if group else None
-    sources = [archive.Source("workflow.json", made.layout.workflow)]
-    packed = archive.pack(RECORD.id, sources, config.bee_archive_dir, gid=gid)
+    sources = [contents.Source("workflow.json", made.layout.workflow)]
+    packed = packing.pack(RECORD.id, sources, config.bee_archive_dir, gid=gid)
     assert packed.path.is_file()
     return made.layout.root
 
@@ -161,6 +162,6 @@ def test_a_link_where_an_archive_is_to_be(config: Config, tmp_path: Path) -> Non
     target.write_text("precious")
     other = config.bee_archive_dir / ".x.tgz.part"
     other.symlink_to(target)
-    archive.pack("x", [archive.Source("workflow.json", root / "workflow.json")], config.bee_archive_dir)
+    packing.pack("x", [contents.Source("workflow.json", root / "workflow.json")], config.bee_archive_dir)
     assert target.read_text() == "precious"
     assert not (config.bee_archive_dir / "x.tgz").is_symlink()

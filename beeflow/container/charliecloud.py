@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from beeflow import process, staging
-from beeflow.archive import sha256_of
+from beeflow.archive.hashing import sha256_of
 from beeflow.config import Config
 from beeflow.errors import InputError, SystemFileError, UnsupportedError
 from beeflow.graph import Container

@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beeflow import archive, store
+from beeflow import store
+from beeflow.archive import hashing, verifying
 from beeflow.errors import BeeError
 from beeflow.layout import Layout
 from beeflow.models import Intent, Sidecar
@@ -161,11 +162,11 @@ def archived(run: Run, path: Path) -> Iterator[str]:
         yield f"{path.name} is left in the archive folder"
     elif path.suffix == ".json":
         sidecar = store.read_record(Sidecar, path)
-        if sidecar is None or sidecar.sha256 != archive.sha256_of(path.with_suffix(".tgz")):
+        if sidecar is None or sidecar.sha256 != hashing.sha256_of(path.with_suffix(".tgz")):
             yield f"{path.name} does not tell of its archive"
     else:
         try:
-            archive.verify(path, run.id)
+            verifying.verify(path, run.id)
         except BeeError as error:
             yield str(error)
         with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,8 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from beeflow import archive, store
+from beeflow import store
+from beeflow.archive import contents, packing
 from beeflow.config import Config, read
 from beeflow.layout import SIDECAR_SUFFIX
 from beeflow.models import Sidecar, StateRecord, WorkflowRecord
@@ -109,7 +110,7 @@ class Place:
 
     def archive(self, made: WorkflowDir, record: WorkflowRecord, state: WorkflowState, days: float) -> None:
         """Write the archive and what is beside it."""
-        packed = archive.pack(record.id, archive.tree(made.layout.root)[0], self.archives)
+        packed = packing.pack(record.id, contents.tree(made.layout.root)[0], self.archives)
         sidecar = Sidecar(record.id, record.name, state, record.created, ago(days), packed.sha256, packed.size)
         store.write_record(packed.path.with_suffix(SIDECAR_SUFFIX), sidecar)
 
