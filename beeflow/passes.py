@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from beeflow import staging, store
+from beeflow import finished, store
 from beeflow.cwl.late import LateTools
 from beeflow.driver import Driver
 from beeflow.epilog import Epilog
@@ -53,6 +53,7 @@ class Pass:
         state = store.read_record(StateRecord, self.layout.state)
         if state is not None and is_over(self.record, state):
             self.end(key)
+            self.remove(state)
             return 0
         successor = self.submit_successor(key, job_id) if self.may_submit(job_id) else None
         # A pass that waits for any of several jobs has no singleton: it may begin while this one is about to end.
@@ -64,9 +65,18 @@ class Pass:
             return 0
         self.mail(final, job_id)
         self.end(key)
-        if self.record.delete_completed and final.state is WorkflowState.ARCHIVED:
-            staging.remove_tree(self.layout.root)
+        self.remove(final)
         return 0 if final.state.outcome is WorkflowState.COMPLETED else 1
+
+    def remove(self, final: StateRecord) -> None:
+        """Remove the directory, where bee.conf says so, as bee-clean does: what stays, that finds again."""
+        if not self.record.delete_completed or final.state is not WorkflowState.ARCHIVED:
+            return
+        try:
+            for line in finished.remove_directory(self.layout.root).left:
+                log.warning("not removed: %s", line)
+        except BeeError as error:
+            log.warning("%s", error)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
