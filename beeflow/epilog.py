@@ -14,10 +14,11 @@ from typing import Any
 
 from beeflow import inputs, locations, sharing, staging, store
 from beeflow.archive import contents, packing
+from beeflow.archive.description import FORMAT, Description
 from beeflow.driver import Ended
 from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
-from beeflow.layout import SIDECAR_SUFFIX, Layout, archive_name
+from beeflow.layout import DESCRIPTION, SIDECAR_SUFFIX, Layout, archive_name
 from beeflow.listing import state_record
 from beeflow.models import Retried, Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
 from beeflow.reduction import Reduction
@@ -131,6 +132,9 @@ class Epilog:
 
     def archive(self, state: StateRecord) -> StateRecord:
         """Pack, verify, publish, and only then say Archived."""
+        retried = store.read_record(Retried, self.layout.retry)
+        number = retried.generation + 1 if retried else 1
+        store.write_record(self.layout.root / DESCRIPTION, self.describe(state, number))
         embedded = inputs.embed(self.layout, self.record.input_copy_limit_mib)
         sources, omitted = contents.tree(self.layout.root, _SCRATCH)
         store.write_json(self.layout.root / contents.OMITTED, omitted)
@@ -138,8 +142,7 @@ class Epilog:
         sources += [contents.Source(contents.OMITTED, self.layout.root / contents.OMITTED)]
         sources += embedded
         unique = {source.name: source for source in sources}
-        retried = store.read_record(Retried, self.layout.retry)
-        name = archive_name(self.record.id, retried.generation + 1 if retried else 1)
+        name = archive_name(self.record.id, number)
         packed = packing.pack(self.record.id, list(unique.values()), Path(self.record.archive_dir), name, self.gid)
         sidecar = Sidecar(
             id=self.record.id,
@@ -158,6 +161,26 @@ class Epilog:
         final = replace(state, state=state.state.archived, updated=now(), archive=str(packed.path))
         store.write_record(self.layout.state, final)
         return final
+
+    def describe(self, state: StateRecord, number: int) -> Description:
+        """Say what the archive is."""
+        return Description(
+            format=FORMAT,
+            id=self.record.id,
+            name=self.record.name,
+            state=state.state,
+            created=self.record.created,
+            archived=now(),
+            user=self.record.user,
+            host=socket.gethostname(),
+            cluster=self.record.slurm.cluster_name,
+            slurm_version=self.record.slurm.version,
+            beeflow_version=self.record.beeflow_version,
+            document=self.record.document,
+            parent=self.record.parent,
+            number=number,
+            generation=number,
+        )
 
 
 def salvaged(value: Value) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beeflow import sharing, store
-from beeflow.archive import manifest, verifying
+from beeflow.archive import manifest, seal, verifying
 from beeflow.archive.contents import Source
 from beeflow.archive.hashing import Hashing
 from beeflow.archive.verifying import Packed
@@ -78,8 +78,9 @@ def _write(path: Path, top: str, sources: list[Source], finish: Finish) -> None:
     found: dict[str, Member] = {}
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as raw:
+        hashing = Hashing(raw)
         with (
-            gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=raw, mtime=0) as packed,
+            gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=hashing, mtime=0) as packed,
             tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
         ):
             _add_folder(tar, top)
@@ -89,6 +90,7 @@ def _write(path: Path, top: str, sources: list[Source], finish: Finish) -> None:
                 _add(tar, top, source, found)
             lines = (manifest.format_line(member.sha256, name) for name, member in found.items())
             _add_bytes(tar, f"{top}/{MANIFEST}", "".join(lines).encode(errors="surrogateescape"))
+        raw.write(seal.render(hashing.digest.digest()))
         raw.flush()
         os.fsync(raw.fileno())
 
