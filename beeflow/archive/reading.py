@@ -97,6 +97,8 @@ class Archive:
                     pass
                 if any(self.stream.read(-found.size % blocks.SIZE)):
                     raise ArchiveError(f"unsafe: something is hidden after the end of {found.name!r}")
+            if not self.top:
+                raise ArchiveVersionError("not an archive of beeflow's: there is nothing in it")
             if last != MANIFEST:
                 raise IncompleteArchiveError(f"incomplete: no {MANIFEST} at its end")
             self.sha256 = self.stream.finish()

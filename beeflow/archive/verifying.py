@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from beeflow import store
 from beeflow.archive import manifest, reading, seal
 from beeflow.archive.description import Description
 from beeflow.archive.limits import Limits
 from beeflow.archive.reading import Archive, Member
 from beeflow.errors import ArchiveError, IncompleteArchiveError
-from beeflow.layout import MANIFEST
+from beeflow.layout import MANIFEST, SIDECAR_SUFFIX
+from beeflow.models import Sidecar
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,22 @@ def examine_quickly(path: Path) -> Verified:
             raise ArchiveError(f"{path}: damaged: its bytes do not have the sha256 that is written at its end")
         digest.update(last)
         return Verified(Packed(path, digest.hexdigest(), raw.tell()), found, 0, 0)
+
+
+def compare_with_sidecar(packed: Packed) -> bool:
+    """Compare an archive with what is written beside it of when it was archived; False when nothing is.
+
+    Raises ArchiveError when that is another.
+    """
+    beside = packed.path.with_suffix(SIDECAR_SUFFIX)
+    found = store.read_record(Sidecar, beside)
+    if found is None:
+        return False
+    if found.sha256 != packed.sha256:
+        raise ArchiveError(
+            f"{packed.path}: not what was archived: it has another sha256 than {beside.name} beside it says"
+        )
+    return True
 
 
 def checked(archive: Archive) -> Iterator[tuple[Member, Iterator[memoryview]]]:

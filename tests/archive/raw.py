@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -87,11 +88,17 @@ def vouching(files: dict[str, bytes]) -> bytes:
     return file(MANIFEST, "".join(lines).encode(errors="surrogateescape"))
 
 
-def compressed(data: bytes, level: int = 1) -> bytes:
-    """Write one gzip member."""
+def compressed(data: bytes, level: int = 1, zeros_mib: int = 0) -> bytes:
+    """Write one gzip member, of some data and so many MiB of zeros after it."""
     made = zlib.compressobj(level, zlib.DEFLATED, -15)
-    tail = zlib.crc32(data).to_bytes(4, "little") + (len(data) & 0xFFFFFFFF).to_bytes(4, "little")
-    return HEADER + made.compress(data) + made.flush() + tail
+    body, checksum, zeros = made.compress(data), zlib.crc32(data), bytes(1 << 20)
+    if zeros_mib:
+        body += made.flush(zlib.Z_FULL_FLUSH)
+        body += (made.compress(zeros) + made.flush(zlib.Z_FULL_FLUSH)) * zeros_mib
+    for _ in range(zeros_mib):
+        checksum = zlib.crc32(zeros, checksum)
+    size = (len(data) + (zeros_mib << 20)) & 0xFFFFFFFF
+    return HEADER + body + made.flush() + struct.pack("<LL", checksum, size)
 
 
 def sealed(data: bytes) -> bytes:

@@ -348,7 +348,7 @@ def test_of_modes_only_the_owners_right_to_run_is_kept(tmp_path: Path, mode: byt
 def zeros(mib: int) -> bytes:
     size = mib << 20
     member = header(TOP + b"/x", size=size)
-    return raw.sealed(raw.compressed(folder() + file(DESCRIPTION, DESCRIBED) + member + bytes(size), 9))
+    return raw.sealed(raw.compressed(folder() + file(DESCRIPTION, DESCRIBED) + member, 9, mib))
 
 
 def test_a_bomb_is_refused_before_it_is_all_unpacked(tmp_path: Path) -> None:
