@@ -79,9 +79,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def split(arguments: argparse.Namespace) -> tuple[list[str], str]:
     """Tell the archives from where they go ("": to an archive folder); raises UsageError where that makes no sense."""
     words: list[str] = arguments.words
-    if arguments.to and arguments.archive:
+    to_archive_folder = arguments.archive or arguments.to is not None
+    if arguments.to is not None and arguments.archive:
         raise UsageError("--to copies to an archive folder already, the other system's; leave out --archive")
-    if arguments.to or arguments.archive:
+    if to_archive_folder:
         dest = ""
     else:
         dest = words.pop() if len(words) > 1 else "."
@@ -89,11 +90,11 @@ def split(arguments: argparse.Namespace) -> tuple[list[str], str]:
             raise UsageError(f"where to? The last word is a folder or a new file, and {dest} looks like an id; add a .")
     if not words:
         raise UsageError("say which archives: the ids of workflows (see: bee-list), or paths")
-    if dest == STDOUT and (arguments.host or len(words) > 1):
+    if dest == STDOUT and (arguments.host is not None or len(words) > 1):
         raise UsageError("only one archive of this system can go to standard output")
     if len(words) > 1 and dest and not Path(dest).is_dir():
         raise UsageError(f"{dest}: several archives can only go to a folder, and this is none; make it first")
-    if arguments.host:
+    if arguments.host is not None:
         for word in words:
             check_id(word)
     return words, dest
@@ -102,17 +103,17 @@ def split(arguments: argparse.Namespace) -> tuple[list[str], str]:
 @contextlib.contextmanager
 def copier(arguments: argparse.Namespace, words: Sequence[str], dest: str, bar: Bar) -> Iterator[Copier]:
     """Give what copies one archive; everything is checked that can be before a connection is made."""
-    host = arguments.host or arguments.to
+    host = arguments.host if arguments.to is None else arguments.to
     # Several may have been cut off in the middle: what came then is no error now.
     place: Place = Destination(Path(dest), keeps_same=len(words) > 1)
     if arguments.archive:
         place = ArchiveFolder(cli.load_own_config())
-    if not host:
+    if host is None:
         config = cli.load_config()
         yield lambda word: said(local.copy_to(config, word, place, bar, by_own_name=not arguments.archive))
         return
     with contextlib.closing(Session(host, os.environ, bar)) as session:
-        if arguments.to:
+        if arguments.to is not None:
             config = cli.load_config()
             yield lambda word: put(session, config, word)
         else:

@@ -71,10 +71,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """It did not work, and why. ``is_damage``: for the archive is not what it should be."""
+    """It did not work, and why. ``is_of_archive``: an ArchiveError, and no trouble of that system."""
 
     message: str
-    is_damage: bool = False
+    is_of_archive: bool = False
 
 
 @dataclass(frozen=True)

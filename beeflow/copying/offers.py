@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beeflow import store, workflow
-from beeflow.archive.hashing import CHUNK
 from beeflow.config import Config
 from beeflow.copying import importing
 from beeflow.errors import ArchiveError, SystemFileError
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX
 from beeflow.models import Sidecar
+
+# What is lost when a connection is cut in the middle of it.
+_PIECE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def read(path: Path, offset: int, size: int) -> Iterator[bytes]:
             stream.seek(offset)
             left = size - offset
             while left:
-                data = stream.read(min(CHUNK, left))
+                data = stream.read(min(_PIECE, left))
                 if not data:
                     raise SystemFileError(f"{path}: became shorter while it was copied")
                 left -= len(data)

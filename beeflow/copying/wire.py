@@ -33,8 +33,8 @@ class RefusedError(RemoteError):
     """The other side says that it did not work."""
 
 
-class DamagedError(ArchiveError):
-    """The other side says that the archive is damaged."""
+class BadArchiveError(ArchiveError):
+    """The other side says what is wrong with the archive."""
 
 
 class Wire:
@@ -57,7 +57,9 @@ class Wire:
         self._write(messages.encode_hello(hello))
 
     def greeting(self) -> Hello:
-        """Wait for a server's first words, past what a login shell printed; raises CutError when it ends instead.
+        """Wait for a server's first words, past what a login shell printed.
+
+        Raises CutError when it ends instead, RemoteError when it goes on and on.
 
         For as long as it takes: ssh may be asking the user for a password.
         """
@@ -65,7 +67,7 @@ class Wire:
             hello = messages.decode_hello(self._read_line(None))
             if hello:
                 return hello
-        raise CutError("much was printed there, and no beeflow began to speak")
+        raise RemoteError("much was printed there, and no beeflow began to speak")
 
     def send(self, message: Message) -> None:
         """Say something."""
@@ -78,13 +80,13 @@ class Wire:
     def expect(self, kind: type[A], other: type[B], /) -> A | B: ...
 
     def expect(self, *kinds: type[Any]) -> Any:
-        """Wait for a message of these kinds; raises RefusedError or DamagedError for an unexpected Failed."""
+        """Wait for a message of these kinds; raises RefusedError or BadArchiveError for an unexpected Failed."""
         while isinstance(message := messages.decode(self._read_line(self._silence_s)), Busy):
             continue
         if isinstance(message, kinds):
             return message
         if isinstance(message, Failed):
-            raise (DamagedError if message.is_damage else RefusedError)(message.message)
+            raise (BadArchiveError if message.is_of_archive else RefusedError)(message.message)
         raise RemoteError(f"an answer that makes no sense here: {type(message).__name__}")
 
     def alive(self) -> None:

@@ -10,7 +10,7 @@ from beeflow.copying import exchange
 from beeflow.copying.messages import PROTOCOL, Done, Get, Hello, Put
 from beeflow.copying.offers import Held, Offer, is_id_like
 from beeflow.copying.taking import Place, Taken, Watch
-from beeflow.copying.wire import CutError, DamagedError, RefusedError, Wire
+from beeflow.copying.wire import BadArchiveError, CutError, RefusedError, Wire
 from beeflow.errors import ArchiveError, BeeError, RemoteError, UsageError
 from beeflow.remote import ssh
 
@@ -98,6 +98,8 @@ class Session:
             return f"{self.host}: {error}"
         code, said = self._program.end()
         self.close()
+        if not isinstance(error, CutError):
+            return f"{self.host}: {error}"
         if code == ssh.USAGE:
             return f"{self.host}: the beeflow there is older, and knows no {' '.join(_ARGV)}; install a newer one there"
         if code == 0:
@@ -109,8 +111,8 @@ class Session:
         """Say where it happened; what leaves the conversation in the middle ends it."""
         try:
             yield
-        except (RefusedError, DamagedError) as error:
-            kind = ArchiveError if isinstance(error, DamagedError) else RemoteError
+        except (RefusedError, BadArchiveError) as error:
+            kind = ArchiveError if isinstance(error, BadArchiveError) else RemoteError
             raise kind(f"{self.host}: {ssh.safe(str(error))}") from error
         except RemoteError as error:
             raise RemoteError(self._cut(error)) from error

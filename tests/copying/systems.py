@@ -36,11 +36,18 @@ bare) PATH=/usr/bin:/bin; exec sh -c "$run" ;;
 old) echo "bee-copy: error: the following arguments are required: ID" >&2; exit 2 ;;
 script-*) exec sh {top}/$number ;;
 small-*) ulimit -f $number; exec sh -c "$run" ;;
-getcut-*) sh -c "$run" | head -c $number; exit 255 ;;
-putcut-*) head -c $number | sh -c "$run"; exit 255 ;;
-stall-*) sh -c "$run" | {{ head -c $number; sleep 60; }} ;;
+getcut-*) sh -c "$run" | {relay} $number; exit 255 ;;
+putcut-*) {relay} $number | sh -c "$run"; exit 255 ;;
+stall-*) sh -c "$run" | {{ {relay} $number; sleep 60; }} ;;
 *) exec sh -c "$run" ;;
 esac
+"""
+# Not head, which keeps what it has not yet a block of.
+RELAY = """\
+import os, sys
+left = int(sys.argv[1])
+while left and (data := os.read(0, min(left, 65536))):
+    left -= os.write(1, data)
 """
 
 
@@ -141,7 +148,8 @@ def make_systems(top: Path) -> Systems:
     here, there = (make_system(top / name, commands) for name in ("here", "there"))
     (here.top / "remote.env").write_text("".join(f"export {key}='{value}'\n" for key, value in there.env.items()))
     ssh = here.top / "bin/ssh"
-    ssh.write_text(SSH.format(top=here.top))
+    (here.top / "relay.py").write_text(RELAY)
+    ssh.write_text(SSH.format(top=here.top, relay=f"{sys.executable} {here.top}/relay.py"))
     ssh.chmod(0o755)
     return Systems(here, there)
 
