@@ -110,7 +110,7 @@ def copier(arguments: argparse.Namespace, words: Sequence[str], dest: str, bar: 
         place = ArchiveFolder(cli.load_own_config())
     if host is None:
         config = cli.load_config()
-        yield lambda word: said(local.copy_to(config, word, place, bar, by_own_name=not arguments.archive))
+        yield lambda word: said(local.copy_to(config, word, place, bar, for_archives=arguments.archive))
         return
     with contextlib.closing(Session(host, os.environ, bar)) as session:
         if arguments.to is not None:
@@ -122,7 +122,7 @@ def copier(arguments: argparse.Namespace, words: Sequence[str], dest: str, bar: 
 
 def put(session: Session, config: Config, word: str) -> str:
     """Copy one archive to another system."""
-    done = session.put(offers.find(config, word, session.alive, by_own_name=False))
+    done = session.put(offers.find(config, word, session.alive, for_archives=True))
     return f"{session.host}:{done.path}{'' if done.is_new else ' (there already)'}"
 
 

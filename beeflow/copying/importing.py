@@ -26,6 +26,13 @@ def name_of(description: Description) -> str:
     return archive_name(description.id, description.number) + ARCHIVE_SUFFIX
 
 
+def check_name(path: Path, name: str) -> None:
+    """Raise ArchiveError unless a file is the archive that has this name where it was made."""
+    found = name_of(described(path))
+    if found != name:
+        raise ArchiveError(f"{path}: not the archive that it is named after, but {found}")
+
+
 def sidecar(description: Description, sha256: str, size: int) -> Sidecar:
     """Say of an archive what bee-list shows."""
     return Sidecar(

@@ -16,9 +16,9 @@ def copy(config: Config, text: str, dest: Path) -> Path:
     return copy_to(config, text, Destination(dest), Unwatched()).path
 
 
-def copy_to(config: Config, text: str, place: Place, watch: Watch, *, by_own_name: bool = True) -> Taken:
+def copy_to(config: Config, text: str, place: Place, watch: Watch, *, for_archives: bool = False) -> Taken:
     """Copy an archive to some place."""
-    held = offers.find(config, text, watch.alive, by_own_name=by_own_name)
+    held = offers.find(config, text, watch.alive, for_archives=for_archives)
     return take(held.offer, place, lambda offset: offers.read(held.path, offset, held.offer.size), watch)
 
 

@@ -40,19 +40,23 @@ class Held:
 Alive = Callable[[], None]
 
 
-def find(config: Config, text: str, alive: Alive, *, by_own_name: bool = True) -> Held:
+def find(config: Config, text: str, alive: Alive, *, for_archives: bool = False) -> Held:
     """Find the archive that a user means by the beginning of an id, or by its path.
 
-    A file's own name is kept, or else it gets the name that an archive of its workflow has (``by_own_name``).
+    ``for_archives``: it is to go to a folder of archives; then it must be one, and has the name that it has in all of
+    them. Else a file keeps its name.
     """
-    if is_path(text):
-        path = Path(text)
-        if not path.is_file():
-            what = "a folder, not an archive" if path.is_dir() else "no such archive"
-            raise ArchiveError(f"{path}: {what}")
-        name = path.name if by_own_name else importing.name_of(importing.described(path))
-        return Held(path, Offer(name, *_hashed(path, alive)))
-    return of_workflow(config, text, alive)
+    if not is_path(text):
+        held = of_workflow(config, text, alive)
+        if for_archives:
+            importing.check_name(held.path, held.offer.name)
+        return held
+    path = Path(text)
+    if not path.is_file():
+        what = "a folder, not an archive" if path.is_dir() else "no such archive"
+        raise ArchiveError(f"{path}: {what}")
+    name = importing.name_of(importing.described(path)) if for_archives else path.name
+    return Held(path, Offer(name, *_hashed(path, alive)))
 
 
 def is_path(text: str) -> bool:

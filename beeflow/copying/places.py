@@ -64,9 +64,11 @@ class ArchiveFolder:
 
     def prepare(self, part: Path, offer: Offer) -> None:
         """Raise ArchiveError unless it is the archive that its name says it is."""
-        name = importing.name_of(importing.described(part))
-        if name != offer.name:
-            raise ArchiveError(f"not the archive that it is named after, but {name}")
+        try:
+            importing.check_name(part, offer.name)
+        except ArchiveError as error:
+            # Nobody knows it by the name that it has yet.
+            raise type(error)(str(error).removeprefix(f"{part}: ")) from error
         sharing.settle_file(part, self._gid)
 
     def complete(self, target: Path, offer: Offer) -> None:

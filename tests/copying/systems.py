@@ -82,22 +82,26 @@ class System:
             timeout=60,
         )
 
-    def make(self, size: int = 1000, number: int = 1, name: str = "theirs", workflow_id: str | None = None) -> Path:
+    def make(self, size: int = 1000, number: int = 1, name: str = "theirs") -> Path:
         """Make an archive of about this size, with what is beside it."""
-        found = workflow_id or str(uuid.uuid4())
-        tree = self.top / f"tree-{found}-{number}"
-        tree.mkdir()
-        (tree / "data").write_bytes(random.Random(found).randbytes(size))
-        (tree / DESCRIPTION).write_text(codec.dumps(describe(found, number, name)))
-        sources, _ = contents.tree(tree)
-        packed = packing.pack(found, sources, self.archives, archive_name(found, number))
-        sidecar = Sidecar(found, name, WorkflowState.ARCHIVED, CREATED, CREATED, packed.sha256, packed.size, user="u")
-        store.write_record(packed.path.with_suffix(SIDECAR_SUFFIX), sidecar)
-        return packed.path
+        return make_archive(self.top, self.archives, random.randbytes(size), number, name)
 
     def archived(self) -> set[str]:
         """Name everything in the archive folder."""
         return set(os.listdir(self.archives))
+
+
+def make_archive(top: Path, folder: Path, data: bytes, number: int = 1, name: str = "theirs") -> Path:
+    """Make an archive with some data in it, with what is beside it; ``top``: for what it is made of."""
+    workflow_id = str(uuid.uuid4())
+    tree = top / f"tree-{workflow_id}"
+    tree.mkdir()
+    (tree / "data").write_bytes(data)
+    (tree / DESCRIPTION).write_text(codec.dumps(describe(workflow_id, number, name)))
+    packed = packing.pack(workflow_id, contents.tree(tree)[0], folder, archive_name(workflow_id, number))
+    sidecar = Sidecar(workflow_id, name, WorkflowState.ARCHIVED, CREATED, CREATED, packed.sha256, packed.size, user="u")
+    store.write_record(packed.path.with_suffix(SIDECAR_SUFFIX), sidecar)
+    return packed.path
 
 
 def describe(workflow_id: str, number: int = 1, name: str = "theirs") -> Description:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import signal
@@ -308,7 +309,7 @@ def test_an_archive_under_another_ones_name(systems: Systems) -> None:
     (mine.with_suffix(".json")).rename(wrong.with_suffix(".json"))
     done = systems.here.bee("bee-copy", "--to", "other", ID)
     assert done.returncode == 75
-    assert f"not the archive that it is named after, but {mine.name}; nothing was kept" in done.stderr
+    assert f"{wrong}: not the archive that it is named after, but {mine.name}" in done.stderr
     assert systems.there.archived() == set()
 
 
@@ -470,3 +471,24 @@ def test_old_parts_are_tidied_up(systems: Systems) -> None:
         done = systems.there.bee("bee-clean")
         assert (done.returncode, part.exists()) == (0, stays), done.stderr
     assert store.is_id(made.stem)
+
+
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [(ID, "not the archive that it is named after, but "), ("", "damaged or not a beeflow archive")],
+    ids=["another", "none"],
+)
+def test_what_is_offered_and_is_something_else(systems: Systems, named: str, says: str) -> None:
+    # The taker looks for itself.
+    theirs = systems.there.make()
+    data = theirs.read_bytes() if named else b"?" * 100
+    name = f"{named or theirs.stem}.tgz"
+    said = offer(name, len(data), hashlib.sha256(data).hexdigest())
+    (systems.here.top / "data").write_bytes(len(data).to_bytes(4, "big") + data + bytes(4))
+    rest = f"""read answer; cat {systems.here.top}/data; echo '{{"Sent": {{}}}}'; cat >/dev/null"""
+    host = systems.script(f"{HELLO} echo '{said}'; {rest}")
+    done = systems.here.bee("bee-copy", "--host", host, "--archive", ID)
+    assert done.returncode == 75
+    assert f"{systems.here.archives / name}: {says}" in done.stderr
+    assert done.stderr.endswith("nothing was kept\n")
+    assert systems.here.archived() == set()
