@@ -118,6 +118,7 @@ def copier(arguments: argparse.Namespace, words: Sequence[str], dest: str, bar: 
             yield lambda word: put(session, config, word)
         else:
             yield lambda word: said(session.get(word, place))
+        session.finish()
 
 
 def put(session: Session, config: Config, word: str) -> str:

@@ -19,6 +19,7 @@ class Bar:
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
+        self._is_terminal = stream.isatty()
         self._progress: Progress | None = None
         self._name = ""
         self._size = self._offset = self._done = 0
@@ -33,7 +34,7 @@ class Bar:
         self._done += count
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], completed=self._done)
-        elif time.monotonic() - self._began > _MOMENT_S:
+        elif self._is_terminal and time.monotonic() - self._began > _MOMENT_S:
             self._progress = self._shown()
 
     def alive(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 
 from beeflow import process
@@ -14,7 +15,11 @@ from beeflow.copying.wire import BadArchiveError, CutError, RefusedError, Wire
 from beeflow.errors import ArchiveError, BeeError, RemoteError, UsageError
 from beeflow.remote import ssh
 
+log = logging.getLogger(__name__)
+
 COMMAND = "bee-copy"
+# How a warning of ours begins on stderr (beeflow/cli.py).
+_WARNING = "WARNING: "
 _ARGV = (COMMAND, "--serve")
 
 
@@ -48,8 +53,17 @@ class Session:
             wire.send(Put(held.offer))
             return exchange.give(wire, held, self)
 
+    def finish(self) -> None:
+        """End the conversation in good order, and hand on what the other side warned of."""
+        if self._program is not None:
+            _, said = self._program.end()
+            for line in said.splitlines():
+                if line.startswith(_WARNING):
+                    log.warning("%s: %s", self.host, ssh.safe(line.removeprefix(_WARNING)))
+        self.close()
+
     def close(self) -> None:
-        """End the conversation."""
+        """End the conversation at once."""
         if self._program is not None:
             self._program.close()
         self._program = self._wire = None

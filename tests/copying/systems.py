@@ -35,6 +35,7 @@ banner) echo "Welcome"; echo "[maintenance]"; echo "["; echo "beeflow-copy soon"
 bare) PATH=/usr/bin:/bin; exec sh -c "$run" ;;
 old) echo "bee-copy: error: the following arguments are required: ID" >&2; exit 2 ;;
 script-*) exec sh {top}/$number ;;
+slow-*) sh -c "$run" | {relay} 0 $number ;;
 small-*) ulimit -f $number; exec sh -c "$run" ;;
 getcut-*) sh -c "$run" | {relay} $number; exit 255 ;;
 putcut-*) {relay} $number | sh -c "$run"; exit 255 ;;
@@ -44,10 +45,11 @@ esac
 """
 # Not head, which keeps what it has not yet a block of.
 RELAY = """\
-import os, sys
-left = int(sys.argv[1])
+import os, sys, time
+left = int(sys.argv[1]) or 1 << 60
 while left and (data := os.read(0, min(left, 65536))):
     left -= os.write(1, data)
+    time.sleep(int(sys.argv[2]) / 1e4 if sys.argv[2:] else 0)
 """
 
 
