@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from beeflow import by_hand, cli, workflow
 from beeflow.errors import BeeError
+from beeflow.states import Command
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     settings, worst = cli.load_own_config(), 0
     for text in arguments.ids:
         try:
-            print(by_hand.archive(settings, workflow.resolve(settings, text), os.environ))
+            print(by_hand.archive(settings, workflow.resolve(settings, text, Command.ARCHIVE), os.environ))
         except BeeError as error:
             cli.error(str(error))
             worst = max(worst, error.exit_code)
