@@ -24,7 +24,7 @@ from beeflow.models import StateRecord, WorkflowRecord
 from beeflow.results import read_graph
 from beeflow.scheduler import Dependency, Scheduler, SubmitLimitError
 from beeflow.states import WorkflowState
-from beeflow.submission import Submitter, pass_key, pass_number
+from beeflow.submission import DOUBT_PAUSES_S, Submitter, pass_key, pass_number
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Pass:
         successor = self.submit_successor(key, job_id) if self.may_submit(job_id) else None
         # A pass that waits for any of several jobs has no singleton: it may begin while this one is about to end.
         with self.counted(key), self.locked():
-            final = self.advance(successor, may_submit=self.may_submit(job_id))
+            final = self.advance(successor, job_id)
         if final is None:
             if successor and job_id is None:
                 self.submitter.scheduler.release(successor)
@@ -95,12 +95,19 @@ class Pass:
         """True where sbatch works: everywhere, unless this site refuses it on compute nodes ([slurm] drive = here)."""
         return job_id is None or self.record.drive != "here"
 
-    def advance(self, successor: str | None, *, may_submit: bool) -> StateRecord | None:
+    def advance(self, successor: str | None, job_id: str | None) -> StateRecord | None:
         """Drive; when nothing is outstanding, end the workflow."""
         graph = read_graph(self.layout)
         tools = LateTools(graph, self.layout.root, cache_dir(self.layout))
         driver = Driver(
-            self.layout, self.record, graph, store.read_json(self.layout.job), tools, self.submitter, may_submit
+            self.layout,
+            self.record,
+            graph,
+            store.read_json(self.layout.job),
+            tools,
+            self.submitter,
+            may_submit=self.may_submit(job_id),
+            looks_again_s=() if job_id else DOUBT_PAUSES_S,
         )
         ended = driver.run(successor)
         return Epilog(self.layout, self.record, graph).run(ended) if ended else None
