@@ -1,0 +1,29 @@
+"""Find the run that a user means: an archive, or a workflow by the beginning of its id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from beeflow import workflow
+from beeflow.comparing import archived, unarchived
+from beeflow.comparing.runs import Run
+from beeflow.config import Config
+from beeflow.errors import NotFoundError, TransitionError
+from beeflow.layout import ARCHIVE_SUFFIX, Layout
+from beeflow.store import WorkflowDir
+
+
+def read(text: str, config: Config) -> Run:
+    """Read the archive or workflow directory of that path, else of that id; the directory only without an archive."""
+    path = Path(text)
+    if path.is_file():
+        return archived.read(path)
+    if "/" in text or text.endswith(ARCHIVE_SUFFIX):
+        if Layout(path).workflow.is_file():
+            return unarchived.read(WorkflowDir(Layout(path)))
+        raise NotFoundError(f"{text}: no such archive or workflow directory")
+    try:
+        made = workflow.archive_of(config, text)
+    except TransitionError:
+        return unarchived.read(workflow.resolve(config, text))
+    return archived.read(made)
