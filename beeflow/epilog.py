@@ -14,6 +14,7 @@ from typing import Any
 
 from beeflow import inputs, locations, sharing, staging, store
 from beeflow.archive import contents, packing
+from beeflow.comparing import parent
 from beeflow.driver import Ended
 from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
@@ -56,6 +57,7 @@ class Epilog:
         store.write_record(self.layout.final_tasks, TasksRecord(tuple(tasks)))
         store.write_record(self.layout.state, state)
         self.write_metadata(tasks)
+        parent.write(self.layout, self.record)
         if not self.record.use_archive:
             return state
         return self.archive(state)

@@ -12,7 +12,7 @@ from typing import IO
 from beeflow import tables
 from beeflow.archive import manifest, reading
 from beeflow.archive.hashing import CHUNK, Hashing
-from beeflow.comparing.files import Content
+from beeflow.comparing.files import EMPTY_FOLDER, Content
 from beeflow.comparing.runs import MAX_RECORD, RECORDS, Run
 from beeflow.errors import ArchiveError, IncompleteArchiveError, SystemFileError
 from beeflow.layout import MANIFEST
@@ -86,7 +86,7 @@ class ArchivedFiles:
         made = {name[len(prefix) :]: each for name, each in self.found.items() if name.startswith(prefix)}
         inner = [name[len(prefix) :] for name in self.folders if name.startswith(prefix)]
         parents = {os.path.dirname(name) for name in (*made, *inner)}
-        made.update({f"{name}/": Content(0, "") for name in inner if name not in parents})
+        made.update({f"{name}/": EMPTY_FOLDER for name in inner if name not in parents})
         return dict(sorted(made.items()))
 
     def fetch(self, names: Iterable[str], folder: Path) -> dict[str, Path]:

@@ -29,6 +29,10 @@ class Content:
         return None
 
 
+# What stands for a folder with nothing in it.
+EMPTY_FOLDER = Content(0, sha256="-")
+
+
 def of_entry(entry: Mapping[str, Any]) -> Content:
     """Say what a File object itself tells of its contents (CWL v1.2, File: contents, checksum, size)."""
     literal = entry.get("contents")

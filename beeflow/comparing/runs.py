@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import urllib.parse
 from collections.abc import Mapping
@@ -12,7 +11,9 @@ from typing import Any
 
 from beeflow import codec, locations
 from beeflow.archive.description import Description
+from beeflow.comparing import records
 from beeflow.comparing.files import Content, Files, of_entry
+from beeflow.comparing.values import Entry, listed
 from beeflow.comparing.verdicts import Title
 from beeflow.errors import ArchiveError
 from beeflow.graph import Graph
@@ -26,10 +27,6 @@ JOB, OUTPUTS, ENVIRONMENT = "job.json", "outputs.json", "environment.json"
 # What of a run is compared besides its files; of an archive nothing else is kept in memory.
 RECORDS = frozenset({WORKFLOW, STATE, GRAPH, JOB, OUTPUTS, ENVIRONMENT, INPUTS, DESCRIPTION})
 MAX_RECORD = 1 << 29
-# Deeper than anybody's values, and well before Python would run out of stack.
-_MAX_DEPTH = 100
-
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -53,23 +50,11 @@ class Run:
 
     def document(self, name: str) -> dict[str, Any]:
         """Return a record as JSON; {} when the run has none."""
-        if name not in self.texts:
-            return {}
-        try:
-            found = json.loads(self.texts[name])
-            _check_depth(found)
-        except (ValueError, RecursionError) as error:
-            raise ArchiveError(f"{self.source}: {name}: damaged: {error}") from error
-        if not isinstance(found, dict):
-            raise ArchiveError(f"{self.source}: {name}: damaged: not a JSON object")
-        return found
+        return records.parse_object(self.texts[name], f"{self.source}: {name}") if name in self.texts else {}
 
     def values(self, name: str) -> dict[str, Any]:
-        """Return an input or output object; raises ArchiveError when its files are not described as CWL does."""
-        found = self.document(name)
-        for entry in locations.entries(found):
-            _check_entry(entry, f"{self.source}: {name}")
-        return found
+        """Return an input or output object; {} when the run has none."""
+        return records.parse_values(self.texts[name], f"{self.source}: {name}") if name in self.texts else {}
 
     def record(self) -> WorkflowRecord:
         """Return what was submitted."""
@@ -97,7 +82,7 @@ class Run:
         """List the files of a Directory, as its listing has them or else as they lie."""
         listing = entry.get("listing")
         if listing is not None:
-            return dict(_listed(self, listing, ""))
+            return listed(self, listing)
         name = self._name(entry)
         return self.files.below(name) if name else None
 
@@ -129,44 +114,3 @@ def _referenced(source: Path, texts: Mapping[str, str]) -> dict[str, Content]:
     described = codec.loads(Description, texts[DESCRIPTION], source / DESCRIPTION)
     files = [each for each in described.referenced if each.sha256]
     return {key: Content(each.size, each.sha256) for each in files for key in (each.name, each.origin)}
-
-
-def _listed(run: Run, listing: list[Entry], prefix: str) -> list[tuple[str, Content]]:
-    found: list[tuple[str, Content]] = []
-    for entry in listing:
-        path = prefix + str(entry.get("basename") or "")
-        if entry.get("class") == "File":
-            found.append((path, run.content(entry)))
-        else:
-            inner = run.tree(entry) or {}
-            found += [(f"{path}/{name}", content) for name, content in inner.items()] or [(f"{path}/", Content(0, ""))]
-    return found
-
-
-def _check_depth(value: Any) -> None:
-    """Raise ValueError for what is nested so deep that nobody can have meant it."""
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > _MAX_DEPTH:
-            raise ValueError(f"nested more than {_MAX_DEPTH} deep")
-        level = [
-            inner
-            for each in level
-            if isinstance(each, (dict, list))
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
-
-
-def _check_entry(entry: Entry, where: str) -> None:
-    for key in ("secondaryFiles", "listing"):
-        inner = entry.get(key)
-        if inner is not None and not (isinstance(inner, list) and all(_is_entry(each) for each in inner)):
-            raise ArchiveError(f"{where}: damaged: the {key} of a {entry['class']} is no list of files")
-    for key in ("basename", "location", "nameroot"):
-        if not isinstance(entry.get(key), (str, type(None))):
-            raise ArchiveError(f"{where}: damaged: the {key} of a {entry['class']} is no text")
-
-
-def _is_entry(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("class") in ("File", "Directory")

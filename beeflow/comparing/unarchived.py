@@ -9,7 +9,7 @@ from pathlib import Path
 
 from beeflow import store
 from beeflow.archive import hashing
-from beeflow.comparing.files import Content
+from beeflow.comparing.files import EMPTY_FOLDER, Content
 from beeflow.comparing.runs import RECORDS, Run
 from beeflow.errors import SystemFileError, TransitionError
 from beeflow.store import WorkflowDir
@@ -56,7 +56,7 @@ class FilesOnDisk:
             inner = os.path.relpath(parent, top)
             prefix = "" if inner == "." else f"{inner}/"
             if prefix and not folders and not names:
-                made[prefix] = Content(0, "")
+                made[prefix] = EMPTY_FOLDER
             for name in names:
                 found = self.content(os.path.join(folder, prefix + name))
                 if found:

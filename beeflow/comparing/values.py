@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from beeflow import tables
-from beeflow.comparing.files import Content
+from beeflow.comparing.files import EMPTY_FOLDER, Content
 from beeflow.comparing.tolerance import EXACT, Gap, Tolerance, gap, is_number
 from beeflow.comparing.verdicts import Difference, Verdict
 
@@ -127,6 +127,19 @@ def shown(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: shown(inner) for key, inner in value.items()}
     return [shown(inner) for inner in value] if isinstance(value, list) else value
+
+
+def listed(holder: Holder, listing: Iterable[Entry]) -> dict[str, Content]:
+    """List the files of a folder as its listing has them (Holder.tree)."""
+    found: dict[str, Content] = {}
+    for entry in listing:
+        path = str(entry.get("basename") or "")
+        if entry.get("class") == "File":
+            found[path] = holder.content(entry)
+            continue
+        inner = holder.tree(entry) or {}
+        found.update({f"{path}/{name}": content for name, content in inner.items()} or {f"{path}/": EMPTY_FOLDER})
+    return found
 
 
 def _size(content: Content | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,8 +71,7 @@ class Section:
     @property
     def counts(self) -> dict[Verdict, int]:
         """How many things there are of each verdict, of those there are any of."""
-        found = Counter(item.verdict for item in self.items)
-        return {each: found[each] for each in Verdict if found[each]}
+        return count(item.verdict for item in self.items)
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,12 @@ def judged(name: str, differences: Sequence[Difference]) -> Item:
     if any(not each.same for each in verdicts):
         return Item(name, Verdict.DIFFERS, tuple(differences))
     return Item(name, Verdict.EQUIVALENT if Verdict.EQUIVALENT in verdicts else Verdict.IGNORED, tuple(differences))
+
+
+def count(verdicts: Iterable[Verdict]) -> dict[Verdict, int]:
+    """Count verdicts; those that there are, in their order."""
+    found = Counter(verdicts)
+    return {each: found[each] for each in Verdict if found[each]}
 
 
 def words(counts: dict[Verdict, int]) -> str:
