@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
+import functools
+import itertools
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -74,6 +77,16 @@ class ArchivedFiles:
     found: Mapping[str, Content]
     folders: frozenset[str]
 
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """All files, sorted."""
+        return sorted(self.found)
+
+    @functools.cached_property
+    def folder_names(self) -> list[str]:
+        """All folders, sorted."""
+        return sorted(self.folders)
+
     def content(self, name: str) -> Content | None:
         """Say what a file is; None when the archive has none of that name."""
         return self.found.get(name)
@@ -83,8 +96,8 @@ class ArchivedFiles:
         if folder not in self.folders:
             return None
         prefix = f"{folder}/"
-        made = {name[len(prefix) :]: each for name, each in self.found.items() if name.startswith(prefix)}
-        inner = [name[len(prefix) :] for name in self.folders if name.startswith(prefix)]
+        made = {name[len(prefix) :]: self.found[name] for name in _beginning(self.names, prefix)}
+        inner = [name[len(prefix) :] for name in _beginning(self.folder_names, prefix)]
         parents = {os.path.dirname(name) for name in (*made, *inner)}
         made.update({f"{name}/": EMPTY_FOLDER for name in inner if name not in parents})
         return dict(sorted(made.items()))
@@ -116,3 +129,9 @@ class ArchivedFiles:
                 copy.write(chunk)
         if hashing.digest.hexdigest() != self.found[name].sha256:
             raise ArchiveError(f"{self.path}: {name!r} changed while it was read")
+
+
+def _beginning(names: list[str], prefix: str) -> Iterator[str]:
+    """Yield those of sorted names that begin with a prefix."""
+    rest = itertools.islice(names, bisect.bisect_left(names, prefix), None)
+    return itertools.takewhile(lambda name: name.startswith(prefix), rest)
