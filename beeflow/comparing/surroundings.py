@@ -11,6 +11,9 @@ from beeflow.comparing.verdicts import Item, judged
 from beeflow.graph import Graph
 from beeflow.models import WorkflowRecord
 
+# Of environment.json: on which machines of a cluster a run was is another each time.
+_OF_ONE_RUN = frozenset({"version", "host", "nodes"})
+
 
 def compare(a: Mapping[str, Any], b: Mapping[str, Any], values: Values) -> tuple[Item, ...]:
     """Compare two descriptions, each value under its dotted name."""
@@ -32,7 +35,7 @@ def describe(record: WorkflowRecord, environment: Mapping[str, Any], graph: Grap
         "slurm": {"cluster_name": slurm.cluster_name, "version": slurm.version, "api": slurm.api},
         "options": codec.to_json(record.options),
         "tools": {name: _of_site(graph, name) for name in sorted(graph.tools)},
-        "environment": {key: value for key, value in environment.items() if key != "version"},
+        "environment": {key: value for key, value in environment.items() if key not in _OF_ONE_RUN},
     }
 
 

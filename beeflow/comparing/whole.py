@@ -35,18 +35,23 @@ def _before_outputs(a: Run, b: Run, options: Options) -> list[Section]:
     graphs = a.graph(), b.graph()
     # Where a file was, and under which name, is not what is in it.
     values = Values(a, b, named=False)
-    around = surroundings.compare(_around(a, graphs[0]), _around(b, graphs[1]), values)
+    around = [
+        surroundings.describe(run.record(), environment, graph)
+        for run, environment, graph in zip((a, b), _environments(a, b), graphs, strict=True)
+    ]
     note = "" if options.strict else "not counted; --strict has them count"
     return [
         Section("workflow", workflows.compare(*graphs, values)),
         Section("inputs", _inputs(_given(a, graphs[0]), _given(b, graphs[1]), values)),
         Section("images", workflows.images(*graphs)),
-        Section("environment", around, counted=options.strict, note=note),
+        Section("environment", surroundings.compare(around[0], around[1], values), counted=options.strict, note=note),
     ]
 
 
-def _around(run: Run, graph: Graph) -> dict[str, Any]:
-    return surroundings.describe(run.record(), run.document(ENVIRONMENT), graph)
+def _environments(a: Run, b: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what both tell of their hosts; nothing where one does not: a workflow directory has no such record."""
+    found = a.document(ENVIRONMENT), b.document(ENVIRONMENT)
+    return found if all(found) else ({}, {})
 
 
 def _given(run: Run, graph: Graph) -> dict[str, Any]:

@@ -314,3 +314,12 @@ def test_the_help_tells_the_exit_codes(ask: Asked) -> None:
     with pytest.raises(SystemExit):
         ask("--help")
     assert "2 trouble" in ask.capsys.readouterr().out
+
+
+def test_what_is_known_of_the_hosts_of_one_run_only_is_not_compared(runs: tuple[Made, Made], ask: Asked) -> None:
+    for made, names in ((runs[0], {"host": "n1", "nodes": ["n1"]}), (runs[1], {"host": "n2", "nodes": ["n2"]})):
+        made.layout.root.mkdir(parents=True, exist_ok=True)
+        store.write_json(made.layout.root / "environment.json", {"version": 1, "kernel": "6.1", **names})
+    assert ask("--strict", runs[0].archive(), runs[1].write()) == 0
+    (runs[1].layout.root / "environment.json").unlink()
+    assert ask("--strict", runs[0].id, runs[1].layout.root) == 0
