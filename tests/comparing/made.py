@@ -10,9 +10,10 @@ from typing import Any
 
 from beeflow import inputs, locations, store
 from beeflow.archive import contents, packing
+from beeflow.archive.description import FORMAT, Description
 from beeflow.graph import COMMAND_LINE_TOOL, Graph, Link, Step, Tool, Workflow
 from beeflow.inputs import InputFile, InputFiles
-from beeflow.layout import Layout
+from beeflow.layout import DESCRIPTION, Layout
 from beeflow.models import StateRecord
 from beeflow.states import WorkflowState
 from tests.fakes import RECORD
@@ -99,4 +100,9 @@ class Made:
     def archive(self) -> Path:
         """Write the workflow directory and its archive."""
         root = self.write()
+        at = RECORD.created
+        told = Description(
+            FORMAT, self.id, self.name, self.state, at, at, "user", "host", "c", "22.05.8", "0", "/f.cwl"
+        )
+        store.write_record(root / DESCRIPTION, told)
         return packing.pack(self.id, contents.tree(root)[0], self.top / "archives").path
