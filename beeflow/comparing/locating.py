@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from beeflow import workflow
+from beeflow import store, workflow
 from beeflow.comparing import archived, unarchived
 from beeflow.comparing.runs import Run
 from beeflow.config import Config
 from beeflow.errors import NotFoundError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX, Layout
-from beeflow.store import WorkflowDir
+from beeflow.store import Store, WorkflowDir
 
 
 def read(text: str, config: Config) -> Run:
@@ -25,5 +25,6 @@ def read(text: str, config: Config) -> Run:
     try:
         made = workflow.archive_of(config, text)
     except TransitionError:
-        return unarchived.read(workflow.resolve(config, text))
+        workflows = Store(config.workflows_dir)
+        return unarchived.read(workflows.get(store.resolve_id(text, workflows.ids())))
     return archived.read(made)

@@ -89,8 +89,11 @@ def compare(layout: Layout, parent: str) -> Comparison:
 def read(summary: Summary, config: Config) -> Comparison | None:
     """Read what was found of a workflow, from its directory, else its archive; None where there is nothing (yet)."""
     layout = Layout(config.workflows_dir / summary.id)
-    if summary.parent is None or layout.root.is_dir():
-        return store.read_record(Comparison, layout.comparison) if summary.parent else None
+    # What is being retried may have that of the time before.
+    if summary.parent is None or not summary.state.final:
+        return None
+    if layout.root.is_dir():
+        return store.read_record(Comparison, layout.comparison)
     try:
         return reading.read_record(Comparison, Path(summary.archive or ""), layout.comparison.name)
     except ArchiveError:

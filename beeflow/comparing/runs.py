@@ -19,11 +19,11 @@ from beeflow.errors import ArchiveError
 from beeflow.graph import Graph
 from beeflow.inputs import RECORD as INPUTS
 from beeflow.inputs import InputFile, InputFiles
-from beeflow.layout import DESCRIPTION
+from beeflow.layout import DESCRIPTION, ENVIRONMENT
 from beeflow.models import StateRecord, WorkflowRecord
 
 WORKFLOW, STATE, GRAPH = "workflow.json", "state.json", "cwl/graph.json"
-JOB, OUTPUTS, ENVIRONMENT = "job.json", "outputs.json", "environment.json"
+JOB, OUTPUTS = "job.json", "outputs.json"
 # What of a run is compared besides its files; of an archive nothing else is kept in memory.
 RECORDS = frozenset({WORKFLOW, STATE, GRAPH, JOB, OUTPUTS, ENVIRONMENT, INPUTS, DESCRIPTION})
 MAX_RECORD = 1 << 29

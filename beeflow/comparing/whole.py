@@ -7,11 +7,12 @@ from typing import Any
 
 from beeflow.comparing import surroundings, workflows
 from beeflow.comparing.outputs import Outputs
-from beeflow.comparing.runs import ENVIRONMENT, JOB, OUTPUTS, Run
+from beeflow.comparing.runs import JOB, OUTPUTS, Run
 from beeflow.comparing.texts import How
 from beeflow.comparing.values import Values, union
 from beeflow.comparing.verdicts import Item, Report, Section, judged
 from beeflow.graph import Graph
+from beeflow.layout import ENVIRONMENT
 
 
 @dataclass(frozen=True)
