@@ -20,6 +20,7 @@ from pathlib import Path
 from beeflow import control, removal, store, workdir
 from beeflow.archive import hashing, verifying
 from beeflow.config import Config
+from beeflow.copying import parts
 from beeflow.errors import ArchiveError, BeeError, SystemFileError, TransitionError
 from beeflow.finished import Asked, inputs_of, over, set_aside
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, newest_archives
@@ -36,6 +37,8 @@ LOCK = ".clean.lock"
 DEFAULT_AGE = timedelta(days=30)
 # Nobody writes anything for so long without moving it into place.
 LEFTOVER_S = 86400.0
+# A copy that was cut off can be continued: after a weekend, too.
+COPY_S = 7 * 86400.0
 STATES = (
     WorkflowState.ARCHIVED,
     WorkflowState.ARCHIVED_FAILED,
@@ -49,6 +52,7 @@ _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ASIDE = re.compile(rf"{re.escape(removal.PREFIX)}{_UUID}()")
 _NEW = re.compile(rf"{re.escape(store.NEW_PREFIX)}{_UUID}()")
 _PART = re.compile(rf"\.{_UUID}(?:\.v\d+)?(?:\.tgz(?:\.(\d+))?\.part|\.json\.\w+)")
+_COPY = re.compile(rf"\.{_UUID}(?:\.v\d+)?\.tgz\.[0-9a-f]{{16}}{re.escape(parts.SUFFIX)}()")
 _IMAGE = re.compile(r"\.[0-9a-f]{8,}\.(\d+)")
 
 
@@ -118,6 +122,7 @@ class _Cleaner:
             (self.work.workflows, _ASIDE, 0.0),
             (self.work.workflows, _NEW, LEFTOVER_S),
             (self.work.archives, _PART, LEFTOVER_S),
+            (self.work.archives, _COPY, COPY_S),
             (self.work.images, _IMAGE, LEFTOVER_S),
         ):
             if parent is not None:

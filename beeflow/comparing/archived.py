@@ -10,63 +10,46 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from beeflow import tables
-from beeflow.archive import manifest, reading
-from beeflow.archive.hashing import CHUNK, Hashing
+from beeflow.archive import manifest, reading, verifying
+from beeflow.archive.hashing import Hashing
+from beeflow.archive.reading import Member
 from beeflow.comparing.files import EMPTY_FOLDER, Content
 from beeflow.comparing.runs import MAX_RECORD, RECORDS, Run
-from beeflow.errors import ArchiveError, IncompleteArchiveError, SystemFileError
+from beeflow.errors import ArchiveError, SystemFileError
 from beeflow.layout import MANIFEST
 
 
 def read(path: Path) -> Run:
     """Read an archive; raises ArchiveError when it is damaged."""
     texts: dict[str, str] = {}
-    found: dict[str, Content] = {}
+    sizes: dict[str, int] = {}
     folders: set[str] = set()
-    with reading.damaged_as_error(path):
-        for name, stream in _members(path):
-            if stream is None:
-                folders.add(name)
+    with reading.opened(path) as archive:
+        for member, pieces in verifying.checked(archive):
+            if member.is_folder:
+                folders.add(member.name)
                 continue
-            hashing = Hashing(stream)
-            if name in RECORDS or name == MANIFEST:
-                texts[name] = _read_text(hashing, path, name)
-            while hashing.read(CHUNK):
-                pass
-            found[name] = Content(hashing.size, hashing.digest.hexdigest(), name=name)
-    _verify(path, found, texts.pop(MANIFEST, None))
+            sizes[member.name] = member.size
+            kept = _read_text(member, pieces, path)
+            if kept is not None:
+                texts[member.name] = kept
+    # All that is in it was compared with this.
+    vouched = manifest.parse(texts.pop(MANIFEST))
+    found = {name: Content(sizes[name], digest, name=name) for name, digest in vouched.items()}
     return Run.read(path, texts, ArchivedFiles(path, found, frozenset(folders)))
 
 
-def _members(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
-    """Yield the members by their names below the top directory."""
-    top = None
-    for info, stream in reading.members(path):
-        name = reading.checked_name(path, info, top)
-        top = top or info.name.split("/")[0]
-        if name:
-            yield name, stream
-
-
-def _read_text(stream: Hashing, path: Path, name: str) -> str:
-    data = stream.read(MAX_RECORD + 1)
-    if len(data) > MAX_RECORD:
-        raise ArchiveError(f"{path}: {name} is larger than {tables.size(MAX_RECORD)}; it is not compared")
-    return data.decode(errors="surrogateescape")
-
-
-def _verify(path: Path, found: Mapping[str, Content], text: str | None) -> None:
-    if text is None:
-        raise IncompleteArchiveError(f"{path}: incomplete: no {MANIFEST} in it; was it copied whole?")
-    vouched = manifest.parse(text)
-    for name in sorted({*vouched, *found} - {MANIFEST}):
-        if name not in found:
-            raise IncompleteArchiveError(f"{path}: incomplete: {name!r} is in the manifest and not in the archive")
-        if vouched.get(name) != found[name].sha256:
-            raise ArchiveError(f"{path}: damaged: {name!r} does not have the sha256 of the manifest; see: bee-verify")
+def _read_text(member: Member, pieces: Iterable[memoryview], path: Path) -> str | None:
+    """Return a record or the manifest; of any other file, None once it was read."""
+    if member.name not in RECORDS and member.name != MANIFEST:
+        for _ in pieces:
+            pass
+        return None
+    if member.size > MAX_RECORD:
+        raise ArchiveError(f"{path}: {member.name} is larger than {tables.size(MAX_RECORD)}; it is not compared")
+    return b"".join(pieces).decode(errors="surrogateescape")
 
 
 @dataclass(frozen=True)
@@ -113,20 +96,22 @@ class ArchivedFiles:
                 f"{tables.size(free)} are free; set TMPDIR to a folder with more room, or leave files out with --ignore"
             )
         made: dict[str, Path] = {}
-        with reading.damaged_as_error(self.path):
-            for name, stream in _members(self.path) if wanted else ():
-                if stream is not None and name in wanted:
-                    made[name] = folder / str(len(made))
-                    self._copy(name, stream, made[name])
+        with reading.opened(self.path) as archive:
+            for member, contents in archive:
+                if len(made) == len(wanted):
+                    break
+                if member.name in wanted:
+                    made[member.name] = folder / str(len(made))
+                    self._copy(member.name, contents.pieces(), made[member.name])
         if made.keys() != wanted:
             raise ArchiveError(f"{self.path}: changed while it was read")
         return made
 
-    def _copy(self, name: str, stream: IO[bytes], target: Path) -> None:
-        hashing = Hashing(stream)
+    def _copy(self, name: str, pieces: Iterable[memoryview], target: Path) -> None:
         with target.open("xb") as copy:
-            while chunk := hashing.read(CHUNK):
-                copy.write(chunk)
+            hashing = Hashing(copy)
+            for piece in pieces:
+                hashing.write(bytes(piece))
         if hashing.digest.hexdigest() != self.found[name].sha256:
             raise ArchiveError(f"{self.path}: {name!r} changed while it was read")
 
