@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 LIST_TIMEOUT_S = 120.0
 MAX_BYTES = 64 << 20
+# So many lines are looked at: each is read as JSON to where it makes no sense.
+_CANDIDATES = 10
 _COMMAND = "bee-list"
 _FIELDS = frozenset(each.name for each in dataclasses.fields(Summary))
 
@@ -45,7 +47,7 @@ def parse(host: str, text: str) -> list[Any]:
     The array begins on a line of its own, as no line in it does. A banner may have such a line too: the last one that
     begins an array counts.
     """
-    for found in reversed(list(re.finditer(r"^\[\]?\r?$", text, re.MULTILINE))):
+    for found in list(re.finditer(r"^\[\]?\r?$", text, re.MULTILINE))[: -_CANDIDATES - 1 : -1]:
         try:
             data, _ = json.JSONDecoder().raw_decode(text, found.start())
         except (ValueError, RecursionError):
