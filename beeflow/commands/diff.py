@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from beeflow import cli
+from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.comparing import locating, rendering, whole
 from beeflow.comparing.texts import How
 from beeflow.comparing.tolerance import Tolerance
@@ -60,6 +61,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     parser.add_argument(
         "--text-lines", metavar="N", type=count, default=20, help="show N lines of a diff (20; 0: none)"
+    )
+    parser.add_argument(
+        "--large", action="store_true", help="also archives that inflate to more than 200 times their size"
     )
     group = parser.add_argument_group(
         "numbers, in values, text (CSV, JSON, ...) and .npy files (where NumPy is installed), are the same when they "
@@ -115,8 +119,9 @@ def compare(arguments: argparse.Namespace) -> Report:
         lines=0 if arguments.brief else arguments.text_lines,
     )
     options = whole.Options(how, tuple(arguments.ignore), arguments.outputs_only, arguments.strict)
-    settings = cli.load_config()
-    return whole.compare(locating.read(arguments.a, settings), locating.read(arguments.b, settings), options)
+    settings, allowed = cli.load_config(), UNLIMITED if arguments.large else Limits()
+    a, b = (locating.read(text, settings, allowed) for text in (arguments.a, arguments.b))
+    return whole.compare(a, b, options)
 
 
 def limits(both: float | None, rtol: float | None, atol: float | None) -> Tolerance:

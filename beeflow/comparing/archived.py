@@ -14,6 +14,7 @@ from pathlib import Path
 from beeflow import tables
 from beeflow.archive import manifest, reading, verifying
 from beeflow.archive.hashing import Hashing
+from beeflow.archive.limits import Limits
 from beeflow.archive.reading import Member
 from beeflow.comparing.files import EMPTY_FOLDER, Content
 from beeflow.comparing.runs import MAX_RECORD, RECORDS, Run
@@ -21,12 +22,12 @@ from beeflow.errors import ArchiveError, SystemFileError
 from beeflow.layout import MANIFEST
 
 
-def read(path: Path) -> Run:
-    """Read an archive; raises ArchiveError when it is damaged."""
+def read(path: Path, allowed: Limits) -> Run:
+    """Read an archive; raises ArchiveError when it is damaged, or when more comes out of it than is allowed."""
     texts: dict[str, str] = {}
     sizes: dict[str, int] = {}
     folders: set[str] = set()
-    with reading.opened(path) as archive:
+    with reading.opened(path, allowed=allowed) as archive:
         for member, pieces in verifying.checked(archive):
             if member.is_folder:
                 folders.add(member.name)
@@ -38,7 +39,7 @@ def read(path: Path) -> Run:
     # All that is in it was compared with this.
     vouched = manifest.parse(texts.pop(MANIFEST))
     found = {name: Content(sizes[name], digest, name=name) for name, digest in vouched.items()}
-    return Run.read(path, texts, ArchivedFiles(path, found, frozenset(folders)))
+    return Run.read(path, texts, ArchivedFiles(path, found, frozenset(folders), allowed))
 
 
 def _read_text(member: Member, pieces: Iterable[memoryview], path: Path) -> str | None:
@@ -59,6 +60,7 @@ class ArchivedFiles:
     path: Path
     found: Mapping[str, Content]
     folders: frozenset[str]
+    allowed: Limits
 
     @functools.cached_property
     def names(self) -> list[str]:
@@ -96,7 +98,7 @@ class ArchivedFiles:
                 f"{tables.size(free)} are free; set TMPDIR to a folder with more room, or leave files out with --ignore"
             )
         made: dict[str, Path] = {}
-        with reading.opened(self.path) as archive:
+        with reading.opened(self.path, allowed=self.allowed) as archive:
             for member, contents in archive:
                 if len(made) == len(wanted):
                     break

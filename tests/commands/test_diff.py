@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from beeflow import cli, inputs, store
+from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.commands import diff
+from beeflow.comparing import archived
+from beeflow.errors import ArchiveError
 from beeflow.models import SubmitOptions
 from beeflow.states import WorkflowState
 from tests.commands.place import Place, make_place
@@ -235,6 +238,12 @@ class TestTrouble:
         data[len(data) // 2] ^= 1
         (tmp_path / "flipped.tgz").write_bytes(data)
         assert ask(a, tmp_path / "flipped.tgz") == 2
+
+    def test_more_comes_out_than_is_allowed(self, runs: tuple[Made, Made]) -> None:
+        a = runs[0].archive()
+        with pytest.raises(ArchiveError, match="unsafe"):
+            archived.read(a, Limits(size=100))
+        assert archived.read(a, UNLIMITED).title().name == "first"
 
     @pytest.mark.parametrize(
         ("name", "text"),
