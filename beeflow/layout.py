@@ -207,6 +207,16 @@ class Layout:
         return self.root / "inputs"
 
     @property
+    def provenance(self) -> Path:
+        """In a re-executed workflow: what tells about its parent."""
+        return self.root / "provenance"
+
+    @property
+    def comparison(self) -> Path:
+        """In a re-executed workflow that has ended: its outputs beside its parent's."""
+        return self.root / "comparison.json"
+
+    @property
     def metadata(self) -> Path:
         """One record a task, as the original BEE kept it."""
         return self.root / "metadata"

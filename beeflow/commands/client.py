@@ -161,7 +161,7 @@ def list_workflows(_: argparse.Namespace) -> None:
 
 def query_workflow(_: argparse.Namespace) -> None:
     """Print what bee-query prints."""
-    print(query.as_text(*workflow.describe(cli.load_config(), ask_for(WORKFLOW_ID), os.environ)))
+    print(query.as_text(*query.describe(cli.load_config(), ask_for(WORKFLOW_ID))))
 
 
 def control(command: Command) -> Action:
