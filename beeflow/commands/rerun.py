@@ -1,12 +1,24 @@
 """Re-execute an archived workflow under a new id: verify, unpack, clear all state, submit.
 
+Inputs that the archive has or refers to are taken again; --set gives another value to one of them, --inputs replaces
+them all. Everything about the site comes from bee.conf here and from the Slurm options; of the old run only a record
+stays, under provenance/. What is wrong is said before anything is submitted, and nothing is left behind.
+
 examples:
   bee-rerun 3fc631bb --name "second try"
   bee-rerun ./3fc631bb-93cd-468e-9777-9b00ce9b22fd.tgz --wait
+  bee-rerun 3fc631bb --set grid=512 --set mesh=fine.vtk --set 'levels=[1, 2, 4]'
+  bee-rerun 3fc631bb --inputs other.yml --account climate --time 2:00:00
+  bee-rerun run.tgz --map /lustre/old/data=/scratch/data
+
+exit codes: 2 usage, 3 no such archive, 4 the workflow has no archive yet, 33 unsupported here (an image that is not
+there), 66 inputs that are missing or do not fit, 69 no Slurm, 75, 79 and 80 damaged, incomplete or unknown archive,
+77 refused by Slurm, 78 wrong bee.conf.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Sequence
 from typing import NoReturn
@@ -15,18 +27,43 @@ from beeflow import cli
 from beeflow.commands import submit as submit_command
 
 
+def parser() -> argparse.ArgumentParser:
+    """Make the parser."""
+    made = cli.parser("bee-rerun", __doc__)
+    made.add_argument("archive", metavar="ARCHIVE|ID", help="an archive, or the id of a workflow that has one")
+    made.add_argument("--name", help="what to call the new workflow (default: the old name)")
+    group = made.add_argument_group("what differs from the old run")
+    group.add_argument(
+        "--set",
+        dest="settings",
+        metavar="INPUT=VALUE",
+        action="append",
+        default=[],
+        help="another value for an input: text, a path, or YAML, as the input's type has it; may be repeated",
+    )
+    group.add_argument("--inputs", dest="job_file", metavar="JOB.yml", help="a file of inputs, in place of them all")
+    group.add_argument(
+        "--map",
+        dest="moves",
+        metavar="OLD=NEW",
+        action="append",
+        default=[],
+        help="where files are now that the archive only refers to (a folder above them will do); may be repeated",
+    )
+    cli.add_run_options(made)
+    return made
+
+
 def main(argv: Sequence[str]) -> int:
     """Re-execute."""
-    parser = cli.parser("bee-rerun", __doc__)
-    parser.add_argument("archive", metavar="ARCHIVE|ID", help="an archive, or the id of a workflow that has one")
-    parser.add_argument("--name", help="what to call the new workflow (default: the old name)")
-    cli.add_run_options(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parser().parse_args(argv)
     cli.start_logging(arguments.verbose)
     settings = cli.run_settings(arguments, os.environ)
-    from beeflow import rerun
+    # Half a second of imports that a usage error need not pay for.
+    from beeflow.rerun import again, relocating
+    from beeflow.rerun.request import Request
 
-    request = rerun.Request(
+    request = Request(
         archive=arguments.archive,
         name=arguments.name,
         start=not arguments.no_start,
@@ -34,8 +71,11 @@ def main(argv: Sequence[str]) -> int:
         mail_type=arguments.mail_type or "",
         mail_user=arguments.mail_user or "",
         on_error=arguments.on_error,
+        settings=tuple(arguments.settings),
+        job_file=arguments.job_file,
+        moves=tuple(map(relocating.parse, arguments.moves)),
     )
-    made = rerun.rerun(request, settings, os.environ)
+    made = again.rerun(request, settings, os.environ)
     print(f"Job submitted! Your workflow id is {made.id}.", flush=True)
     return submit_command.wait(made) if arguments.wait else 0
 

@@ -27,12 +27,12 @@ def resolve(graph: Graph, config: Config) -> Graph:
 def _with_image(name: str, tool: Tool, config: Config, found: dict[str, Container | None]) -> Tool:
     requirement, is_required = tool.requirement("DockerRequirement")
     if requirement is None or tool.kind != "CommandLineTool":
-        return tool
+        # An archive's graph has what the old site made of it.
+        return replace(tool, container=None)
     wanted = _named_image(requirement) or requirement.get("dockerImageId") or requirement.get("dockerPull") or ""
     if config.container.runtime == "none":
         if is_required:
             raise UnsupportedError(f"step {name}: requires the image {wanted!r}, and [container] runtime is none")
-        # An archive's graph has the image of the old run.
         return replace(tool, container=None)
     if wanted not in found:
         found[wanted] = charliecloud.find(wanted, config, given=_named_image(requirement) is not None)

@@ -1,0 +1,55 @@
+"""provenance/: what tells about the old run, and what was asked of the new one. Nothing reads it to run anything."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from beeflow import store
+from beeflow.archive import contents
+from beeflow.inputs import RECORD
+from beeflow.layout import CRATE, DESCRIPTION, MANIFEST, Layout
+from beeflow.models import now
+from beeflow.rerun.request import Request
+from beeflow.rerun.sources import Source
+
+FOLDER = "provenance"
+ASKED = "rerun.json"
+# Of the archive, where it has them. The folder itself, too: of what that run was a re-execution.
+_KEPT = (
+    *("workflow.json", "state.json", "tasks.json", "job.json", RECORD, "outputs.json", "environment.json"),
+    *("comparison.json", contents.OMITTED, DESCRIPTION, CRATE, MANIFEST, "metadata", FOLDER),
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """provenance/rerun.json: the archive, and in what the user wanted the new run to differ."""
+
+    archive: str
+    sha256: str
+    parent: str
+    at: str
+    settings: tuple[str, ...]
+    job_file: str | None
+    moves: tuple[str, ...]
+
+
+def keep(unpacked: Path, layout: Layout, source: Source, request: Request) -> None:
+    """Keep what tells about the old run, and only that."""
+    folder = layout.root / FOLDER
+    folder.mkdir()
+    for name in _KEPT:
+        if (unpacked / name).exists():
+            os.rename(unpacked / name, folder / name)
+    asked = Asked(
+        archive=source.path.name,
+        sha256=source.packed.sha256,
+        parent=source.record.id,
+        at=now(),
+        settings=request.settings,
+        job_file=request.job_file,
+        moves=tuple(f"{each.old}={each.new}" for each in request.moves),
+    )
+    store.write_record(folder / ASKED, asked)
