@@ -187,15 +187,20 @@ def refuse_broken(plan: Plan) -> None:
             raise InputError(f"step {group.path}: {reasons[0].removeprefix(f'step {group.path}: ')}")
 
 
-def ask(scheduler: Scheduler, record: WorkflowRecord, graph: Graph, plan: Plan) -> None:
-    """Ask Slurm whether it would take the jobs, once a shape; raises SubmissionError naming the step."""
-    shapes: dict[JobOptions, str] = {pass_options(record.options, first=True): "the driver"}
+def shapes(record: WorkflowRecord, graph: Graph, plan: Plan) -> dict[JobOptions, str]:
+    """List what sbatch will be asked for, once a shape: options -> the first job that has them."""
+    found: dict[JobOptions, str] = {pass_options(record.options, first=True): "the driver"}
     for group in plan.groups.values():
         resources = None if group.virtual else graph.tools[group.step.tool or ""].resources
         if resources is not None:
             gpus = f", which asks for {resources.gpus} GPUs (CUDARequirement)" if resources.gpus else ""
-            shapes.setdefault(task_options(record.options, resources), f"step {group.path}{gpus}")
-    for options, what in shapes.items():
+            found.setdefault(task_options(record.options, resources), f"step {group.path}{gpus}")
+    return found
+
+
+def ask(scheduler: Scheduler, record: WorkflowRecord, graph: Graph, plan: Plan) -> None:
+    """Ask Slurm whether it would take the jobs, once a shape; raises SubmissionError naming the step."""
+    for options, what in shapes(record, graph, plan).items():
         try:
             scheduler.check(JobRequest(record.nonce, None, Path("/"), Path(os.devnull), options))
         except SubmissionError as error:

@@ -9,7 +9,9 @@ examples:
   bee-rerun ./3fc631bb-93cd-468e-9777-9b00ce9b22fd.tgz --wait
   bee-rerun 3fc631bb --set grid=512 --set mesh=fine.vtk --set 'levels=[1, 2, 4]'
   bee-rerun 3fc631bb --inputs other.yml --account climate --time 2:00:00
-  bee-rerun run.tgz --map /lustre/old/data=/scratch/data
+  bee-rerun 3fc631bb --from solve --set tolerance=1e-6
+  bee-rerun 3fc631bb --reuse --set grid=512
+  bee-rerun run.tgz --map /lustre/old/data=/scratch/data --dry-run
 
 exit codes: 2 usage, 3 no such archive, 4 the workflow has no archive yet, 33 unsupported here (an image that is not
 there), 66 inputs that are missing or do not fit, 69 no Slurm, 75, 79 and 80 damaged, incomplete or unknown archive,
@@ -50,6 +52,24 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="where files are now that the archive only refers to (a folder above them will do); may be repeated",
     )
+    group = made.add_argument_group("what runs (default: everything)")
+    for name, what in (("--only", "these steps alone"), ("--from", "these steps and all that takes from them")):
+        group.add_argument(
+            name,
+            dest=name.strip("-") + "_steps",
+            metavar="STEP",
+            action="append",
+            default=[],
+            help=f"{what}; of the others, what went well is taken from the archive; may be repeated",
+        )
+    group.add_argument(
+        "--reuse",
+        action="store_true",
+        help="only what the archive has no task for with the same tool, command, image and contents of inputs",
+    )
+    made.add_argument(
+        "--dry-run", action="store_true", help="say what would run, and with which sbatch options, and what is missing"
+    )
     cli.add_run_options(made)
     return made
 
@@ -58,9 +78,10 @@ def main(argv: Sequence[str]) -> int:
     """Re-execute."""
     arguments = parser().parse_args(argv)
     cli.start_logging(arguments.verbose)
-    settings = cli.run_settings(arguments, os.environ)
+    settings = cli.run_settings(arguments, os.environ, writes=not arguments.dry_run)
     # Half a second of imports that a usage error need not pay for.
-    from beeflow.rerun import again, relocating
+    from beeflow.rerun import again, previewing, relocating
+    from beeflow.rerun.choice import Choice
     from beeflow.rerun.request import Request
 
     request = Request(
@@ -74,7 +95,14 @@ def main(argv: Sequence[str]) -> int:
         settings=tuple(arguments.settings),
         job_file=arguments.job_file,
         moves=tuple(map(relocating.parse, arguments.moves)),
+        choice=Choice(tuple(arguments.only_steps), tuple(arguments.from_steps), arguments.reuse),
     )
+    if arguments.dry_run:
+        found = again.preview(request, settings, os.environ)
+        print(previewing.render(found), flush=True)
+        if found.error is not None:
+            raise found.error
+        return 0
     made = again.rerun(request, settings, os.environ)
     print(f"Job submitted! Your workflow id is {made.id}.", flush=True)
     return submit_command.wait(made) if arguments.wait else 0

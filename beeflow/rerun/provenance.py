@@ -34,6 +34,9 @@ class Asked:
     settings: tuple[str, ...]
     job_file: str | None
     moves: tuple[str, ...]
+    only: tuple[str, ...]
+    from_steps: tuple[str, ...]
+    reuse: bool
 
 
 def keep(unpacked: Path, layout: Layout, source: Source, request: Request) -> None:
@@ -51,5 +54,8 @@ def keep(unpacked: Path, layout: Layout, source: Source, request: Request) -> No
         settings=request.settings,
         job_file=request.job_file,
         moves=tuple(f"{each.old}={each.new}" for each in request.moves),
+        only=request.choice.only,
+        from_steps=request.choice.from_steps,
+        reuse=request.choice.reuse,
     )
     store.write_record(folder / ASKED, asked)

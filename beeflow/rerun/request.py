@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from beeflow.models import ON_ERROR_CONTINUE
+from beeflow.rerun.choice import Choice
 from beeflow.rerun.relocating import Move
 
 
@@ -26,3 +27,4 @@ class Request:
     settings: tuple[str, ...] = ()
     job_file: str | None = None
     moves: tuple[Move, ...] = ()
+    choice: Choice = field(default_factory=Choice)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -70,7 +69,7 @@ class Counting:
         """Re-execute to the end; returns the new id. From here on it is counted what runs."""
         self.ran.unlink(missing_ok=True)
         done = self.slurm.bee("bee-rerun", "--wait", *argv, self.archive, **kwargs)
-        return done.stdout.split("id is ")[1][:36]
+        return str(done.stdout).split("id is ")[1][:36]
 
     def counted(self) -> list[str]:
         """List what ran."""
@@ -79,12 +78,12 @@ class Counting:
     def made(self, found: str) -> str:
         """Read the output."""
         out = json.loads((directory(self.slurm, found) / "outputs.json").read_text())
-        return (directory(self.slurm, found) / out["all"]["location"]).read_text()
+        return (directory(self.slurm, found) / str(out["all"]["location"])).read_text()
 
 
 @pytest.fixture(scope="module")
-def counting(slurm: PrivateSlurm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
-    yield Counting(slurm, tmp_path_factory.mktemp("counting"))
+def counting(slurm: PrivateSlurm, tmp_path_factory: pytest.TempPathFactory) -> Counting:
+    return Counting(slurm, tmp_path_factory.mktemp("counting"))
 
 
 def test_with_other_inputs(counting: Counting, slurm: PrivateSlurm, tmp_path: Path) -> None:
@@ -99,3 +98,36 @@ def test_with_other_inputs(counting: Counting, slurm: PrivateSlurm, tmp_path: Pa
     kept = directory(slurm, again) / "provenance"
     assert json.loads((kept / "workflow.json").read_text())["id"] == found
     assert json.loads((kept / "provenance/workflow.json").read_text())["id"] == counting.id
+
+
+def test_a_part_of_it(counting: Counting, slurm: PrivateSlurm) -> None:
+    found = counting.rerun("--from", "cut")
+    assert counting.counted() == ["cut", "join"]
+    assert counting.made(found) == "made a\nmade b\nthree\n"
+    shown = tasks(slurm, found)
+    kept = shown["each[0]"]
+    assert (kept["state"], kept["reason"], kept["tries"], kept["job_id"]) == (
+        "COMPLETED",
+        f"taken from {counting.id}",
+        0,
+        None,
+    )
+    assert shown["join"]["tries"] == 1
+    # What was taken is in the new archive, and can be taken again.
+    counting.ran.unlink()
+    again = slurm.bee("bee-rerun", "--wait", "--only", "cut", found).stdout.split("id is ")[1][:36]
+    assert (counting.counted(), counting.made(again)) == (["cut"], "made a\nmade b\nthree\n")
+
+
+def test_only_what_is_affected(counting: Counting, slurm: PrivateSlurm, tmp_path: Path) -> None:
+    found = counting.rerun("--reuse")
+    assert (counting.counted(), counting.made(found)) == ([], "made a\nmade b\nthree\n")
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy/data.txt").write_text("one\ntwo\nthree\n")
+    argv = ("--reuse", "--set", "words=[b, c, a, b]", "--set", f"data={tmp_path}/copy/data.txt")
+    found = counting.rerun(*argv)
+    assert counting.counted() == ["each.c", "join"]
+    assert counting.made(found) == "made b\nmade c\nmade a\nmade b\nthree\n"
+    found = counting.rerun("--reuse", "--set", "tail=2")
+    assert counting.counted() == ["cut", "join"]
+    assert counting.made(found) == "made a\nmade b\ntwo\nthree\n"
