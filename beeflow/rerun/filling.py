@@ -76,6 +76,8 @@ class Filling:
             self.other_images = tuple(_other_images(old_graph, self.graph))
             if not self.given.missing:
                 self.plan = self.planned(old_graph, self.graph)
+            # Not before: what is taken is compared with what the old run took.
+            self.remove_unused(self.given.job)
         except OSError as error:
             raise SystemFileError(f"{error.filename or path}: {error.strerror or error}") from error
         except (KeyError, AttributeError, TypeError, ValueError) as error:
@@ -98,7 +100,6 @@ class Filling:
         origins = Origins(self.unpacked, self.request.moves)
         made = given.inputs_of(self.layout, old, origins, self.request.settings, self.request.job_file)
         store.write_json(self.layout.job, made.job)
-        self.remove_unused(made.job)
         return made
 
     def remove_unused(self, job: Any) -> None:

@@ -118,7 +118,7 @@ def inputs_of(layout: Layout, old_job: Any, origins: Origins, settings: Sequence
     """
     if job_file is None and not settings:
         return Given(_placed(old_job, origins), missing(old_job, origins))
-    document = documents.load(str(layout.packed), cache_dir(layout))
+    document = documents.load_inputs(layout.packed, cache_dir(layout))
     reader = Settings(document, Path.cwd())
     changed = dict(map(reader.read, settings))
     if job_file is not None:
