@@ -78,7 +78,7 @@ def start(
 
 def new_record(request: Request, source: Source, of_site: WorkflowRecord) -> WorkflowRecord:
     """Describe the new workflow: what it is, is the old one's; how it runs, this site's and the user's."""
-    old = source.record
+    old = source.description
     return replace(
         of_site,
         name=request.name if request.name is not None else old.name,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from beeflow import locations, site, staging, store, submit
+from beeflow import codec, locations, site, staging, store, submit
 from beeflow.archive import unpacking
 from beeflow.config import Config
 from beeflow.cwl import schema_cache
@@ -67,7 +67,8 @@ class Filling:
         path = self.source.path
         schema_cache.install(cache_dir(self.layout))
         try:
-            unpacking.unpack(path, self.unpacked)
+            # All of it is verified as it is unpacked; nothing of it is used before.
+            self.packed = unpacking.unpack(path, self.unpacked, self.source.description.id)
             self.begin()
             self.needed(self.layout.graph)
             old_graph = read_graph(self.layout)
@@ -129,13 +130,18 @@ class Filling:
         for name in STARTS_FROM:
             # What is here now was there: the old run's tasks took it from there.
             (self.unpacked / name).symlink_to(self.layout.root / name)
-        old = OldRun(self.unpacked, self.source.record, old_graph)
+        old = OldRun(self.unpacked, self.old_record(), old_graph)
         request = self.request
         self.taking = Taking(old, graph, self.given.job, self.record, request.choice, request.moves)
         self.whole_plan = self.taking.run()
-        moving = Moving(self.unpacked, self.layout, self.source.record.id, request.moves)
+        moving = Moving(self.unpacked, self.layout, self.source.description.id, request.moves)
         moving.run(self.taking.results, self.taking.labels)
         return self.taking.left(self.whole_plan)
+
+    def old_record(self) -> WorkflowRecord:
+        """Read how the old run was submitted."""
+        path = self.needed(self.unpacked / "workflow.json")
+        return codec.loads(WorkflowRecord, path.read_text(encoding="utf-8"), path)
 
     def ask(self, scheduler: Scheduler) -> None:
         """Ask Slurm whether it would take the jobs; raises InputError, SubmissionError for what cannot run."""
@@ -151,7 +157,7 @@ class Filling:
 
     def clear(self) -> None:
         """Keep what tells about the old run, and remove the rest of it."""
-        provenance.keep(self.unpacked, self.layout, self.source, self.request)
+        provenance.keep(self.unpacked, self.layout, self.packed, self.source, self.request)
         staging.remove_tree(self.unpacked)
 
 

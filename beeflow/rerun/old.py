@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from beeflow import locations, regrouping, staging, store
-from beeflow.archive import contents, manifest
+from beeflow.archive import manifest
 from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.errors import ArchiveError
 from beeflow.graph import Graph
-from beeflow.layout import MANIFEST, Layout
+from beeflow.layout import MANIFEST, OMITTED, Layout
 from beeflow.models import GroupRecord, TaskResult, WorkflowRecord
 from beeflow.plan import Plan, walk
 from beeflow.reduction import leaves
@@ -94,7 +94,7 @@ class OldRun:
 
     @functools.cached_property
     def _omitted(self) -> dict[str, str]:
-        path = self.root / contents.OMITTED
+        path = self.root / OMITTED
         found = store.read_json(path) if path.exists() else {}
         return {str(name): str(why) for name, why in found.items()}
 

@@ -42,7 +42,7 @@ def describe(filling: Filling, error: BeeError | None) -> Preview:
     known = graph is not None and plan is not None
     return Preview(
         archive=str(source.path),
-        parent=source.record.id,
+        parent=source.description.id,
         name=filling.record.name,
         steps=tuple(_step(filling, group) for group in plan.groups.values() if not group.virtual) if plan else (),
         sbatch=_shapes(filling, graph, filling.plan) if known and graph and filling.plan else (),
@@ -66,11 +66,11 @@ def _shapes(filling: Filling, graph: Graph, plan: Plan) -> tuple[tuple[str, str]
 
 
 def _notes(filling: Filling) -> list[str]:
-    old, new = filling.source.record, filling.record
+    old, new = filling.source.description, filling.record
     notes = [f"image {each}: not the one that the archive ran in: its sha256 differs" for each in filling.other_images]
-    if new.slurm.cluster_name != old.slurm.cluster_name and filling.request.choice.reuse:
+    if new.slurm.cluster_name != old.cluster and filling.request.choice.reuse:
         notes.append(
-            f"the archive is of another cluster ({old.slurm.cluster_name}): what software a tool without an image "
+            f"the archive is of another cluster ({old.cluster}): what software a tool without an image "
             "found there is not compared"
         )
     return notes

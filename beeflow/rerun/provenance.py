@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beeflow import store
-from beeflow.archive import contents
+from beeflow.archive.verifying import Packed
 from beeflow.inputs import RECORD
-from beeflow.layout import CRATE, DESCRIPTION, MANIFEST, Layout
+from beeflow.layout import CRATE, DESCRIPTION, ENVIRONMENT, MANIFEST, OMITTED, Layout
 from beeflow.models import now
 from beeflow.rerun.request import Request
 from beeflow.rerun.sources import Source
@@ -18,8 +18,8 @@ FOLDER = "provenance"
 ASKED = "rerun.json"
 # Of the archive, where it has them. The folder itself, too: of what that run was a re-execution.
 _KEPT = (
-    *("workflow.json", "state.json", "tasks.json", "job.json", RECORD, "outputs.json", "environment.json"),
-    *("comparison.json", contents.OMITTED, DESCRIPTION, CRATE, MANIFEST, "metadata", FOLDER),
+    *("workflow.json", "state.json", "tasks.json", "job.json", RECORD, "outputs.json", ENVIRONMENT),
+    *("comparison.json", OMITTED, DESCRIPTION, CRATE, MANIFEST, "metadata", FOLDER),
 )
 
 
@@ -39,7 +39,7 @@ class Asked:
     reuse: bool
 
 
-def keep(unpacked: Path, layout: Layout, source: Source, request: Request) -> None:
+def keep(unpacked: Path, layout: Layout, packed: Packed, source: Source, request: Request) -> None:
     """Keep what tells about the old run, and only that."""
     folder = layout.root / FOLDER
     folder.mkdir()
@@ -48,8 +48,8 @@ def keep(unpacked: Path, layout: Layout, source: Source, request: Request) -> No
             os.rename(unpacked / name, folder / name)
     asked = Asked(
         archive=source.path.name,
-        sha256=source.packed.sha256,
-        parent=source.record.id,
+        sha256=packed.sha256,
+        parent=source.description.id,
         at=now(),
         settings=request.settings,
         job_file=request.job_file,

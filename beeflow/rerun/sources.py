@@ -1,4 +1,4 @@
-"""Find the archive that a user means, and make sure that it is whole before anything of it is used."""
+"""Find the archive that a user means."""
 
 from __future__ import annotations
 
@@ -6,35 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beeflow import store, workflow
-from beeflow.archive import reading, verifying
-from beeflow.archive.verifying import Packed
+from beeflow.archive import reading
+from beeflow.archive.description import Description
 from beeflow.config import Config
 from beeflow.errors import ArchiveError, NotFoundError
 from beeflow.layout import ARCHIVE_SUFFIX
-from beeflow.models import WorkflowRecord
 
 
 @dataclass(frozen=True)
 class Source:
-    """An archive that verified. ``record``: of the workflow that it was made of."""
+    """An archive, and what it says that it is; whether all of it is whole is seen as it is unpacked."""
 
-    packed: Packed
-    record: WorkflowRecord
-
-    @property
-    def path(self) -> Path:
-        """The archive."""
-        return self.packed.path
+    path: Path
+    description: Description
 
 
 def open_archive(text: str, config: Config) -> Source:
-    """Find and verify an archive; raises ArchiveError, NotFoundError or TransitionError."""
+    """Find an archive, and read what it is; raises ArchiveError, NotFoundError or TransitionError."""
     path = locate(text, config)
-    packed = verifying.verify(path, reading.top_of(path))
-    record = reading.read_record(WorkflowRecord, path, "workflow.json")
-    if not store.is_id(record.id):
-        raise ArchiveError(f"{path}: its workflow.json has no id of a workflow: it is no archive of beeflow's")
-    return Source(packed, record)
+    description = reading.description_of(path)
+    if not store.is_id(description.id):
+        raise ArchiveError(f"{path}: says that it is of a workflow {description.id[:80]!r}, which is no id")
+    return Source(path, description)
 
 
 def locate(text: str, config: Config) -> Path:

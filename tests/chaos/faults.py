@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from beeflow import procs
 from beeflow.procs import Process
+from beeflow.submission import pass_key, pass_number
 from tests.chaos import programs
 from tests.chaos.place import NODES
 from tests.chaos.targets import end, kill
@@ -51,12 +53,14 @@ class MissedError(Exception):
 class Fault:
     """One fault. ``hurts``: Slurm may have to be mended after it. ``patience_s``: how much longer a run may take.
 
+    ``forgets``: slurmctld gives ids again that it has given already.
     ``timed``: it comes when its time has; else what it does is planned, and whether it came is seen at the end.
     """
 
     name: ClassVar[str]
-    may: ClassVar[May] = May.NOTHING
+    may: May = May.NOTHING
     hurts: ClassVar[bool] = False
+    forgets: ClassVar[bool] = False
     timed: ClassVar[bool] = True
     patience_s: ClassVar[float] = 0.0
 
@@ -96,8 +100,11 @@ class Kill(Fault):
         await_any(run, self.find)
         time.sleep(self.after)
         found = sorted(await_any(run, self.find), key=lambda each: each.pid)
-        one = found[int(self.which * len(found))]
-        return kill(*self.family(run, one))
+        return self.end(run, found[int(self.which * len(found))])
+
+    def end(self, run: Run, found: Process) -> str:
+        """Kill it."""
+        return kill(*self.family(run, found))
 
 
 class KillPass(Kill):
@@ -118,6 +125,16 @@ class KillPassJob(KillPass):
     def family(self, run: Run, found: Process) -> list[Process]:
         """The script first."""
         return [*run.targets.scripts([found]), found]
+
+    def end(self, run: Run, found: Process) -> str:
+        """Kill it; a pass is followed by another once it has done its first act, which is to submit that."""
+        argv = procs.read_argv(found.pid)
+        if not argv:
+            raise MissedError
+        said = super().end(run, found)
+        if not run.workflow.layout.job_id(pass_key(pass_number(argv[-1]) + 1)).exists():
+            self.may = May.STALL
+        return said
 
 
 class KillRunner(Kill):
@@ -291,6 +308,7 @@ class KillController(RestartController):
     """slurmctld is killed: it forgets what it did not save in the last seconds, jobs and all."""
 
     name = "kill-slurmctld"
+    forgets = True
     may = May.STALL | May.REFUSE | May.FAIL
 
     def end(self, run: Run) -> str:
