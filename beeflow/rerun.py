@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from beeflow import inputs, locations, site, staging, store, submit, workflow
-from beeflow.archive import reading, unpacking, verifying
+from beeflow.archive import reading, unpacking
 from beeflow.config import Config
 from beeflow.cwl import schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
@@ -22,6 +22,7 @@ from beeflow.scheduler.connect import connect
 from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.scheduler.target import find
 from beeflow.store import Store, WorkflowDir
+from beeflow.trust import checking
 
 # What of an archive a new run starts from; everything else is the old run's.
 _KEPT = ("cwl", "inputs", inputs.RECORD, "job.json")
@@ -39,13 +40,12 @@ class Request:
     mail_type: str = ""
     mail_user: str = ""
     on_error: str = ON_ERROR_CONTINUE
+    trust: bool = False
 
 
 def rerun(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowDir:
     """Re-execute an archive; returns the new workflow's directory."""
     path = locate(request.archive, config)
-    top = reading.top_of(path)
-    verifying.verify(path, top)
     target = find(config, env)
     scheduler = connect(config.slurm.api, target, env, Patience(COMMAND_S))
     old = reading.read_record(WorkflowRecord, path, "workflow.json")
@@ -63,7 +63,7 @@ def rerun(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowD
     workflows = Store(config.workflows_dir)
     staged = workflows.create(record)
     try:
-        fill(staged.layout, path, config, record, scheduler)
+        fill(staged.layout, path, config, record, scheduler, trusted=request.trust)
         if not request.start:
             store.write_text(staged.layout.held, record.created + "\n")
     except BaseException:
@@ -85,10 +85,13 @@ def locate(text: str, config: Config) -> Path:
     return workflow.archive_of(config, text)
 
 
-def fill(layout: Layout, path: Path, config: Config, record: WorkflowRecord, scheduler: Scheduler) -> None:
+def fill(
+    layout: Layout, path: Path, config: Config, record: WorkflowRecord, scheduler: Scheduler, *, trusted: bool
+) -> None:
     """Fill a staged workflow directory from an archive, and ask Slurm whether it would take the jobs."""
     unpacked = layout.root / ".unpacked"
-    unpacking.unpack(path, unpacked)
+    packed = unpacking.unpack(path, unpacked)
+    checking.check(packed, unpacked, config, trusted=trusted)
     for folder in folders(layout):
         if not any(folder.iterdir()):
             folder.rmdir()
