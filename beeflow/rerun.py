@@ -9,6 +9,7 @@ from pathlib import Path
 
 from beeflow import inputs, locations, site, staging, store, submit, workflow
 from beeflow.archive import reading, unpacking
+from beeflow.archive.limits import UNLIMITED
 from beeflow.config import Config
 from beeflow.cwl import schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
@@ -90,7 +91,7 @@ def fill(
 ) -> None:
     """Fill a staged workflow directory from an archive, and ask Slurm whether it would take the jobs."""
     unpacked = layout.root / ".unpacked"
-    packed = unpacking.unpack(path, unpacked)
+    packed = unpacking.unpack(path, unpacked, None, UNLIMITED if trusted else None)
     checking.check(packed, unpacked, config, trusted=trusted)
     for folder in folders(layout):
         if not any(folder.iterdir()):
