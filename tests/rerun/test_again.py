@@ -92,6 +92,7 @@ def test_it_runs_anew_elsewhere_with_nothing_of_the_old_place(site: Local, other
     leaking = [name for name in files_with(str(site.top), made.layout.root) if not name.startswith("provenance/")]
     assert leaking == []
     assert [name for name in files_with(old.id, made.layout.root) if not name.startswith("provenance/")] == [
+        "comparison.json",
         "state.json",
         "workflow.json",
     ]
@@ -238,7 +239,7 @@ def test_a_move_that_makes_no_sense(text: str) -> None:
 
 def test_a_workflow_without_an_archive(site: Local) -> None:
     old = first(site, use_archive=False)
-    with pytest.raises(TransitionError, match="has no archive: it is Completed"):
+    with pytest.raises(TransitionError, match="has no archive of its end: it is Completed"):
         open_archive(old.id[:8], site.config)
     with pytest.raises(NotFoundError, match="no workflow has an id"):
         open_archive("ffffffff", site.config)
