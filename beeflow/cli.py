@@ -93,11 +93,6 @@ def run(main: Main) -> NoReturn:
     sys.exit(guarded(main, sys.argv[1:]))
 
 
-def add_host_option(made: argparse.ArgumentParser) -> None:
-    """Add --host to a command that can ask another system."""
-    made.add_argument("--host", metavar="[USER@]HOST", help="ask beeflow on this system, over ssh")
-
-
 SBATCH_OPTIONS = ("account", "partition", "qos", "reservation")
 
 

@@ -18,10 +18,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from beeflow import cli, config, copying, listing, tables, workdir, workflow
+from beeflow import cli, config, listing, tables, workdir, workflow
 from beeflow import control as use_cases
 from beeflow.commands import query
 from beeflow.config import Config
+from beeflow.copying import local
 from beeflow.errors import BeeError, UsageError
 from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.states import Command
@@ -161,7 +162,7 @@ def list_workflows(_: argparse.Namespace) -> None:
 
 def query_workflow(_: argparse.Namespace) -> None:
     """Print what bee-query prints."""
-    print(query.as_text(*workflow.describe(cli.load_config(), ask_for(WORKFLOW_ID), os.environ)))
+    print(query.as_text(*query.describe(cli.load_config(), ask_for(WORKFLOW_ID))))
 
 
 def control(command: Command) -> Action:
@@ -185,7 +186,7 @@ def copy(_: argparse.Namespace) -> None:
     # Said before the second question, not after it.
     workflow.archive_of(settings, workflow_id)
     dest = ask_path(DESTINATION)
-    print(copying.copy(settings, workflow_id, Path(dest)))
+    print(local.copy(settings, workflow_id, Path(dest)))
 
 
 Action = Callable[[argparse.Namespace], None]

@@ -52,6 +52,7 @@ def test_it_runs_anew_elsewhere_with_nothing_of_the_old_place(site: Local, other
     leaking = [name for name in files_with(str(site.top), made.layout.root) if not name.startswith("provenance/")]
     assert leaking == []
     assert [name for name in files_with(old.id, made.layout.root) if not name.startswith("provenance/")] == [
+        "comparison.json",
         "state.json",
         "workflow.json",
     ]
