@@ -15,47 +15,7 @@ from beeflow.rerun import relocating
 from beeflow.rerun.sources import open_archive
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
-from tests.rerun.local import Local, ran, state, tasks, text_of
-
-DOCUMENT = """
-cwlVersion: v1.2
-class: Workflow
-requirements: {ScatterFeatureRequirement: {}}
-inputs: {words: 'string[]', data: File, tail: {type: int, default: 1}, note: string?}
-outputs: {all: {type: File, outputSource: join/o}}
-steps:
-  each:
-    scatter: word
-    in: {word: words}
-    out: [o]
-    run:
-      class: CommandLineTool
-      baseCommand: [echo, made]
-      inputs: {word: {type: string, inputBinding: {}}}
-      outputs: {o: stdout}
-  cut:
-    in: {data: data, n: tail}
-    out: [o]
-    run:
-      class: CommandLineTool
-      baseCommand: [tail]
-      inputs: {data: {type: File, inputBinding: {position: 2}}, n: {type: int, inputBinding: {prefix: -n}}}
-      outputs: {o: stdout}
-  join:
-    in: {files: each/o, cut: cut/o}
-    out: [o]
-    run:
-      class: CommandLineTool
-      baseCommand: cat
-      inputs: {files: {type: 'File[]', inputBinding: {position: 1}}, cut: {type: File, inputBinding: {position: 2}}}
-      outputs: {o: stdout}
-"""
-
-
-def first(site: Local, **record: Any) -> WorkflowDir:
-    data = site.write("data/in put.txt", "one\ntwo\nthree\n")
-    job = {"words": ["a", "b"], "data": {"class": "File", "path": str(data)}}
-    return site.submit(DOCUMENT, job, **record)
+from tests.rerun.local import DOCUMENT, Local, first, ran, state, tasks, text_of
 
 
 @pytest.fixture
