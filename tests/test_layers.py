@@ -127,7 +127,9 @@ def test_only_programs_print_and_exit(name: str) -> None:
         assert ast.unparse(node) != "SystemExit" if isinstance(node, ast.Name) else True
 
 
-LIGHT = "commands.list commands.query commands.cancel commands.start commands.remove commands.clean advance"
+LIGHT = (
+    "commands.list commands.query commands.cancel commands.start commands.remove commands.clean commands.verify advance"
+)
 
 
 @pytest.mark.parametrize("module", LIGHT.split())

@@ -18,8 +18,6 @@ log = logging.getLogger(__name__)
 
 LIST_TIMEOUT_S = 120.0
 MAX_BYTES = 64 << 20
-# So many places are tried; somebody could print many thousand.
-_MAX_BEGINS = 100
 _COMMAND = "bee-list"
 _FIELDS = frozenset(each.name for each in dataclasses.fields(Summary))
 
@@ -49,7 +47,7 @@ def parse(host: str, text: str) -> list[Any]:
     """
     for pattern in (r"^\[\]?\r?$", r"\[\]?\r?$"):
         begins = [found.start() for found in re.finditer(pattern, text, re.MULTILINE)]
-        for begin in reversed(begins[-_MAX_BEGINS:]):
+        for begin in reversed(begins[-_CANDIDATES:]):
             try:
                 data, _ = json.JSONDecoder().raw_decode(text, begin)
             except (ValueError, RecursionError):

@@ -482,7 +482,7 @@ def test_old_parts_are_tidied_up(systems: Systems) -> None:
 
 @pytest.mark.parametrize(
     ("named", "says"),
-    [(ID, "not the archive that it is named after, but "), ("", "damaged or not a beeflow archive")],
+    [(ID, "not the archive that it is named after, but "), ("", "damaged, or no archive")],
     ids=["another", "none"],
 )
 def test_what_is_offered_and_is_something_else(systems: Systems, named: str, says: str) -> None:
