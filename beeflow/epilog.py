@@ -7,17 +7,18 @@ import hashlib
 import logging
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from beeflow import inputs, locations, sharing, staging, store
 from beeflow.archive import contents, packing
+from beeflow.crate.describing import Run, describe
 from beeflow.driver import Ended
 from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
-from beeflow.layout import SIDECAR_SUFFIX, Layout, archive_name
+from beeflow.layout import CRATE, SIDECAR_SUFFIX, Layout, archive_name
 from beeflow.listing import state_record
 from beeflow.models import Retried, Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
 from beeflow.reduction import Reduction
@@ -58,7 +59,7 @@ class Epilog:
         self.write_metadata(tasks)
         if not self.record.use_archive:
             return state
-        return self.archive(state)
+        return self.archive(state, tasks)
 
     def judge(self, tasks: list[TaskRecord], problems: list[str], ended: Ended) -> StateRecord:
         """Say how the workflow ended, and why."""
@@ -129,18 +130,26 @@ class Epilog:
         """The group that may read it all. As the directory has it: names need not be known on every node."""
         return self.layout.root.stat().st_gid if self.record.group else None
 
-    def archive(self, state: StateRecord) -> StateRecord:
+    def archive(self, state: StateRecord, tasks: Sequence[TaskRecord]) -> StateRecord:
         """Pack, verify, publish, and only then say Archived."""
+        run = Run(self.layout, self.record, self.graph, state, tasks, state.updated)
         embedded = inputs.embed(self.layout, self.record.input_copy_limit_mib)
         sources, omitted = contents.tree(self.layout.root, _SCRATCH)
         store.write_json(self.layout.root / contents.OMITTED, omitted)
-        sources = [each for each in sources if each.name not in _LIVE_FILES]
+        sources = [each for each in sources if each.name not in _LIVE_FILES and each.name != CRATE]
         sources += [contents.Source(contents.OMITTED, self.layout.root / contents.OMITTED)]
         sources += embedded
         unique = {source.name: source for source in sources}
         retried = store.read_record(Retried, self.layout.retry)
         name = archive_name(self.record.id, retried.generation + 1 if retried else 1)
-        packed = packing.pack(self.record.id, list(unique.values()), Path(self.record.archive_dir), name, self.gid)
+        packed = packing.pack(
+            self.record.id,
+            list(unique.values()),
+            Path(self.record.archive_dir),
+            name,
+            self.gid,
+            finish=lambda members: describe(run, members, omitted),
+        )
         sidecar = Sidecar(
             id=self.record.id,
             name=self.record.name,
