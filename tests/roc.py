@@ -60,7 +60,8 @@ def problems(crates: Sequence[Path], cache: Path, profile: str = PROFILE) -> dic
 def seed(cache: Path) -> None:
     """Put the contexts into a cache as if they had been fetched."""
     import requests
-    from requests_cache import CachedResponse, CachedSession
+    from requests_cache import CachedSession
+    from requests_cache.models.response import CachedResponse
 
     with CachedSession(cache_name=str(cache), backend="sqlite", expire_after=-1) as session:
         for url, terms in zip(CONTEXT, TERMS, strict=True):

@@ -21,6 +21,7 @@ from beeflow.states import TaskState
 _STATUS = {TaskState.COMPLETED: COMPLETED, TaskState.RUNNING: ACTIVE}
 # These did not run at all, or have nothing to tell yet.
 _IDLE = (TaskState.SKIPPED, TaskState.WAITING, TaskState.PENDING, TaskState.DEP_FAIL)
+_JOB_ID = "https://slurm.schedmd.com/squeue.html#OPT_JobID"
 _SECONDS, _KIBIBYTES = "https://qudt.org/vocab/unit/SEC", "https://qudt.org/vocab/unit/KibiBYTE"
 
 
@@ -63,6 +64,7 @@ class Actions:
     mentioned: list[str] = field(default_factory=list)
     controls: list[str] = field(default_factory=list)
     _instances: dict[str, dict[str, _Span]] = field(default_factory=dict)
+    _known: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def entities(self, tasks: Sequence[TaskRecord]) -> Iterator[Entity]:
         """Describe all. ``tasks``: in the order in which a Reduction has them, those of a step one after the other."""
@@ -116,10 +118,15 @@ class Actions:
 
     def _took(self, leaf: Leaf, label: str) -> dict[str, list[str]]:
         """Refer to what a task was given: input -> identifiers."""
-        path = owner(leaf.step, leaf.path)
-        known = {name: parameter_id(INPUT, path, name) for name in inputs_of(self.graph.tools[leaf.step.tool or ""])}
+        path, known = owner(leaf.step, leaf.path), self._parameters(leaf.step.tool or "")
         given = self.records.inputs(leaf.key, label, leaf.step)
         return {name: self.values.refer(value, known.get(name), name, path) for name, value in given.items()}
+
+    def _parameters(self, tool: str) -> dict[str, str]:
+        """Return the identifiers of a tool's inputs, by name."""
+        if tool not in self._known:
+            self._known[tool] = {name: parameter_id(INPUT, tool, name) for name in inputs_of(self.graph.tools[tool])}
+        return self._known[tool]
 
     def _gave(self, leaf: Leaf, result: TaskResult) -> dict[str, list[str]]:
         """Refer to what a task made: output -> identifiers."""
@@ -131,15 +138,7 @@ class Actions:
 
     def _job(self, job_id: str) -> str:
         """Describe a Slurm job; the tasks of an array element share it."""
-        return self.values.once(
-            {
-                "@id": fragment("job", job_id),
-                "@type": "PropertyValue",
-                "name": "Slurm job id",
-                "propertyID": "https://slurm.schedmd.com/squeue.html#OPT_JobID",
-                "value": job_id,
-            }
-        )
+        return self.values.property_value(f"#job/{job_id}", "Slurm job id", job_id, _JOB_ID)
 
     def _usage(self, task: TaskRecord) -> Iterator[str]:
         """Describe what a task used. Equal figures are one entity."""
@@ -149,9 +148,7 @@ class Actions:
             ("exitCode", task.exit_code, None),
         ):
             if value is not None:
-                made = {"@id": fragment(name, str(value)), "@type": "PropertyValue", "name": name}
-                about = {"propertyID": f"{OURS}#{name}", "unitCode": ref(unit) if unit else None, "value": str(value)}
-                yield self.values.once(without_nothing(made | about))
+                yield self.values.property_value(f"#{name}/{value}", name, str(value), f"{OURS}#{name}", unit)
 
     def _control(self, path: str, actions: list[str], failed: int) -> Entity:
         """Describe what ran of a step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import urllib.parse
 from collections.abc import Iterable
@@ -44,6 +45,7 @@ def refs(identifiers: Iterable[str]) -> list[Entity]:
     return [ref(each) for each in dict.fromkeys(identifiers)]
 
 
+@functools.lru_cache(4096)
 def fragment(kind: str, *parts: str) -> str:
     """Name an entity that is nowhere but in the crate: "#step/outer/inner"."""
     return "#" + "/".join([kind, *(quoted(part) for part in parts if part)])

@@ -53,6 +53,13 @@ class Values:
             self._fresh.append(entity)
         return identifier
 
+    def property_value(self, identifier: str, name: str, value: str, property_id: str, unit: str | None = None) -> str:
+        """Have a figure described; returns its identifier."""
+        if identifier not in self._known:
+            made = {"@id": identifier, "@type": "PropertyValue", "name": name, "propertyID": property_id}
+            self.once(made | ({"unitCode": ref(unit)} if unit else {}) | {"value": value})
+        return identifier
+
     def record(self, name: str, about: str, words: str) -> None:
         """Describe a file of the archive that is no data of the workflow, if it is there. ``about``: which action."""
         if name in self.payload.members:
@@ -145,7 +152,7 @@ class Values:
     def _property_value(self, value: Any, parameter: str | None, name: str, path: str) -> str:
         """Describe a value that is no file. Equal values of one parameter are one entity."""
         digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-        identifier = fragment("value", path, name, digest)
+        identifier = f"{fragment('value', path, name)}/{digest}"
         if identifier not in self._known:
             made = {"@type": "PropertyValue", "name": name, "value": self._plain(value, identifier, name)}
             self.once(
