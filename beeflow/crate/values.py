@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from beeflow.crate.parameters import plain_text
-from beeflow.crate.payload import FILE, FOLDER, Payload, shown
+from beeflow.crate.payload import FILE, FOLDER, Payload, format_of, shown
 from beeflow.crate.terms import Entity, fragment, quoted, ref, refs, without_nothing
 
 
@@ -22,6 +22,7 @@ class Values:
         self._realized: dict[str, tuple[str, ...]] = {}
         self._combinations: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
         self._other_names: dict[str, str] = {}
+        self._formats: dict[str, str] = {}
         self._logs: dict[str, str] = {}
         # What is not in a file: id -> entity.
         self._contextual: dict[str, Entity] = {}
@@ -91,6 +92,8 @@ class Values:
         realized = self._realized.get(key)
         if realized:
             more["exampleOfWork"] = refs(realized)
+        if key in self._formats:
+            more["encodingFormat"] = [format_of(key), self._formats[key]]
         if key in self._other_names:
             more["alternateName"] = shown(self._other_names[key])
         return more
@@ -112,6 +115,8 @@ class Values:
         if key is None:
             return None
         beside = [found for each in entry.get("secondaryFiles") or () if (found := self._entry(each, None))]
+        if isinstance(entry.get("format"), str):
+            self._formats[key] = entry["format"]
         if beside:
             return self._collection(key, beside, parameter)
         self._realize(key, parameter)
