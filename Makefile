@@ -7,7 +7,7 @@ check:
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -q tests --ignore=tests/e2e
+	$(PYTHON) -m pytest -q tests --ignore=tests/e2e -n auto
 
 test:
 	./tests/run

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from beeflow import cli, control, listing, store, tables
+from beeflow import cli, control, listing, tables, workflow
 from beeflow.config import Config
 from beeflow.errors import BeeError, UsageError
 from beeflow.scheduler.patient import COMMAND_S, Patience
@@ -20,7 +20,7 @@ def main(command: Command, doc: str | None, argv: Sequence[str]) -> int:
     arguments = parse(command, doc, argv)
     cli.start_logging(arguments.verbose)
     settings = cli.load_own_config()
-    chosen, worst = (applicable(command, settings), 0) if arguments.all else named(arguments.ids, settings)
+    chosen, worst = (applicable(command, settings), 0) if arguments.all else named(command, arguments.ids, settings)
     if arguments.all and not chosen:
         print(f"No workflow is {states_of(command)}.")
     must_ask = not arguments.yes and sys.stdin.isatty() and (len(chosen) > 1 or (arguments.all and chosen))
@@ -65,15 +65,14 @@ def applicable(command: Command, settings: Config) -> list[WorkflowDir]:
     return [each for each in found if command is Command.CANCEL or not each.layout.cancel.exists()]
 
 
-def named(texts: Sequence[str], settings: Config) -> tuple[list[WorkflowDir], int]:
+def named(command: Command, texts: Sequence[str], settings: Config) -> tuple[list[WorkflowDir], int]:
     """Find the workflows that are meant, each once, and the worst exit code of those that cannot be found."""
-    workflows, worst = Store(settings.workflows_dir), 0
-    ids = workflows.ids()
+    known, worst = workflow.Known.read(settings), 0
     found: dict[str, WorkflowDir] = {}
     for text in texts:
         try:
-            workflow_id = store.resolve_id(text, ids)
-            found[workflow_id] = workflows.get(workflow_id)
+            each = known.resolve(text, command)
+            found[each.id] = each
         except BeeError as error:
             cli.error(str(error))
             worst = max(worst, error.exit_code)

@@ -53,7 +53,10 @@ class Ended:
 
 @dataclass
 class Driver:
-    """A pass over one workflow."""
+    """A pass over one workflow. ``looks_again_s``: pauses after which it looks again itself when Slurm does not answer.
+
+    A pass leaves that to the next one, unless that may not submit.
+    """
 
     layout: Layout
     record: WorkflowRecord
@@ -63,6 +66,7 @@ class Driver:
     submitter: Submitter
     may_submit: bool = True
     pause_s: float = DOUBT_PAUSE_S
+    looks_again_s: tuple[float, ...] = ()
     jobs: GroupJobs = field(init=False)
     groups: Groups = field(init=False)
 
@@ -80,10 +84,13 @@ class Driver:
         """Do one pass; returns what ended when nothing is outstanding, else None with the successor relinked."""
         if store.read_record(StateRecord, self.layout.state) is None:
             store.write_record(self.layout.state, state_record(self.record, WorkflowState.RUNNING))
-        again = False
+        again, pauses_s = False, list(self.looks_again_s)
         # This ends: an element is settled once a pass for each submission before it, and a refusal closes elements.
         while True:
             look = self.look()
+            if look.doubt and pauses_s:
+                time.sleep(pauses_s.pop(0))
+                continue
             if look.doubt:
                 time.sleep(self.pause_s)
                 return None

@@ -6,28 +6,25 @@ import errno
 import hashlib
 import logging
 import re
-import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beeflow import inputs, locations, sharing, staging, store
-from beeflow.archive import contents, packing
-from beeflow.crate.describing import Run, describe
+from beeflow import locations, staging, store
+from beeflow.archiving import Archiver, settle
 from beeflow.driver import Ended
 from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
-from beeflow.layout import CRATE, SIDECAR_SUFFIX, Layout, archive_name
+from beeflow.layout import Layout
 from beeflow.listing import state_record
-from beeflow.models import Retried, Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
+from beeflow.models import StateRecord, TaskRecord, TasksRecord, WorkflowRecord
 from beeflow.reduction import Reduction
 from beeflow.states import TaskState, WorkflowState
 from beeflow.values import Broken, Items, Known, Value, broken_of
 
 log = logging.getLogger(__name__)
 
-_SCRATCH = frozenset({"tmp", "stage"})
 _RANK = [TaskState.FAILED, TaskState.TIMEOUT, TaskState.OUT_OF_MEMORY, TaskState.NODE_FAIL, TaskState.CANCELLED]
 
 
@@ -59,7 +56,8 @@ class Epilog:
         self.write_metadata(tasks)
         if not self.record.use_archive:
             return state
-        return self.archive(state, tasks)
+        packed = Archiver(self.layout, self.record, self.graph, state, tasks).run()
+        return settle(self.layout, state, packed)
 
     def judge(self, tasks: list[TaskRecord], problems: list[str], ended: Ended) -> StateRecord:
         """Say how the workflow ended, and why."""
@@ -125,49 +123,6 @@ class Epilog:
             slug = re.sub(r"[^A-Za-z0-9_.-]+", "_", records[0].step.replace("/", "."))[-60:]
             store.write_json(self.layout.metadata / f"{number:03}-{slug}.json", records)
 
-    @property
-    def gid(self) -> int | None:
-        """The group that may read it all. As the directory has it: names need not be known on every node."""
-        return self.layout.root.stat().st_gid if self.record.group else None
-
-    def archive(self, state: StateRecord, tasks: Sequence[TaskRecord]) -> StateRecord:
-        """Pack, verify, publish, and only then say Archived."""
-        run = Run(self.layout, self.record, self.graph, state, tasks, state.updated)
-        embedded = inputs.embed(self.layout, self.record.input_copy_limit_mib)
-        sources, omitted = contents.tree(self.layout.root, _SCRATCH)
-        store.write_json(self.layout.root / contents.OMITTED, omitted)
-        sources = [each for each in sources if each.name not in _LIVE_FILES and each.name != CRATE]
-        sources += [contents.Source(contents.OMITTED, self.layout.root / contents.OMITTED)]
-        sources += embedded
-        unique = {source.name: source for source in sources}
-        retried = store.read_record(Retried, self.layout.retry)
-        name = archive_name(self.record.id, retried.generation + 1 if retried else 1)
-        packed = packing.pack(
-            self.record.id,
-            list(unique.values()),
-            Path(self.record.archive_dir),
-            name,
-            self.gid,
-            finish=lambda members: describe(run, members, omitted),
-        )
-        sidecar = Sidecar(
-            id=self.record.id,
-            name=self.record.name,
-            state=state.state.archived,
-            created=self.record.created,
-            archived=now(),
-            sha256=packed.sha256,
-            size=packed.size,
-            parent=self.record.parent,
-            user=self.record.user,
-            host=socket.gethostname(),
-        )
-        store.write_record(packed.path.with_suffix(SIDECAR_SUFFIX), sidecar)
-        sharing.settle_file(packed.path.with_suffix(SIDECAR_SUFFIX), self.gid)
-        final = replace(state, state=state.state.archived, updated=now(), archive=str(packed.path))
-        store.write_record(self.layout.state, final)
-        return final
-
 
 def salvaged(value: Value) -> Any:
     """Return what there is of an output: of a scatter of which some tasks failed, null in their places; else null."""
@@ -179,11 +134,6 @@ def salvaged(value: Value) -> Any:
 
 # Waiting for room may help; nothing else that a file system says of an output will change.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-# What only this run of the passes needs.
-_LIVE_FILES = frozenset(
-    f"control/{name}"
-    for name in ("lock", "lock.holder", "failures", "paused", "holds", "holds.lock", "holds.lock.holder", "vanished")
-)
 
 
 class Delivery:

@@ -208,6 +208,16 @@ def remove(config: Config, found: Target, *, archive: bool) -> Removed:
     return removed
 
 
+def remove_directory(root: Path) -> Removed:
+    """Remove the directory of a workflow that is over; raises as set_aside does."""
+    removed = Removed()
+    with _folder(root.parent) as parent:
+        aside = set_aside(parent, root.name, over, lock_s=LOCK_S)
+        if aside:
+            _add(removed, removal.remove(parent, aside), root.parent)
+    return removed
+
+
 @contextlib.contextmanager
 def _folder(path: Path) -> Iterator[int]:
     try:
@@ -254,7 +264,10 @@ def set_aside(parent: int, workflow_id: str, may_go: Callable[[Layout], bool], *
             )
         with removal.opened(workflow_id, parent) as folder, _locked(folder, workflow_id, lock_s) as layout:
             seen, now = os.fstat(folder), removal.lstat(parent, workflow_id)
-            if now is None or (now.st_dev, now.st_ino) != (seen.st_dev, seen.st_ino) or not may_go(layout):
+            if now is None:
+                # Another command was faster.
+                return None
+            if (now.st_dev, now.st_ino) != (seen.st_dev, seen.st_ino) or not may_go(layout):
                 raise TransitionError(f"workflow {workflow_id} has changed meanwhile; see: bee-query {workflow_id}")
             return removal.set_aside(parent, workflow_id)
     except FileNotFoundError:

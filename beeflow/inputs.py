@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from beeflow import locations, staging, store
-from beeflow.archive.contents import Source
+from beeflow.archive.contents import Source, record_source
 from beeflow.archive.hashing import sha256_of
 from beeflow.errors import InputError
 from beeflow.layout import Layout
@@ -58,11 +58,12 @@ def _sources(path: Path, place: str) -> list[Source]:
     """List what to pack of an input; raises OSError when some of it cannot be read."""
     if path.is_file():
         _check_readable(path)
-        return [Source(place, path)]
+        return [Source(place, path, size=path.stat().st_size)]
     found = [Source(place, None)]
     for name, each, is_folder in staging.contents(path):
         _check_readable(each)
-        found.append(Source(f"{place}/{name}", None if is_folder else each))
+        size = 0 if is_folder else each.stat().st_size
+        found.append(Source(f"{place}/{name}", None if is_folder else each, size=size))
     return found
 
 
@@ -72,7 +73,7 @@ def _check_readable(path: Path) -> None:
 
 
 def embed(layout: Layout, limit_mib: int) -> list[Source]:
-    """Write inputs.json and list the input files to pack: all while they fit the limit, the rest by hash."""
+    """List the input files to pack, all while they fit the limit, the rest by hash, and inputs.json."""
     left = limit_mib << 20
     records: list[InputFile] = []
     sources: list[Source] = []
@@ -84,7 +85,7 @@ def embed(layout: Layout, limit_mib: int) -> list[Source]:
             # Gone meanwhile, or not readable: its origin is what can be kept.
             records.append(InputFile(str(path), kind, 0))
             continue
-        size = sum(each.path.stat().st_size for each in found if each.path)
+        size = sum(each.size for each in found)
         if size > left:
             digest = sha256_of(path) if path.is_file() else None
             records.append(InputFile(str(path), kind, size, None, digest))
@@ -92,8 +93,7 @@ def embed(layout: Layout, limit_mib: int) -> list[Source]:
         left -= size
         sources += found
         records.append(InputFile(str(path), kind, size, place))
-    store.write_record(layout.root / RECORD, InputFiles(tuple(records)))
-    return [*sources, Source(RECORD, layout.root / RECORD)]
+    return [*sources, record_source(RECORD, InputFiles(tuple(records)))]
 
 
 def restore(layout: Layout) -> Any:

@@ -10,6 +10,8 @@ ARCHIVE_SUFFIX = ".tgz"
 SIDECAR_SUFFIX = ".json"
 # In an archive: first what it is, last but one what it means to others, last what vouches for all of it.
 DESCRIPTION = "bee-archive.json"
+ENVIRONMENT = "environment.json"
+OMITTED = "omitted.json"
 CRATE = "ro-crate-metadata.json"
 MANIFEST = "manifest-sha256.txt"
 _VERSION_MARK = ".v"

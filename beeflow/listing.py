@@ -129,9 +129,14 @@ def stalled_reason(workflow: WorkflowDir, stuck: JobRecord | None = None) -> str
     """Say why nothing goes on, as the passes' log ends, and how it would."""
     said = store.tail(workflow.layout.log / "passes.log", 1)
     last = f" ({said[-1].removeprefix('error: ')})" if said and said[-1].startswith("error: ") else ""
-    command = Command.CANCEL if workflow.layout.cancel.exists() else Command.START
+    cancelled = workflow.layout.cancel.exists()
+    command = Command.CANCEL if cancelled else Command.START
     why = f"its job {stuck.shown} is held ({stuck.reason})" if stuck else "no job of it is left in Slurm"
-    return f"{why}{last}; continue it with: {command.value} {workflow.id}"
+    # What failed does not run again by bee-start: who wants that, too, need not wait for the end first.
+    also = (
+        "" if cancelled or stuck else f"; to have what failed run again, too, with: {Command.RETRY.value} {workflow.id}"
+    )
+    return f"{why}{last}; continue it with: {command.value} {workflow.id}{also}"
 
 
 def over_or_held(workflow: WorkflowDir, record: WorkflowRecord, state: StateRecord | None) -> bool:

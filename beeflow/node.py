@@ -25,7 +25,7 @@ class Node:
         schema_cache.install(cache_dir(self.layout))
         graph = read_graph(self.layout)
         self.evaluator = CwlEvaluator(graph, self.layout.root)
-        self.results = Results(self.layout, graph, self.evaluator)
+        self.results = Results(self.layout, graph, self.evaluator, passes_said=True)
         self.step = step_at(graph.workflow, run["step"])
         self.tool = graph.tools[self.step.tool or ""]
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from beeflow import staging, store
+from beeflow import finished, store
 from beeflow.cwl.late import LateTools
 from beeflow.driver import Driver
 from beeflow.epilog import Epilog
@@ -24,7 +24,7 @@ from beeflow.models import StateRecord, WorkflowRecord
 from beeflow.results import read_graph
 from beeflow.scheduler import Dependency, Scheduler, SubmitLimitError
 from beeflow.states import WorkflowState
-from beeflow.submission import Submitter, pass_key, pass_number
+from beeflow.submission import DOUBT_PAUSES_S, Submitter, pass_key, pass_number
 
 log = logging.getLogger(__name__)
 
@@ -53,20 +53,30 @@ class Pass:
         state = store.read_record(StateRecord, self.layout.state)
         if state is not None and is_over(self.record, state):
             self.end(key)
+            self.remove(state)
             return 0
         successor = self.submit_successor(key, job_id) if self.may_submit(job_id) else None
         # A pass that waits for any of several jobs has no singleton: it may begin while this one is about to end.
         with self.counted(key), self.locked():
-            final = self.advance(successor, may_submit=self.may_submit(job_id))
+            final = self.advance(successor, job_id)
         if final is None:
             if successor and job_id is None:
                 self.submitter.scheduler.release(successor)
             return 0
         self.mail(final, job_id)
         self.end(key)
-        if self.record.delete_completed and final.state is WorkflowState.ARCHIVED:
-            staging.remove_tree(self.layout.root)
+        self.remove(final)
         return 0 if final.state.outcome is WorkflowState.COMPLETED else 1
+
+    def remove(self, final: StateRecord) -> None:
+        """Remove the directory, where bee.conf says so, as bee-clean does: what stays, that finds again."""
+        if not self.record.delete_completed or final.state is not WorkflowState.ARCHIVED:
+            return
+        try:
+            for line in finished.remove_directory(self.layout.root).left:
+                log.warning("not removed: %s", line)
+        except BeeError as error:
+            log.warning("%s", error)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -85,12 +95,19 @@ class Pass:
         """True where sbatch works: everywhere, unless this site refuses it on compute nodes ([slurm] drive = here)."""
         return job_id is None or self.record.drive != "here"
 
-    def advance(self, successor: str | None, *, may_submit: bool) -> StateRecord | None:
+    def advance(self, successor: str | None, job_id: str | None) -> StateRecord | None:
         """Drive; when nothing is outstanding, end the workflow."""
         graph = read_graph(self.layout)
         tools = LateTools(graph, self.layout.root, cache_dir(self.layout))
         driver = Driver(
-            self.layout, self.record, graph, store.read_json(self.layout.job), tools, self.submitter, may_submit
+            self.layout,
+            self.record,
+            graph,
+            store.read_json(self.layout.job),
+            tools,
+            self.submitter,
+            may_submit=self.may_submit(job_id),
+            looks_again_s=() if job_id else DOUBT_PAUSES_S,
         )
         ended = driver.run(successor)
         return Epilog(self.layout, self.record, graph).run(ended) if ended else None

@@ -13,12 +13,17 @@ from beeflow.values import Broken, Inputs, Known, Output, Value, broken_of, from
 
 
 class Results:
-    """Reads group records and results, each file once, also where there is none yet."""
+    """Reads group records and results, each file once, also where there is none yet.
 
-    def __init__(self, layout: Layout, graph: Graph, evaluator: Evaluator) -> None:
+    ``passes_said``: what the group records say of skipped tasks holds, as it does in a job that a pass submitted; the
+    pass itself is about to find out.
+    """
+
+    def __init__(self, layout: Layout, graph: Graph, evaluator: Evaluator, *, passes_said: bool = False) -> None:
         self.layout = layout
         self.graph = graph
         self.evaluator = evaluator
+        self.passes_said = passes_said
         self._groups: dict[str, GroupRecord] = {}
         self._positions: dict[str, dict[str, int]] = {}
         self._elements: dict[tuple[str, int], ElementResult | None] = {}
@@ -71,7 +76,8 @@ class Results:
             return self._lookup_virtual(group, output)
         result = self.task(output.group, output.label)
         if result is None:
-            return output
+            # Its job may have been lost, and a pass since found that it need not run.
+            return Known(None) if self.passes_said and output.label in group.skipped else output
         if not result.state.good:
             return Broken(f"{task_name(group, output.label)} {result.state.value}")
         return Known(result.outputs.get(output.port) if result.state is TaskState.COMPLETED else None)

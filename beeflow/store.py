@@ -76,11 +76,6 @@ def write_text(path: Path, text: str) -> None:
     _write(path, (text,))
 
 
-def write_pieces(path: Path, pieces: Iterable[str]) -> None:
-    """Replace a file whole by a text that comes in pieces, and need not be held at once."""
-    _write(path, pieces)
-
-
 def _write(path: Path, pieces: Iterable[str]) -> None:
     with _explained(path):
         temporary = _write_temporary(path, pieces)

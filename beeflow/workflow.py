@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from beeflow import store
 from beeflow.archive import reading
 from beeflow.config import Config
 from beeflow.errors import NotFoundError, TransitionError
-from beeflow.layout import ARCHIVE_SUFFIX, newest_archives
+from beeflow.layout import ARCHIVE_SUFFIX, newest_archives, split_archive_name
 from beeflow.listing import Queues, archives_without, of_sidecar, scheduler_of, summarize
-from beeflow.models import Summary, TaskRecord, TasksRecord
+from beeflow.models import Retried, Summary, TaskRecord, TasksRecord
 from beeflow.reduction import Reduction
 from beeflow.results import read_graph
 from beeflow.scheduler import Dependency
+from beeflow.states import Command
 from beeflow.store import Store, WorkflowDir
 from beeflow.submission import Submitter, pass_key
+
+log = logging.getLogger(__name__)
 
 
 def go(submitter: Submitter) -> None:
@@ -41,10 +46,40 @@ def drive(submitter: Submitter) -> None:
     submitter.scheduler.release(job_id)
 
 
-def resolve(config: Config, text: str) -> WorkflowDir:
-    """Find a workflow by a prefix of its id."""
-    workflows = Store(config.workflows_dir)
-    return workflows.get(store.resolve_id(text, workflows.ids()))
+@dataclass(frozen=True)
+class Known:
+    """The workflows that a user may name. ``archived``: id -> what is beside the archive, where no more is left."""
+
+    workflows: Store
+    ids: list[str]
+    archived: dict[str, Path]
+
+    @classmethod
+    def read(cls, config: Config) -> Known:
+        """Look what there is."""
+        workflows = Store(config.workflows_dir)
+        ids = workflows.ids()
+        return cls(workflows, ids, archives_without(config, set(ids)))
+
+    def resolve(self, text: str, command: Command) -> WorkflowDir:
+        """Find the workflow that a command is for, by the beginning of its id.
+
+        Raises NotFoundError, and TransitionError where only its archive is left.
+        """
+        found = store.resolve_id(text, [*self.ids, *self.archived])
+        if found not in self.archived:
+            return self.workflows.get(found)
+        summary = of_sidecar(self.archived[found])
+        state, path = (summary.state.value, summary.archive) if summary else ("archived", self.archived[found])
+        raise TransitionError(
+            f"workflow {found} is {state}, and only its archive is left, {path}: {command.value} is not possible; "
+            f"what is: {Command.COPY.value}, {Command.RERUN.value}"
+        )
+
+
+def resolve(config: Config, text: str, command: Command) -> WorkflowDir:
+    """Find the workflow that a command is for; raises as Known.resolve does."""
+    return Known.read(config).resolve(text, command)
 
 
 def describe(config: Config, text: str, env: Mapping[str, str]) -> tuple[Summary, list[TaskRecord]]:
@@ -81,9 +116,23 @@ def archive_of(config: Config, text: str) -> Path:
     workflows = Store(config.workflows_dir)
     chosen = store.resolve_id(text, sorted({*found, *workflows.ids()}))
     if chosen in found:
+        tell_of_retry(workflows.get(chosen), found[chosen])
         return found[chosen]
     state = workflows.get(chosen).state()
     if state is not None and state.archive and Path(state.archive).is_file():
         return Path(state.archive)
     shown = state.state.value if state else "not finished"
     raise TransitionError(f"workflow {chosen} has no archive: it is {shown}; see: bee-query {chosen}")
+
+
+def tell_of_retry(found: WorkflowDir, archive: Path) -> None:
+    """Say so when an archive is of before a retry that has not ended."""
+    retried, version = store.read_record(Retried, found.layout.retry), split_archive_name(archive.stem)[1]
+    if retried is None or not retried.done or version > retried.generation:
+        return
+    state = found.state()
+    if state is None or not state.state.final:
+        log.warning(
+            f"version {version} of the archive is what there is: workflow {found.id} is running again (bee-retry), "
+            f"and version {retried.generation + 1} is made when it ends; see: bee-query {found.id}"
+        )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from beeflow import config, locations, submit
+from beeflow import config, locations, store, submit
 from beeflow.archive import unpacking
 from beeflow.epilog import Epilog
 from beeflow.layout import ARCHIVE_SUFFIX, CRATE, Layout, folders
@@ -122,6 +122,7 @@ def make(
     record = replace(
         RECORD, document=prepared.document, archive_dir=str(top / "archives"), input_copy_limit_mib=copy_limit_mib
     )
+    store.write_record(layout.workflow, record)
     world = World(layout, prepared.graph, prepared.job, functions or {}, record=record)
     site = Runner(world, lambda name, inputs: None, makes=makes)
     if cancelled:

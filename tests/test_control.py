@@ -20,7 +20,8 @@ from beeflow.states import Command, JobState, TaskState, WorkflowState
 from beeflow.store import WorkflowDir
 from beeflow.submission import Submitter
 from tests import fakes
-from tests.fakes import RECORD, FakeScheduler
+from tests.fakes import RECORD, FakeScheduler, flow, graph, step
+from tests.running import Site
 from tests.test_driver import World, chain, unknown, wide
 
 START, PAUSE, RESUME, CANCEL = Command.START, Command.PAUSE, Command.RESUME, Command.CANCEL
@@ -277,6 +278,8 @@ def test_what_has_no_job_left_is_driven_again(layout: Layout, command: Command) 
     for job in world.scheduler.jobs.values():
         world.scheduler.end(job.id, JobState.CANCELLED)
     assert shown(world) is WorkflowState.STALLED
+    named = f"with: bee-start {RECORD.id}; to have what failed run again, too, with: bee-retry {RECORD.id}"
+    assert summary(world).reason.endswith(named)
     do(command, world)
     assert len(live_passes(world)) == 2
     assert not any(job.held for job in live_passes(world))
@@ -354,6 +357,23 @@ def test_what_never_began_is_submitted_again_when_all_jobs_vanished(
     assert [list(job.request.array or []) for job in world.jobs("s")][-1] == [0]
     assert [job.request.script_args for job in world.jobs("s")][-1] == ("001-s.1:2",)
     assert world.result("s", 1).state is (TaskState.FAILED if forgotten else TaskState.CANCELLED)
+
+
+def test_what_takes_from_a_vanished_task_that_need_not_run_does_not_wait_for_it(layout: Layout) -> None:
+    """The job of the task was to find out that its condition is false; a pass has done that meanwhile."""
+    steps = [step("a"), step("s", {"x": "a/out"}, when="no"), step("g", {"x": "a/out", "y": "s/out"})]
+    world = World(layout, graph(flow([], steps)), {}, {"no": lambda _: False})
+    site = Site(world, lambda name, inputs: [name, inputs["y"]] if name == "g" else name, asleep={"s", "g"})
+    do(START, world)
+    site.work()
+    site.run_pass()
+    site.work()
+    for job in world.scheduler.jobs.values():
+        world.scheduler.end(job.id, JobState.CANCELLED, "None")
+    site.asleep.clear()
+    do(START, world)
+    assert site.run() == {"a": "COMPLETED", "s": "SKIPPED", "g": "COMPLETED"}
+    assert world.result("g").outputs["out"] == ["g", None]
 
 
 def test_what_was_cancelled_by_hand_while_a_pass_is_left_is_not_submitted_again(layout: Layout) -> None:

@@ -51,6 +51,7 @@ class World:
     scheduler: FakeScheduler = field(default_factory=FakeScheduler)
     passes: int = 0
     successor: str = ""
+    looks_again_s: tuple[float, ...] = ()
 
     def run(self) -> Ended | None:
         """Run one pass, as a new process would; its successor is submitted first."""
@@ -58,9 +59,9 @@ class World:
         submitter = Submitter(self.layout, self.record, self.scheduler)
         self.successor = submitter.submit_pass(self.passes + 1, Dependency(singleton=True))
         tools = FakeEvaluator(self.functions)
-        return Driver(self.layout, self.record, self.graph, self.inputs, tools, submitter, pause_s=0.0).run(
-            self.successor
-        )
+        driver = Driver(self.layout, self.record, self.graph, self.inputs, tools, submitter, pause_s=0.0)
+        driver.looks_again_s = self.looks_again_s
+        return driver.run(self.successor)
 
     def go_on(self, most: int = 6) -> Ended:
         """Run passes until the workflow has ended."""
@@ -358,6 +359,18 @@ def test_a_pass_that_did_not_hear_of_an_sbatch_is_made_good_by_the_next(
     assert t.dependency == Dependency({"aftercorr": (s.id,)})
     assert g.dependency == Dependency({"afterok": (t.id,)})
     assert world.scheduler.relinked[-1][1] == Dependency({"afterany": (s.id, t.id, g.id)}, singleton=True)
+
+
+@pytest.mark.parametrize("fault", [fakes.NO_ANSWER, fakes.LOST_ANSWER, fakes.UNREACHABLE])
+@pytest.mark.parametrize("before", [1, 2, 3])
+def test_a_pass_whose_successor_may_not_submit_looks_again_itself(layout: Layout, fault: str, before: int) -> None:
+    world = wide(layout)
+    world.looks_again_s = (0.0, 0.0)
+    world.scheduler.faults = [""] * before + [fault, fault]
+    assert world.run() is None
+    assert [len(world.jobs(path)) for path in "stg"] == [1, 1, 1]
+    s, t, g = (world.job(path) for path in "stg")
+    assert world.scheduler.relinked == [(world.successor, Dependency({"afterany": (s.id, t.id, g.id)}, singleton=True))]
 
 
 def test_a_pass_killed_before_its_first_record_starts_over(layout: Layout) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import filelock
 import pytest
 
-from beeflow import passes, store
+from beeflow import finished, passes, store
 from beeflow.errors import SlurmError
 from beeflow.layout import Layout, folders
 from beeflow.listing import state_record
+from beeflow.models import WorkflowRecord
 from beeflow.passes import Pass
 from beeflow.scheduler import Dependency
 from beeflow.states import WorkflowState
@@ -29,16 +32,58 @@ class Away(FakeScheduler):
         super().cancel(name, job_ids, pending_only=pending_only)
 
 
+def archived(folder: Path, record: WorkflowRecord) -> Layout:
+    """Make a workflow that is archived."""
+    layout = Layout(folder / record.id)
+    for each in (layout.root, *folders(layout)):
+        each.mkdir(parents=True)
+    store.write_record(layout.workflow, record)
+    store.write_record(layout.state, state_record(record, WorkflowState.ARCHIVED))
+    return layout
+
+
 def test_a_pass_that_is_left_is_cancelled_though_slurm_was_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passes, "TRIES_S", (0.0, 0.0, 0.0))
-    layout = Layout(tmp_path / RECORD.id)
-    for folder in (layout.root, *folders(layout)):
-        folder.mkdir()
-    store.write_record(layout.state, state_record(RECORD, WorkflowState.ARCHIVED))
+    layout = archived(tmp_path, RECORD)
     scheduler = Away()
     last = Pass(layout, RECORD, scheduler)
     last.submitter.submit_pass(2, Dependency(singleton=True), hold=True)
     assert last.run("pass.1", "12") == 0
     assert [job.states[None][0].value for job in scheduler.jobs.values()] == ["CANCELLED"]
+
+
+COMPLETED_GO = replace(RECORD, delete_completed=True)
+
+
+def test_what_a_killed_pass_was_about_to_remove_goes(tmp_path: Path) -> None:
+    layout, outside = archived(tmp_path / "workflows", COMPLETED_GO), tmp_path / "outside"
+    outside.mkdir()
+    (layout.tasks / "link").symlink_to(outside)
+    (layout.tasks / "locked").mkdir()
+    (layout.tasks / "locked/file").touch(0o400)
+    (layout.tasks / "locked").chmod(0o500)
+    # Half of it went before the pass was killed, if that was after it had its new name.
+    (tmp_path / "workflows" / f".removing-{RECORD.id}/old").mkdir(parents=True)
+    assert Pass(layout, COMPLETED_GO, FakeScheduler()).run("pass.2", "12") == 0
+    assert list((tmp_path / "workflows").iterdir()) == []
+    assert outside.exists()
+
+
+def test_a_directory_that_another_command_works_on_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(finished, "LOCK_S", 0.0)
+    layout = archived(tmp_path, COMPLETED_GO)
+    with filelock.FileLock(layout.lock):
+        assert Pass(layout, COMPLETED_GO, FakeScheduler()).run("pass.2", "12") == 0
+    assert layout.workflow.exists()
+    assert "another command works on it" in caplog.text
+
+
+def test_only_what_completed_goes(tmp_path: Path) -> None:
+    layout = archived(tmp_path, COMPLETED_GO)
+    store.write_record(layout.state, state_record(COMPLETED_GO, WorkflowState.ARCHIVED_FAILED))
+    assert Pass(layout, COMPLETED_GO, FakeScheduler()).run("pass.2", "12") == 0
+    assert layout.workflow.exists()

@@ -2,68 +2,105 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from beeflow import staging
+from beeflow import codec, staging
 
-OMITTED = "omitted.json"
 # tasks/GROUP/000/000000/ATTEMPT/LABEL/ (beeflow.layout)
 _TASK_DEPTH = 6
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file or folder (``path`` None) to pack under a name relative to the top directory."""
+class Source(NamedTuple):
+    """What to pack under a name relative to the top directory: a file, some ``data``, or, with neither, a folder.
+
+    ``size``: of a file when it was listed. Of one among 20,000 files; a tuple and a string are made three times as fast
+    as a dataclass and a Path.
+    """
 
     name: str
-    path: Path | None
+    path: Path | str | None
+    data: bytes | None = None
+    size: int = 0
+
+
+def record_source(name: str, record: object) -> Source:
+    """Have a record packed that is on no disk."""
+    return _text_source(name, codec.dumps(record))
+
+
+def json_source(name: str, data: object) -> Source:
+    """Have plain JSON packed that is on no disk."""
+    return _text_source(name, "".join((*codec.plain_pieces(data), "\n")))
+
+
+def _text_source(name: str, text: str) -> Source:
+    data = text.encode(errors="surrogateescape")
+    return Source(name, None, data, len(data))
 
 
 def tree(root: Path, skip: frozenset[str] = frozenset()) -> tuple[list[Source], dict[str, str]]:
     """List a workflow directory for packing. Returns the sources, and name -> why for what cannot be packed.
 
     Folders named in ``skip`` are left out where they are a task's own, beside what it made. A symbolic link to a file
-    inside the directory becomes that file; two names of one file are packed once, the rest is listed.
+    inside the directory becomes that file; two names of one file are packed once, the rest is listed. What vanishes
+    meanwhile is not there.
     """
     staging.make_readable(root / "tasks")
-    sources: list[Source] = []
-    omitted: dict[str, str] = {}
-    inodes: dict[tuple[int, int], str] = {}
-    for parent, folders, names in os.walk(root):
-        relative = os.path.relpath(parent, root)
-        prefix = "" if relative == "." else f"{relative}/"
-        folders.sort(key=lambda name: (name != "outputs", name))
-        if prefix.startswith("tasks/") and prefix.count("/") == _TASK_DEPTH:
-            folders[:] = [name for name in folders if name not in skip]
-        for name in list(folders):
-            if os.path.islink(os.path.join(parent, name)):
-                folders.remove(name)
-                omitted[prefix + name] = f"a symbolic link to {os.readlink(os.path.join(parent, name))}"
-            else:
-                sources.append(Source(prefix + name, None))
-        for name in sorted(names):
-            path = Path(parent, name)
-            why = _unpackable(path, root)
-            if why:
-                omitted[prefix + name] = why
-                continue
-            status = path.stat()
-            known = inodes.setdefault((status.st_dev, status.st_ino), prefix + name)
-            if known != prefix + name and prefix.startswith("tasks/"):
-                omitted[prefix + name] = f"the same file as {known}"
-            else:
-                sources.append(Source(prefix + name, path))
-    return sources, omitted
+    found = _Tree(os.path.realpath(root), skip)
+    found.walk(os.fspath(root), "", 0)
+    return found.sources, found.omitted
 
 
-def _unpackable(path: Path, root: Path) -> str | None:
-    mode = os.lstat(path).st_mode
-    if stat.S_ISLNK(mode):
-        target = os.readlink(path)
-        real = Path(os.path.realpath(path))
-        inside = real.is_relative_to(os.path.realpath(root))
-        return None if inside and real.is_file() else f"a symbolic link to {target}"
-    return None if stat.S_ISREG(mode) else "not a regular file"
+@dataclass
+class _Tree:
+    """What was found of a directory so far. ``inodes``: (device, inode) -> name."""
+
+    root: str
+    skip: frozenset[str]
+    sources: list[Source] = field(default_factory=list)
+    omitted: dict[str, str] = field(default_factory=dict)
+    inodes: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def walk(self, folder: str, prefix: str, depth: int) -> None:
+        """List a folder: its files, then its folders, outputs/ first, so that a file goes by its name there."""
+        folders: list[str] = []
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda each: each.name):
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    else:
+                        self.add(entry, prefix + entry.name)
+        if depth == _TASK_DEPTH and prefix.startswith("tasks/"):
+            folders = [name for name in folders if name not in self.skip]
+        for name in sorted(folders, key=lambda name: name != "outputs"):
+            self.sources.append(Source(prefix + name, None))
+            self.walk(f"{folder}/{name}", f"{prefix}{name}/", depth + 1)
+
+    def add(self, entry: os.DirEntry[str], name: str) -> None:
+        """List what is no folder."""
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
+            target = os.readlink(entry.path)
+            if not self.is_inside(entry.path):
+                self.omitted[name] = f"a symbolic link to {target}"
+                return
+            status = entry.stat()
+        elif not stat.S_ISREG(status.st_mode):
+            self.omitted[name] = "not a regular file"
+            return
+        known = self.inodes.setdefault((status.st_dev, status.st_ino), name)
+        if known != name and name.startswith("tasks/"):
+            self.omitted[name] = f"the same file as {known}"
+        else:
+            self.sources.append(Source(name, entry.path, size=status.st_size))
+
+    def is_inside(self, link: str) -> bool:
+        """True for a link to a file of the directory's own."""
+        target = Path(os.path.realpath(link))
+        return target.is_relative_to(self.root) and target.is_file()

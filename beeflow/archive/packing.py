@@ -3,133 +3,122 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
-import io
+import fcntl
 import os
-import tarfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import random
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from beeflow import sharing, store
-from beeflow.archive import manifest, verifying
+from beeflow.archive import deflating, room, verifying, writing
 from beeflow.archive.contents import Source
-from beeflow.archive.hashing import Hashing
+from beeflow.archive.deflating import Codec
 from beeflow.archive.verifying import Packed
+from beeflow.archive.writing import Changed, Finish, Member
 from beeflow.errors import SystemFileError
-from beeflow.layout import ARCHIVE_SUFFIX, DESCRIPTION, MANIFEST
+from beeflow.layout import ARCHIVE_SUFFIX
 
-# zlib level 1: level 9 costs 2.7 times the CPU for 1.3 % of the size.
-_LEVEL = 1
+__all__ = ["Finish", "Member", "TakenError", "pack"]
 
-
-@dataclass(frozen=True)
-class Member:
-    """A file that was packed, as its bytes went by. ``sha256``: hexadecimal."""
-
-    sha256: str
-    size: int
+PART_SUFFIX = ".part"
+# Of random names for the temporary one is free at once.
+_TRIES = 10
 
 
-# Called once all sources are packed, with each file's name and what was packed of it: what else goes in, before the
-# manifest.
-Finish = Callable[[Mapping[str, Member]], Iterable[Source]]
+class TakenError(Exception):
+    """There is an archive of that name; nothing was overwritten."""
 
 
 def pack(
     top: str,
-    sources: list[Source],
+    sources: Sequence[Source],
     archive_dir: Path,
     name: str | None = None,
     gid: int | None = None,
     *,
     finish: Finish = lambda _: (),
+    changed: Changed = writing.refuse,
+    codec: Codec | None = None,
+    threads: int | None = None,
 ) -> Packed:
     """Write <archive_dir>/<name, else top>.tgz: temporary beside it, fsync, read back, link without overwriting.
 
-    DESCRIPTION, if it is among the sources, comes first; the others in the order of their names. An archive of that
-    name that is there already and is whole is taken for the one. Raises ArchiveError or SystemFileError (no space, no
-    permission) and leaves nothing behind. ``gid``: of the group that may read it.
+    DESCRIPTION, if it is among the sources, comes first; the others in the order of their names. Raises TakenError when
+    there is an archive of that name, ArchiveError or SystemFileError (no space, no permission, a file that changed),
+    and leaves nothing behind. ``gid``: of the group that may read it. ``changed``: told of a source that vanished or
+    became shorter.
     """
     final = archive_dir / f"{name or top}{ARCHIVE_SUFFIX}"
-    temporary = archive_dir / f".{name or top}{ARCHIVE_SUFFIX}.part"
+    count = deflating.threads(os.environ, len(os.sched_getaffinity(0))) if threads is None else threads
     try:
         if not archive_dir.is_dir():
             sharing.make_folder(archive_dir, gid)
-        if final.exists():
-            return verifying.verify(final, top)
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        try:
-            _write(temporary, top, sources, finish)
+        if os.path.lexists(final):
+            raise TakenError(final)
+        reap(archive_dir, top)
+        with _temporary(final) as (temporary, descriptor):
+            with os.fdopen(descriptor, "wb", buffering=0, closefd=False) as raw:
+                room.reserve(raw.fileno(), final, sources)
+                writing.write(
+                    raw, top, sources, finish, codec=codec or deflating.fastest(), threads=count, changed=changed
+                )
+                # What was reserved and not needed goes back.
+                raw.truncate()
+                os.fsync(raw.fileno())
             packed = verifying.verify(temporary, top)
             sharing.settle_file(temporary, gid)
             os.link(temporary, final)
             store.sync_folder(archive_dir)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
+    except FileExistsError as error:
+        raise TakenError(final) from error
     except OSError as error:
-        raise SystemFileError(f"{final}: the archive was not written: {error.strerror or error}") from error
+        hint = f"; make room in {archive_dir} and archive again" if error.errno in room.NO_ROOM else ""
+        raise SystemFileError(f"{final}: the archive was not written: {error.strerror or error}{hint}") from error
     return Packed(final, packed.sha256, packed.size)
 
 
-def _write(path: Path, top: str, sources: list[Source], finish: Finish) -> None:
-    found: dict[str, Member] = {}
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as raw:
-        with (
-            gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=raw, mtime=0) as packed,
-            tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
-        ):
-            _add_folder(tar, top)
-            for source in sorted(sources, key=_rank):
-                _add(tar, top, source, found)
-            for source in finish(found):
-                _add(tar, top, source, found)
-            lines = (manifest.format_line(member.sha256, name) for name, member in found.items())
-            _add_bytes(tar, f"{top}/{MANIFEST}", "".join(lines).encode(errors="surrogateescape"))
-        raw.flush()
-        os.fsync(raw.fileno())
-
-
-def _rank(source: Source) -> tuple[bool, str]:
-    return source.name != DESCRIPTION, source.name
-
-
-def _add(tar: tarfile.TarFile, top: str, source: Source, found: dict[str, Member]) -> None:
-    if source.path is None:
-        _add_folder(tar, f"{top}/{source.name}")
+@contextlib.contextmanager
+def _temporary(final: Path) -> Iterator[tuple[Path, int]]:
+    """Make a file beside the one that it is to become, open and locked as long as we live; it goes in any case."""
+    names = (str(os.getpid()), *(str(random.randrange(10**9, 10**10)) for _ in range(_TRIES)))  # noqa: S311 - no secret
+    for each in names:
+        path = final.with_name(f".{final.name}.{each}{PART_SUFFIX}")
+        descriptor = _create(path)
+        if descriptor is not None:
+            break
     else:
-        found[source.name] = _add_file(tar, f"{top}/{source.name}", source.path)
+        raise SystemFileError(f"{final}: no name is free for what is to become it")
+    try:
+        yield path, descriptor
+    finally:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
 
 
-def _info(name: str, kind: bytes, mode: int, mtime: float = 0) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.mode, info.mtime = kind, mode, int(mtime)
-    return info
+def _create(path: Path) -> int | None:
+    """Create a file and lock it; None when the name is taken, or somebody took it for a leftover just now."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return None
+    try:
+        with contextlib.suppress(OSError):
+            # Only tells others that it is in use: a file system without locks is no reason not to write.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
 
 
-def _add_folder(tar: tarfile.TarFile, name: str) -> None:
-    tar.addfile(_info(name, tarfile.DIRTYPE, 0o755))
-
-
-def _add_file(tar: tarfile.TarFile, name: str, path: Path) -> Member:
-    with path.open("rb") as stream:
-        status = os.fstat(stream.fileno())
-        info = _info(name, tarfile.REGTYPE, 0o755 if status.st_mode & 0o100 else 0o644, status.st_mtime)
-        info.size = status.st_size
-        hashing = Hashing(stream)
-        try:
-            tar.addfile(info, hashing)
-        except OSError as error:
-            if "unexpected end of data" in str(error):
-                raise SystemFileError(f"{path}: became shorter while it was archived") from error
-            raise
-    return Member(hashing.digest.hexdigest(), hashing.size)
-
-
-def _add_bytes(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    info = _info(name, tarfile.REGTYPE, 0o644)
-    info.size = len(data)
-    tar.addfile(info, io.BytesIO(data))
+def reap(archive_dir: Path, top: str) -> None:
+    """Remove what killed archivers of a workflow left; where locks do not tell, it is bee-clean's, once it is old."""
+    for path in archive_dir.glob(f".{top}*{PART_SUFFIX}"):
+        with contextlib.suppress(OSError), path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()

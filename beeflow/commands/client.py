@@ -167,7 +167,7 @@ def control(command: Command) -> Action:
     """Make what asks for a workflow and does a command to it."""
 
     def act(_: argparse.Namespace) -> None:
-        found = workflow.resolve(cli.load_own_config(), ask_for(WORKFLOW_ID))
+        found = workflow.resolve(cli.load_own_config(), ask_for(WORKFLOW_ID), command)
         print(
             use_cases.perform_one(
                 command, found, lambda each: listing.scheduler_of(each, os.environ, Patience(COMMAND_S))

@@ -18,6 +18,7 @@ from typing import NoReturn
 from beeflow import cli, listing, retry, workflow
 from beeflow.errors import BeeError
 from beeflow.scheduler.patient import COMMAND_S, Patience
+from beeflow.states import Command
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,10 +32,10 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
     choice = retry.Choice(tuple(arguments.steps), tuple(arguments.froms), arguments.force_rerun)
-    settings, patience, worst = cli.load_own_config(), Patience(COMMAND_S), 0
+    known, patience, worst = workflow.Known.read(cli.load_own_config()), Patience(COMMAND_S), 0
     for text in arguments.ids:
         try:
-            found = workflow.resolve(settings, text)
+            found = known.resolve(text, Command.RETRY)
             made = retry.retry(found, listing.scheduler_of(found.record(), os.environ, patience), choice)
             print(f"Retrying workflow {found.id}: tasks kept: {made.kept}; to run again: {made.again}.")
         except BeeError as error:

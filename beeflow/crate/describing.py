@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from beeflow import store
+from beeflow import codec, store
 from beeflow.archive.contents import Source
 from beeflow.archive.packing import Member
 from beeflow.crate import terms
@@ -21,7 +23,7 @@ from beeflow.crate.records import Records
 from beeflow.crate.terms import Entity, fragment, quoted, ref, refs, without_nothing
 from beeflow.crate.values import Values
 from beeflow.graph import Graph
-from beeflow.inputs import RECORD, InputFiles
+from beeflow.inputs import RECORD, InputFile, InputFiles
 from beeflow.layout import CRATE, Layout
 from beeflow.models import StateRecord, TaskRecord, WorkflowRecord
 from beeflow.states import WorkflowState
@@ -42,24 +44,34 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Run:
-    """A workflow that is to be described. ``tasks``: in a Reduction's order. ``published``: ISO 8601."""
+    """A workflow that is to be described. ``tasks``: in a Reduction's order; ``embedded``: of beeflow.inputs."""
 
     layout: Layout
     record: WorkflowRecord
     graph: Graph
     state: StateRecord
     tasks: Sequence[TaskRecord]
-    published: str
+    embedded: Sequence[Source]
+
+    def inputs(self) -> dict[str, InputFile]:
+        """Index what is known of the files that the workflow was given, by their origin."""
+        (data,) = [each.data for each in self.embedded if each.name == RECORD]
+        text = (data or b"").decode(errors="surrogateescape")
+        return {each.origin: each for each in codec.loads(InputFiles, text, self.layout.root / RECORD).files}
 
 
 def describe(run: Run, members: Mapping[str, Member], omitted: Mapping[str, str]) -> Iterator[Source]:
-    """Write the crate of what was packed into the workflow directory; yields it for packing, too.
+    """Write the crate of what was packed, and yield it for packing.
 
     ``omitted``: name -> why something is not among the members, as beeflow.archive.contents says it.
     """
-    path = run.layout.root / CRATE
-    store.write_pieces(path, _pieces(_Crate(run, members, omitted).entities()))
-    yield Source(CRATE, path)
+    # On the disk of the archive, for it may be large; it has no name, so nothing is left of it whatever happens.
+    with tempfile.TemporaryFile("w", encoding="utf-8", dir=run.record.archive_dir) as stream:
+        stream.writelines(_pieces(_Crate(run, members, omitted).entities()))
+        stream.flush()
+        # Of the same run always the same bytes.
+        os.utime(stream.fileno(), (0, 0))
+        yield Source(CRATE, f"/proc/self/fd/{stream.fileno()}", size=stream.tell())
 
 
 def _pieces(entities: Iterator[Entity]) -> Iterator[str]:
@@ -81,9 +93,7 @@ class _Crate:
 
     def __init__(self, run: Run, members: Mapping[str, Member], omitted: Mapping[str, str]) -> None:
         self.run = run
-        given = store.read_record(InputFiles, run.layout.root / RECORD) or InputFiles(())
-        inputs = {each.origin: each for each in given.files}
-        payload = Payload(run.layout.root, members, omitted, inputs, run.record.host)
+        payload = Payload(run.layout.root, members, omitted, run.inputs(), run.record.host)
         self.values = Values(payload)
         self.documents = Documents(_read(run, PACKED))
         self.main = main_document(run.record.document, members)
@@ -206,7 +216,7 @@ class _Crate:
                 "@type": "Dataset",
                 "name": shown(record.name),
                 "description": "\n".join(filter(None, [self.documents.description, words])),
-                "datePublished": self.run.published,
+                "datePublished": self.run.state.updated,
                 "dateCreated": record.created,
                 "identifier": f"urn:uuid:{record.id}",
                 "isBasedOn": ref(f"urn:uuid:{record.parent}") if record.parent else None,

@@ -29,6 +29,7 @@ class Holes:
     def __init__(self, root: str) -> None:
         self.root = root
         self._results: dict[str, Any] = {}
+        self._skipped: dict[str, list[str]] = {}
 
     def value(self, given: dict[str, Any]) -> Any:
         """Return what a value is once its holes are filled; raises the errors above."""
@@ -51,15 +52,28 @@ class Holes:
         if path not in self._results:
             found = records.read(path)
             if found is None:
+                if self.is_skipped(group, label):
+                    return None
                 raise LateError(f"no result of {group}[{label}]")
             self._results[path] = found["tasks"]
         result = self._results[path].get(label)
         if result is None:
+            if self.is_skipped(group, label):
+                return None
             # Every task of an element that can run is in its result.
             raise BrokenError(f"{group}[{label}] was not run")
         if result["state"] not in GOOD:
             raise BrokenError(f"{group}[{label}] {result['state']}")
         return (result.get("outputs") or {}).get(port)
+
+    def is_skipped(self, group: str, label: str) -> bool:
+        """True for a task of which a pass found that it need not run.
+
+        Its job was to find that out where these inputs were written down before, and was lost.
+        """
+        if group not in self._skipped:
+            self._skipped[group] = (records.read(f"{self.root}/tasks/{group}/group.json") or {}).get("skipped", [])
+        return label in self._skipped[group]
 
     def look_again(self, inputs: dict[str, Any]) -> None:
         """List the folders of the results that inputs take from: that makes an NFS client look again."""

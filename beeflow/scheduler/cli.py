@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from beeflow import process
 from beeflow.errors import SlurmError, SubmissionError
@@ -51,12 +52,25 @@ class CliScheduler:
         raise refusal(done.stderr)
 
     def check(self, request: JobRequest) -> None:
-        """Ask sbatch --test-only."""
+        """Ask sbatch --test-only, and sbatch itself where only that can tell."""
         done = self._ask(lines.sbatch_argv(request, test_only=True))
-        if done.returncode != 0:
-            error = refusal(done.stderr)
+        try:
+            if done.returncode != 0 and lines.lacks_nodes(done.stderr):
+                self._try_out(request)
+            elif done.returncode != 0:
+                raise refusal(done.stderr)
+        except SubmissionDoubtError as error:
             # Nothing was to be submitted, so nothing is in doubt.
-            raise SlurmUnreachableError(str(error)) if isinstance(error, SubmissionDoubtError) else error
+            raise SlurmUnreachableError(str(error)) from error
+
+    def _try_out(self, request: JobRequest) -> None:
+        """Submit a job that does nothing, and cancel it; raises what Slurm refuses it with.
+
+        --test-only refuses a job while all nodes that could run it are down or drained. sbatch takes it, and refuses
+        only what fits none; but one that is held or depends on another it takes unseen (seen on Slurm 22.05.8).
+        """
+        job_id = self.submit(replace(request, script=None, hold=False, dependency=Dependency(), requeue=False))
+        self.cancel(request.name, [job_id])
 
     def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
         """Make one squeue."""

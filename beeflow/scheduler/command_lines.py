@@ -40,6 +40,8 @@ _DOUBT = (
     "(receive failure)",
     "(shutdown failure)",
     "Zero Bytes were transmitted",
+    "Unexpected message received",
+    "Unexpected missing socket error",
     "Message send failure",
     "Message receive failure",
     "Communication shutdown failure",
@@ -61,6 +63,8 @@ _ENDED = (
 # Too many jobs submitted, by association or QOS; or more elements than max_array_tasks (SchedulerParameters). Slurm
 # has the same words for a job that is too big or too long for an account, which fewer elements don't help.
 _LIMIT = ("MaxSubmitJob", "Job violates accounting/QOS policy", "Invalid job array specification")
+# Of a job that fits no node there is, and, by sbatch --test-only, of one whose nodes are all down or drained.
+_NO_NODE = "Requested node configuration is not available"
 
 
 def options_argv(options: JobOptions) -> list[str]:
@@ -132,6 +136,11 @@ def refusal_kind(stderr: str) -> str:
     if any(words in stderr for words in _LIMIT):
         return "limit"
     return "refused"
+
+
+def lacks_nodes(stderr: str) -> bool:
+    """True when sbatch --test-only has no node for a job: for ever, or for now."""
+    return _NO_NODE in stderr
 
 
 def refusal_words(stderr: str) -> str:

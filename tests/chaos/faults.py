@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from beeflow import procs
 from beeflow.procs import Process
+from beeflow.submission import pass_key, pass_number
 from tests.chaos import programs
 from tests.chaos.place import NODES
 from tests.chaos.targets import end, kill
@@ -55,7 +57,7 @@ class Fault:
     """
 
     name: ClassVar[str]
-    may: ClassVar[May] = May.NOTHING
+    may: May = May.NOTHING
     hurts: ClassVar[bool] = False
     timed: ClassVar[bool] = True
     patience_s: ClassVar[float] = 0.0
@@ -96,8 +98,11 @@ class Kill(Fault):
         await_any(run, self.find)
         time.sleep(self.after)
         found = sorted(await_any(run, self.find), key=lambda each: each.pid)
-        one = found[int(self.which * len(found))]
-        return kill(*self.family(run, one))
+        return self.end(run, found[int(self.which * len(found))])
+
+    def end(self, run: Run, found: Process) -> str:
+        """Kill it."""
+        return kill(*self.family(run, found))
 
 
 class KillPass(Kill):
@@ -118,6 +123,16 @@ class KillPassJob(KillPass):
     def family(self, run: Run, found: Process) -> list[Process]:
         """The script first."""
         return [*run.targets.scripts([found]), found]
+
+    def end(self, run: Run, found: Process) -> str:
+        """Kill it; a pass is followed by another once it has done its first act, which is to submit that."""
+        argv = procs.read_argv(found.pid)
+        if not argv:
+            raise MissedError
+        said = super().end(run, found)
+        if not run.workflow.layout.job_id(pass_key(pass_number(argv[-1]) + 1)).exists():
+            self.may = May.STALL
+        return said
 
 
 class KillRunner(Kill):

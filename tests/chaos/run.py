@@ -20,10 +20,10 @@ from typing import Any
 from beeflow.errors import BeeError
 from beeflow.listing import Queues, summarize
 from beeflow.models import Summary
-from beeflow.states import WorkflowState
+from beeflow.states import TaskState, WorkflowState
 from beeflow.store import Store, WorkflowDir
 from tests.chaos import faults, programs, verdict
-from tests.chaos.faults import Fault, May, MissedError
+from tests.chaos.faults import Fault, KillAction, May, MissedError
 from tests.chaos.place import COMMAND_TIMEOUT_S, SETTINGS, Place
 from tests.chaos.targets import Targets, kill
 from tests.chaos.workload import Workload
@@ -37,6 +37,7 @@ SURE_S = 2.0
 STUCK_S = 45.0
 LEFT_S = 30.0
 SUBMITS = 4
+BAD = frozenset(state.value for state in TaskState if state.final and not state.good)
 SITES = tuple(SETTINGS)
 # So many seeds after another are for one site: Slurm is started anew for the next.
 SEEDS_A_SITE = 5
@@ -189,9 +190,10 @@ class Run:
     def may(self, what: May) -> bool:
         """True when a fault of this run excuses something.
 
-        Where only commands submit, nobody else tries again what an sbatch did not say.
+        Where only commands submit, nobody else submits again what a job that died has left, or tries again what an
+        sbatch did not say.
         """
-        excused = self.refuses_sbatch and any(not fault.timed for fault in self.faults)
+        excused = self.refuses_sbatch and any(not fault.timed or fault.may & May.FAIL for fault in self.faults)
         return any(what & fault.may for fault in self.faults) or (excused and what is May.STALL)
 
     def execute(self) -> Report:
@@ -256,7 +258,7 @@ class Run:
             if self.submitting.returncode and not self.may(May.REFUSE):
                 self.wrong(f"bee-submit ended with {self.submitting.returncode}: {err.strip()}")
             if self.found is not None:
-                self.asked_for = named(err)
+                self.asked_for = next(reversed(named(err)), None)
                 return
             if self.submitting.returncode == 0:
                 self.wrong("bee-submit ended with 0, and there is no workflow")
@@ -280,7 +282,8 @@ class Run:
                 # Slurm lost its state and gave a job the id of one that a node had not forgotten: one fault more.
                 kind = "launch again"
                 self.place.mend()
-            if command is None or kind in given:
+            is_second = kind != "launch again" and bool(given - {"launch again"}) and not self.may_take_more
+            if command is None or kind in given or is_second:
                 self.wrong(
                     f"{summary.state.value} after {' '.join(self.report.commands) or 'no command'}: {summary.reason}"
                 )
@@ -290,6 +293,11 @@ class Run:
             if self.report.problems:
                 return
 
+    @property
+    def may_take_more(self) -> bool:
+        """True where one command may not be enough: a fault may meet it, is a command itself, or met bee-submit."""
+        return bool(self.asked_for) or any(not fault.timed or isinstance(fault, KillAction) for fault in self.faults)
+
     def give(self, command: str) -> None:
         """Give a command; once more, or what it says instead, where Slurm does not answer it for a moment."""
         self.report.commands.append(command)
@@ -298,7 +306,7 @@ class Run:
             if done.returncode == 0 or not self.may(May.REFUSE):
                 break
             time.sleep(3.0)
-            done = self.bee(named(done.stderr) or command)
+            done = self.bee(next(reversed(named(done.stderr)), command))
         if done.returncode != 0:
             self.wrong(f"{command} ended with {done.returncode}: {done.stderr.strip()}")
 
@@ -306,7 +314,8 @@ class Run:
         """Say which command goes on from a state, None where no fault explains the state."""
         state = summary.state
         if state is WorkflowState.STALLED and self.may(May.STALL):
-            return named(summary.reason)
+            names = named(summary.reason)
+            return "bee-retry" if "bee-retry" in names and self.has_failed() else next(iter(names), None)
         if state is WorkflowState.PAUSED and self.may(May.PAUSE):
             return "bee-resume"
         if state is WorkflowState.ARCHIVED_CANCELLED and self.may(May.CANCEL):
@@ -317,6 +326,11 @@ class Run:
                     self.wrong(f"{task['name']} is {task['state']}, and nobody says why")
             return "bee-retry"
         return None
+
+    def has_failed(self) -> bool:
+        """True when a task that ran ended badly: to that only bee-retry helps."""
+        tasks = self.query()["tasks"]
+        return any(task["started"] and task["state"] in BAD for task in tasks)
 
     def await_word(self) -> Summary | None:
         """Wait until the workflow is archived, or waits for a command; None when neither comes."""
@@ -400,7 +414,6 @@ def is_archived(summary: Summary) -> bool:
     return summary.state.final and summary.state is not summary.state.outcome
 
 
-def named(text: str) -> str | None:
-    """Return the command that a message names last."""
-    found = re.findall(r"(?:with|again): (bee-\w+) [0-9a-f]{8}-", text)
-    return found[-1] if found else None
+def named(text: str) -> list[str]:
+    """List the commands that a message names."""
+    return re.findall(r"(?:with|again): (bee-\w+) [0-9a-f]{8}-", text)

@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,6 +257,21 @@ def test_another_command_at_work(place: Place) -> None:
     ):
         finished.set_aside(parent, one.id, finished.over, lock_s=0.1)
     assert place.ids() == {one.id}
+
+
+def test_what_another_command_set_aside_while_we_waited_for_it_is_gone(place: Place) -> None:
+    one = place.make()
+    lock = filelock.FileLock(one.layout.lock, thread_local=False)
+    lock.acquire()
+
+    def other() -> None:
+        one.layout.root.rename(place.workflows / f".removing-{one.id}")
+        lock.release()
+
+    with removal.opened(place.workflows) as parent:
+        threading.Timer(0.3, other).start()
+        assert finished.set_aside(parent, one.id, finished.over) is None
+    assert place.ids() == {f".removing-{one.id}"}
 
 
 def test_what_came_back_to_life_meanwhile_stays(place: Place) -> None:

@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from beeflow.errors import ConfigError
 from beeflow.scheduler import Scheduler, libslurm
@@ -24,6 +26,25 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BEE_TIMEOUT_S = 120.0
 # Programs that `bee-slurm up` needs; without them these tests are skipped, unless BEE_E2E_REQUIRED is set (CI).
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch")
+
+
+# Files whose tests share what takes long to make: one process runs them (pytest -n N --dist loadgroup).
+TOGETHER = {"test_cron.py": "users", "test_remote.py": "users", "test_same_as_cwltool.py": "cwltool"}
+
+
+def scope_of(nodeid: str) -> str:
+    """Say which tests one process runs. By file: a mark is not in the names that processes tell each other."""
+    return TOGETHER.get(nodeid.partition("::")[0].rpartition("/")[2], nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out the tests one by one, but for those that belong together."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    made = LoadScopeScheduling(config, log)
+    made._split_scope = scope_of
+    return made
 
 
 @dataclass(frozen=True)
@@ -162,7 +183,7 @@ def empty_slurm() -> Iterator[PrivateSlurm]:
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[PrivateSlurm]:
-    """Give all tests one private Slurm that is up: two nodes of four CPUs.
+    """Give all tests that one process runs (pytest -n) one private Slurm that is up: two nodes of four CPUs.
 
     Tests share its queue: cancel what you leave pending or running.
     """
@@ -170,6 +191,18 @@ def slurm() -> Iterator[PrivateSlurm]:
     with temporary() as private:
         private.bee("bee-slurm", "up", "--force", "--nodes", "2", "--cpus", "4")
         yield private
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Path]:
+    """Find or make the commands of beeflow for every user of this host. Tests that need it are in TOGETHER."""
+    # That module needs this one.
+    from tests.e2e import users
+
+    require_slurm()
+    users.require_users()
+    with users.commands() as found:
+        yield found
 
 
 def target_of(slurm: PrivateSlurm) -> Target:

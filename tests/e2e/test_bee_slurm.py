@@ -25,7 +25,7 @@ pytestmark = pytest.mark.e2e
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-USER = "bee-e2e-user"
+USER = f"bee-u{os.getpid()}"
 LONG = """#!/bin/sh
 echo "$SLURM_RESTART_COUNT" >> "$1"
 sleep 100 &

@@ -29,7 +29,7 @@ steps:
     out: [o]
     run:
       class: CommandLineTool
-      baseCommand: [sh, -c, 'echo x >> MARKER/$0; [ $0 != VICTIM ] || sleep 120; echo $0']
+      baseCommand: [sh, -ec, 'echo x >> MARKER/$0; [ $0 != VICTIM ] || sleep 120; echo $0']
       inputs: {n: {type: int, inputBinding: {}}}
       outputs: {o: stdout}
   second:

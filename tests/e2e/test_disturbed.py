@@ -86,7 +86,7 @@ def test_kill_the_epilog(slurm: PrivateSlurm, sleeper: Callable[..., str]) -> No
 
 
 def test_kill_a_task(slurm: PrivateSlurm, sleeper: Callable[..., str]) -> None:
-    found = sleeper(60)
+    found = sleeper(61543)
     wait_task(slurm, found, "a", "RUNNING")
     kill(f"runner/__main__.py {directory(slurm, found)} 001-a")
     wait_state(slurm, found, "Archived/Failed")
@@ -95,7 +95,7 @@ def test_kill_a_task(slurm: PrivateSlurm, sleeper: Callable[..., str]) -> None:
     assert "ended without a result" in failed["reason"]
     assert any("killed by signal 9" in line for line in failed["stderr_tail"])
     assert tasks(slurm, found)["b"]["state"] == "DEP_FAIL"
-    assert not any("sleep 60" in line for line in slurm.slurm("ps", "-eo", "args").splitlines())
+    assert not any("sleep 61543" in line for line in slurm.slurm("ps", "-eo", "args").splitlines())
 
 
 def test_kill_a_consumer_before_it_has_done_anything(slurm: PrivateSlurm, sleeper: Callable[..., str]) -> None:

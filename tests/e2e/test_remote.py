@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import users
-from tests.e2e.conftest import require_slurm
 from tests.e2e.users import OtherUser
 from tests.e2e.workflows import EXAMPLES, archive, directory, query, submit, tasks, wait_state
 
@@ -20,15 +19,6 @@ pytestmark = pytest.mark.e2e
 
 BANNER = 'echo "Welcome to [the cluster]"; echo "[maintenance] on friday"; echo "{maintenance: friday}"\n'
 ENDED = ("Archived", "Archived/Failed")
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Path]:
-    """Find or make the commands of beeflow for everybody."""
-    require_slurm()
-    users.require_users()
-    with users.commands() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -160,7 +160,7 @@ steps:
     out: [o]
     run:
       class: CommandLineTool
-      baseCommand: [sh, -c, 'echo a >> "RAN"; [ -e "QUICK" ] || sleep $0; echo done']
+      baseCommand: [sh, -ec, 'echo a >> "RAN"; [ -e "QUICK" ] || sleep $0; echo done']
       inputs: {seconds: {type: int, inputBinding: {}}}
       outputs: {o: stdout}
   b:

@@ -34,7 +34,7 @@ steps:
     hints: {'beeflow:RetryRequirement': POLICY}
     run:
       class: CommandLineTool
-      baseCommand: [sh, -c, 'echo $0 $(date +%s) >> "RAN"; [ $0 != b ] || { BAD; }; echo "made $0"']
+      baseCommand: [sh, -ec, 'echo $0 $(date +%s) >> "RAN"; [ $0 != b ] || { BAD; }; echo "made $0"']
       temporaryFailCodes: [75]
       inputs: {word: {type: string, inputBinding: {}}}
       outputs: {o: stdout}

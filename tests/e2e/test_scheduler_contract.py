@@ -480,3 +480,17 @@ def test_limits_are_the_same(by_programs: Scheduler, by_pyslurm: Scheduler) -> N
     assert found == by_programs.limits()
     assert isinstance(found, Limits)
     assert found.max_array_size > 1
+
+
+def test_a_job_is_not_refused_because_its_nodes_are_down_for_now(
+    slurm: PrivateSlurm, by_programs: Scheduler, job: JobRequest
+) -> None:
+    nodes = ",".join(sorted(set(slurm.slurm("sinfo", "--noheader", "--Node", "--format=%N").split())))
+    slurm.slurm("scontrol", "update", f"nodename={nodes}", "state=down", "reason=test")
+    try:
+        by_programs.check(replace(job, script=None))
+        assert by_programs.query([job.name])[0].state is JobState.CANCELLED
+        with pytest.raises(SubmissionError, match="Requested node configuration is not available"):
+            by_programs.check(replace(job, script=None, options=replace(job.options, mem_mib=10**8)))
+    finally:
+        slurm.slurm("scontrol", "update", f"nodename={nodes}", "state=resume")

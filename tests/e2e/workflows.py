@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.e2e.conftest import REPOSITORY, PrivateSlurm
 
 EXAMPLES = REPOSITORY / "etc/examples"
+LOOK_S = 1.0
 
 SLEEP_THEN_CAT = """
 cwlVersion: v1.2
@@ -24,7 +26,7 @@ steps:
     out: [o]
     run:
       class: CommandLineTool
-      baseCommand: [sh, -c, 'echo x >> "$0.ran"; sleep $1; echo done', MARKER]
+      baseCommand: [sh, -c, 'echo x >> "$0.ran"; sleep $1 && echo done', MARKER]
       inputs: {seconds: {type: int, inputBinding: {position: 1}}}
       outputs: {o: {type: stdout}}
   b:
@@ -55,15 +57,36 @@ def tasks(slurm: PrivateSlurm, workflow_id: str) -> dict[str, dict[str, Any]]:
     return {task["name"]: task for task in query(slurm, workflow_id)["tasks"]}
 
 
+def changes(folder: Path) -> list[int]:
+    """Say when the state, the jobs and the tasks' folders of a workflow last changed."""
+    elements = folder.glob("tasks/*/*/*")
+    attempts = folder.glob("tasks/*/*/*/*")
+    found = []
+    for path in (folder / "state.json", folder / "jobs", *elements, *attempts):
+        with contextlib.suppress(OSError):
+            found.append(path.stat().st_mtime_ns)
+    return found
+
+
+def wait_for_news(folder: Path, seen: list[int], at_least_s: float) -> list[int]:
+    """Wait until something happened, or a second, for what only Slurm knows: bee-query takes as much CPU as a task."""
+    time.sleep(at_least_s)
+    deadline = time.monotonic() + LOOK_S
+    while (now := changes(folder)) == seen and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return now
+
+
 def wait_state(slurm: PrivateSlurm, workflow_id: str, *states: str, timeout_s: float = 60.0) -> dict[str, Any]:
     """Wait until a workflow is in one of these states; fail the test, with its logs, when it is not in time."""
-    deadline = time.monotonic() + timeout_s
+    folder = directory(slurm, workflow_id)
+    deadline, seen = time.monotonic() + timeout_s, changes(folder)
     while (found := query(slurm, workflow_id))["state"] not in states:
         if time.monotonic() > deadline:
             log = directory(slurm, workflow_id) / "log/passes.log"
             said = log.read_text() if log.exists() else "no pass has run"
             pytest.fail(f"{workflow_id} is {found['state']}, not {states}: {found['reason']}\n{said}")
-        time.sleep(0.3)
+        seen = wait_for_news(folder, seen, 0.2)
     return found
 
 
@@ -71,11 +94,12 @@ def wait_task(
     slurm: PrivateSlurm, workflow_id: str, name: str, *states: str, timeout_s: float = 40.0
 ) -> dict[str, Any]:
     """Wait until a task is in one of these states."""
-    deadline = time.monotonic() + timeout_s
+    folder = directory(slurm, workflow_id)
+    deadline, seen = time.monotonic() + timeout_s, changes(folder)
     while (found := tasks(slurm, workflow_id)[name])["state"] not in states:
         if time.monotonic() > deadline:
             pytest.fail(f"{name} is {found['state']}, not {states}: {found['reason']}")
-        time.sleep(0.1)
+        seen = wait_for_news(folder, seen, 0.05)
     return found
 
 

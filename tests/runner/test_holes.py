@@ -64,6 +64,17 @@ def test_a_skipped_task_made_nothing(tmp_path: Path) -> None:
     assert (holes.value(hole("0")), holes.value(hole("1"))) == (None, None)
 
 
+def test_what_a_pass_found_not_to_be_run_made_nothing(tmp_path: Path) -> None:
+    record = Layout(tmp_path).group_record(KEY)
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"version": 1, "skipped": ["1"]}))
+    with pytest.raises(LateError):
+        Holes(str(tmp_path)).value(hole("0"))
+    assert Holes(str(tmp_path)).value(hole("1")) is None
+    write(tmp_path, {"0": good(o=1)})
+    assert Holes(str(tmp_path)).value({"items": [hole("0"), hole("1")]}) == [1, None]
+
+
 @pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "OUT_OF_MEMORY"])
 def test_what_failed_breaks_what_takes_from_it(tmp_path: Path, state: str) -> None:
     write(tmp_path, {"0": {"state": state, "outputs": {"o": 1}}, "1": good(o=1)})

@@ -227,6 +227,7 @@ def test_no_controller(stderr: str) -> None:
         "Message receive failure",
         "Unable to contact slurm controller (receive failure)",
         "Zero Bytes were transmitted or received",
+        "Unexpected message received",
         "Unable to contact slurm controller (send failure)",
         "Unable to contact slurm controller (shutdown failure)",
         "Protocol authentication error",
@@ -234,6 +235,16 @@ def test_no_controller(stderr: str) -> None:
 )
 def test_perhaps(words: str) -> None:
     assert lines.refusal_kind(f"sbatch: error: Batch job submission failed: {words}\n") == "doubt"
+
+
+def test_a_release_that_a_dying_controller_did_not_answer() -> None:
+    # Seen on Slurm 22.05.8.
+    stderr = (
+        "slurm_msg_sendto: address:port=127.0.0.1:23480 msg_type=3001: Unexpected missing socket error\n"
+        "Unexpected message received for job 205\n"
+        "slurm_suspend error: Unexpected message received\n"
+    )
+    assert (lines.has_failed(1, stderr), lines.refusal_kind(lines.complaint(stderr))) == (True, "doubt")
 
 
 @pytest.mark.parametrize(

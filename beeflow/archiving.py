@@ -1,0 +1,212 @@
+"""Archive a workflow: what goes in, under which number, and what is said of it once it is there."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from beeflow import __version__, inputs, sharing, store, surroundings
+from beeflow.archive import contents, packing, reading, verifying, writing
+from beeflow.archive.contents import Source, json_source, record_source
+from beeflow.archive.description import EPILOG, FORMAT, Description
+from beeflow.archive.verifying import Packed
+from beeflow.archive.writing import Member
+from beeflow.crate.describing import Run, describe
+from beeflow.errors import BeeError, SystemFileError
+from beeflow.graph import Graph
+from beeflow.layout import (
+    ARCHIVE_SUFFIX,
+    DESCRIPTION,
+    ENVIRONMENT,
+    OMITTED,
+    SIDECAR_SUFFIX,
+    Layout,
+    archive_name,
+    split_archive_name,
+)
+from beeflow.models import Retried, Sidecar, StateRecord, TaskRecord, WorkflowRecord, now
+
+log = logging.getLogger(__name__)
+
+# A task's own folders beside what it made.
+_SCRATCH = frozenset({"tmp", "stage"})
+# What only this run of the passes needs, and what is made for an archive: a re-executed workflow may have it.
+_LEFT_OUT = frozenset(
+    [
+        *(f"control/{name}" for name in ("lock", "lock.holder", "failures", "paused", "holds", "vanished")),
+        *(f"control/{name}" for name in ("holds.lock", "holds.lock.holder")),
+        DESCRIPTION,
+        ENVIRONMENT,
+        OMITTED,
+    ]
+)
+# So often may somebody else be faster.
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Archiver:
+    """Archives one workflow. ``state``: as it is, final or not; ``made_by``: EPILOG, or the command."""
+
+    layout: Layout
+    record: WorkflowRecord
+    graph: Graph
+    state: StateRecord
+    tasks: Sequence[TaskRecord]
+    made_by: str = EPILOG
+
+    def run(self) -> Packed:
+        """Pack, read back, publish under the next number that is free, and write what is beside it.
+
+        Raises SystemFileError or ArchiveError; an archive is there whole, or not at all.
+        """
+        packed = self.adopted() if self.made_by == EPILOG else None
+        for _ in range(_TRIES):
+            if packed is not None:
+                break
+            try:
+                packed = self.pack(max(self.generation, newest_number(self.folder, self.record.id) + 1))
+            except packing.TakenError as taken:
+                log.info("%s was made meanwhile", taken)
+        if packed is None:
+            raise SystemFileError(f"{self.folder}: others make archives of {self.record.id} faster; try again")
+        self.write_sidecar(packed)
+        return packed
+
+    @property
+    def folder(self) -> Path:
+        """Where archives go."""
+        return Path(self.record.archive_dir)
+
+    @property
+    def gid(self) -> int | None:
+        """The group that may read it all. As the directory has it: names need not be known on every node."""
+        return self.layout.root.stat().st_gid if self.record.group else None
+
+    @property
+    def generation(self) -> int:
+        """Number the run of the workflow: each retry is another."""
+        retried = store.read_record(Retried, self.layout.retry)
+        return retried.generation + 1 if retried else 1
+
+    def adopted(self) -> Packed | None:
+        """Find the archive that an epilog made which was killed before it could say so."""
+        for path in archives_of(self.folder, self.record.id):
+            try:
+                found = reading.read_record(Description, path, DESCRIPTION)
+                if (found.made_by, found.generation, found.state) == (EPILOG, self.generation, self.state.state):
+                    return verifying.verify(path, self.record.id)
+            except BeeError as error:
+                log.warning("%s; another archive is made beside it", error)
+        return None
+
+    def pack(self, number: int) -> Packed:
+        """Write the archive of this number; raises TakenError when somebody else just did."""
+        embedded = inputs.embed(self.layout, self.record.input_copy_limit_mib)
+        sources, omitted = contents.tree(self.layout.root, _SCRATCH)
+        # Whoever removes a workflow directory begins with this: what was listed may lack anything.
+        if not self.layout.workflow.exists():
+            raise SystemFileError(f"{self.layout.root}: removed while it was archived; nothing was written")
+        records = [
+            record_source(DESCRIPTION, self.describe(number)),
+            record_source(ENVIRONMENT, surroundings.look(self.record, self.graph, self.nodes())),
+        ]
+        kept = {each.name: each for each in sources if each.name not in _LEFT_OUT}
+        kept.update({each.name: each for each in (*embedded, *records)})
+        last = Last(omitted, is_running=not self.state.state.final)
+        run = Run(self.layout, self.record, self.graph, self.state, self.tasks, embedded)
+        return packing.pack(
+            self.record.id,
+            list(kept.values()),
+            self.folder,
+            archive_name(self.record.id, number),
+            self.gid,
+            finish=lambda members: itertools.chain(last.finish(members), describe(run, members, omitted)),
+            changed=last.changed,
+        )
+
+    def nodes(self) -> set[str]:
+        """Name the nodes that tasks ran on."""
+        return {task.node for task in self.tasks if task.node}
+
+    def describe(self, number: int) -> Description:
+        """Say what the archive is."""
+        record = self.record
+        return Description(
+            format=FORMAT,
+            id=record.id,
+            name=record.name,
+            state=self.state.state,
+            created=record.created,
+            archived=now(),
+            user=record.user,
+            host=record.host,
+            cluster=record.slurm.cluster_name,
+            slurm_version=record.slurm.version,
+            beeflow_version=__version__,
+            document=record.document,
+            made_by=self.made_by,
+            parent=record.parent,
+            number=number,
+            generation=self.generation,
+        )
+
+    def write_sidecar(self, packed: Packed) -> None:
+        """Write what bee-list shows of the archive."""
+        state = self.state.state
+        path = packed.path.with_suffix(SIDECAR_SUFFIX)
+        sidecar = Sidecar(
+            id=self.record.id,
+            name=self.record.name,
+            state=state.archived if state.final else state,
+            created=self.record.created,
+            archived=now(),
+            sha256=packed.sha256,
+            size=packed.size,
+            parent=self.record.parent,
+            user=self.record.user,
+            host=socket.gethostname(),
+        )
+        store.write_record(path, sidecar)
+        sharing.settle_file(path, self.gid)
+
+
+def settle(layout: Layout, state: StateRecord, packed: Packed) -> StateRecord:
+    """Write the last word on a workflow that has ended: it is archived, and where."""
+    final = replace(state, state=state.state.archived, updated=now(), archive=str(packed.path))
+    store.write_record(layout.state, final)
+    return final
+
+
+@dataclass
+class Last:
+    """What comes after all files, as only then it is known. ``is_running``: files may vanish and become shorter."""
+
+    omitted: dict[str, str]
+    is_running: bool
+
+    def changed(self, source: Source, why: str) -> None:
+        """Note what a running task did to a file; what has ended must not change."""
+        if not self.is_running:
+            writing.refuse(source, why)
+        self.omitted[source.name] = f"{why} while it was archived"
+
+    def finish(self, _: Mapping[str, Member]) -> Iterable[Source]:
+        """Yield what is yet to be packed."""
+        yield json_source(OMITTED, dict(sorted(self.omitted.items())))
+
+
+def archives_of(folder: Path, workflow_id: str) -> list[Path]:
+    """List the archives of a workflow in a folder, the newest first."""
+    found = {path: split_archive_name(path.stem) for path in folder.glob(f"{workflow_id}*{ARCHIVE_SUFFIX}")}
+    mine = [path for path, (name, _) in found.items() if name == workflow_id]
+    return sorted(mine, key=lambda path: found[path][1], reverse=True)
+
+
+def newest_number(folder: Path, workflow_id: str) -> int:
+    """Return the greatest number of a workflow's archives in a folder; 0 when there is none."""
+    return max((split_archive_name(path.stem)[1] for path in archives_of(folder, workflow_id)), default=0)

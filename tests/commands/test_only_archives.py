@@ -1,0 +1,88 @@
+"""Workflows of which only the archive is left, or an archive of before a retry: what commands say of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from beeflow import cli, store
+from beeflow.commands import cancel, pause, resume, retry, start
+from beeflow.commands import copy as copy_command
+from beeflow.layout import folders
+from beeflow.listing import state_record
+from beeflow.models import Retried, now
+from beeflow.states import WorkflowState
+from beeflow.store import WorkflowDir
+from tests.commands.place import Place, make_place
+
+Capture = pytest.CaptureFixture[str]
+FAILED = WorkflowState.ARCHIVED_FAILED
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    made = make_place(tmp_path)
+    for name, value in made.env().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    return made
+
+
+def without_directory(place: Place) -> WorkflowDir:
+    """Make a failed workflow of which the archive is left."""
+    found = place.make(FAILED)
+    shutil.rmtree(found.layout.root)
+    return found
+
+
+@pytest.mark.parametrize("main", [retry.main, start.main, pause.main, resume.main, cancel.main])
+def test_what_needs_the_directory_names_what_does_not(place: Place, capsys: Capture, main: cli.Main) -> None:
+    found = without_directory(place)
+    assert cli.guarded(main, [found.id[:8]]) == 4
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"workflow {found.id} is Archived/Failed, and only its archive is left" in told.err
+    assert f"{place.archives}/{found.id}.tgz: bee-" in told.err
+    assert "what is: bee-copy, bee-rerun" in told.err
+
+
+def retried(found: WorkflowDir, generation: int, *, done: bool = True) -> None:
+    """Have a workflow be retried: what said that it is over is gone."""
+    for folder in folders(found.layout):
+        folder.mkdir(exist_ok=True)
+    store.write_record(found.layout.retry, Retried(generation, now(), done=done))
+    if done:
+        found.layout.state.unlink()
+
+
+@pytest.mark.parametrize("dest", ["copy.tgz", "-"])
+def test_an_archive_of_before_a_retry_is_copied_and_named(
+    place: Place, capfdbinary: pytest.CaptureFixture[bytes], dest: str
+) -> None:
+    found = place.make(FAILED)
+    archive = place.archives / f"{found.id}.tgz"
+    retried(found, 1)
+    target = dest if dest == "-" else str(place.top / dest)
+    assert cli.guarded(copy_command.main, [found.id[:8], target]) == 0
+    out, err = capfdbinary.readouterr()
+    assert (out if dest == "-" else Path(target).read_bytes()) == archive.read_bytes()
+    said = f"version 1 of the archive is what there is: workflow {found.id} is running again (bee-retry)"
+    assert said in err.decode()
+    assert f"version 2 is made when it ends; see: bee-query {found.id}" in err.decode()
+
+
+def test_the_newest_archive_is_copied_without_a_word(place: Place, capsys: Capture) -> None:
+    found = place.make(FAILED)
+    # Put off before anything was cleared, ended, and ended with an archive of its own.
+    retried(found, 1, done=False)
+    assert cli.guarded(copy_command.main, [found.id, str(place.top / "1.tgz")]) == 0
+    retried(found, 1)
+    store.write_record(found.layout.state, state_record(found.record(), FAILED))
+    assert cli.guarded(copy_command.main, [found.id, str(place.top / "2.tgz")]) == 0
+    found.layout.state.unlink()
+    for suffix in (".tgz", ".json"):
+        shutil.copy(place.archives / f"{found.id}{suffix}", place.archives / f"{found.id}.v2{suffix}")
+    assert cli.guarded(copy_command.main, [found.id, str(place.top / "3.tgz")]) == 0
+    assert capsys.readouterr().err == ""
