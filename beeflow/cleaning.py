@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from beeflow import control, removal, store, workdir
+from beeflow import archived, control, removal, store, workdir
 from beeflow.archive import hashing, verifying
 from beeflow.config import Config
 from beeflow.errors import ArchiveError, BeeError, SystemFileError, TransitionError
 from beeflow.finished import Asked, inputs_of, over, set_aside
-from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, newest_archives
+from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX
 from beeflow.listing import is_over, scheduler_of, summarize
 from beeflow.locking import Lock, LockedError
 from beeflow.models import Cleaned, Sidecar, StateRecord, WorkflowRecord, seconds_between
@@ -177,8 +177,8 @@ class _Cleaner:
 
     def remove_rest(self, parent: int, found: WorkflowDir) -> None:
         """Remove what a killed pass left of a directory it removed (delete_completed_workflow_dirs)."""
-        there = newest_archives(self.config.bee_archive_dir.glob(f"{found.id}*{ARCHIVE_SUFFIX}"))
-        made = there.get(found.id, self.config.bee_archive_dir / f"{found.id}{ARCHIVE_SUFFIX}")
+        made = archived.last_word(archived.archives_of(self.config.bee_archive_dir, found.id))
+        made = made or self.config.bee_archive_dir / f"{found.id}{ARCHIVE_SUFFIX}"
         sidecar = store.read_record(Sidecar, made.with_suffix(SIDECAR_SUFFIX))
         if sidecar is None:
             raise SystemFileError(f"{found.layout.root}: no workflow.json in it, and no archive of it; left as it is")

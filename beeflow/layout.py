@@ -12,6 +12,8 @@ SIDECAR_SUFFIX = ".json"
 DESCRIPTION = "bee-archive.json"
 ENVIRONMENT = "environment.json"
 OMITTED = "omitted.json"
+STATE = "state.json"
+TASKS = "tasks.json"
 CRATE = "ro-crate-metadata.json"
 MANIFEST = "manifest-sha256.txt"
 _VERSION_MARK = ".v"
@@ -31,12 +33,12 @@ class Layout:
     @property
     def state(self) -> Path:
         """A cache of the reduction, final once the workflow is."""
-        return self.root / "state.json"
+        return self.root / STATE
 
     @property
     def final_tasks(self) -> Path:
         """All tasks, once the workflow is final."""
-        return self.root / "tasks.json"
+        return self.root / TASKS
 
     @property
     def cwl(self) -> Path:
@@ -226,10 +228,13 @@ def split_archive_name(name: str) -> tuple[str, int]:
     return (workflow_id, int(version)) if mark and version.isdecimal() else (name, 1)
 
 
-def newest_archives(paths: Iterable[Path]) -> dict[str, Path]:
-    """Pick the newest version of each archive, or of what is beside it: id -> path."""
-    ordered = sorted(paths, key=lambda path: split_archive_name(path.stem)[1])
-    return {split_archive_name(path.stem)[0]: path for path in ordered}
+def versions(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Sort archives, or what is beside them, by workflow: id -> paths, the newest version first."""
+    found: dict[str, list[tuple[int, Path]]] = {}
+    for path in paths:
+        workflow_id, version = split_archive_name(path.stem)
+        found.setdefault(workflow_id, []).append((version, path))
+    return {each: [path for _, path in sorted(known, reverse=True)] for each, known in found.items()}
 
 
 def cache_dir(layout: Layout) -> Path:

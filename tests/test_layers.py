@@ -21,7 +21,7 @@ LAYERS = {
     "site workdir locking",
     4: "workflow control actions holding submit rerun copying remote watch listing reduction submission driver epilog "
     "passes look group_jobs groups settling outcome successor node finished cleaning retry regrouping archiving "
-    "surroundings crate",
+    "archived surroundings by_hand crate",
     5: "cli applying commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
