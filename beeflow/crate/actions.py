@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from beeflow.crate.images import image
 from beeflow.crate.parameters import INPUT, OUTPUT, parameter_id
 from beeflow.crate.prospective import inputs_of, owner, step_id, tool_id
-from beeflow.crate.records import Records
+from beeflow.crate.records import Made, Records
 from beeflow.crate.terms import ACTIVE, COMPLETED, FAILED, OURS, Entity, fragment, ref, refs, without_nothing
 from beeflow.crate.values import Values
 from beeflow.graph import Graph, Step, Workflow
-from beeflow.models import TaskRecord, TaskResult
+from beeflow.models import TaskRecord
 from beeflow.reduction import Leaf, leaves
 from beeflow.states import TaskState
 
@@ -88,7 +88,7 @@ class Actions:
 
     def _task(self, leaf: Leaf, task: TaskRecord, label: str) -> Iterator[Entity]:
         tool = self.graph.tools[leaf.step.tool or ""]
-        result = self.records.task(leaf.key, label) or TaskResult(task.state)
+        result = self.records.made(leaf.key, label) or Made(task.state, {}, (), None)
         took, gave = self._took(leaf, label), self._gave(leaf, result)
         self._count_in(leaf, task, label, took, gave)
         container = tool.container if task.container_runtime else None
@@ -128,7 +128,7 @@ class Actions:
             self._known[tool] = {name: parameter_id(INPUT, tool, name) for name in inputs_of(self.graph.tools[tool])}
         return self._known[tool]
 
-    def _gave(self, leaf: Leaf, result: TaskResult) -> dict[str, list[str]]:
+    def _gave(self, leaf: Leaf, result: Made) -> dict[str, list[str]]:
         """Refer to what a task made: output -> identifiers."""
         path = owner(leaf.step, leaf.path)
         return {
@@ -217,7 +217,7 @@ class Actions:
         yield self._control(path, made, sum(span.failed for span in instances.values()))
 
 
-def _words(task: TaskRecord, result: TaskResult) -> str:
+def _words(task: TaskRecord, result: Made) -> str:
     words = shlex.join(result.command) if result.command else task.command or "no command: an expression"
     where = f" (on node {task.node})" if task.node else ""
     return f"{words}{where}" + (f" (try {task.tries})" if task.tries > 1 else "")
