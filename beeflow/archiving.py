@@ -13,6 +13,7 @@ from beeflow import __version__, inputs, sharing, store, surroundings
 from beeflow.archive import contents, packing, reading, verifying, writing
 from beeflow.archive.contents import Source, json_source, record_source
 from beeflow.archive.description import EPILOG, FORMAT, Description
+from beeflow.archive.limits import UNLIMITED
 from beeflow.archive.verifying import Packed
 from beeflow.archive.writing import Member
 from beeflow.archived import archives_of, newest_number
@@ -108,7 +109,7 @@ class Archiver:
             try:
                 found = reading.read_record(Description, path, DESCRIPTION)
                 if (found.made_by, found.generation, found.state) == (EPILOG, self.generation, self.state.state):
-                    return verifying.verify(path, self.record.id)
+                    return verifying.verify(path, self.record.id, UNLIMITED)
             except BeeError as error:
                 log.warning("%s; another archive is made beside it", error)
         return None

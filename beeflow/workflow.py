@@ -10,7 +10,7 @@ from pathlib import Path
 from beeflow import archived, store
 from beeflow.archive import reading
 from beeflow.config import Config
-from beeflow.errors import NotFoundError, TransitionError
+from beeflow.errors import ArchiveError, NotFoundError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX, split_archive_name, versions
 from beeflow.listing import Queues, archives_without, of_sidecars, scheduler_of, summarize
 from beeflow.models import Retried, Summary, TaskRecord, TasksRecord
@@ -108,6 +108,18 @@ def _describe(workflow: WorkflowDir, queues: Queues) -> tuple[Summary, list[Task
         submitter.asked = jobs
         jobs = [*jobs, *submitter.past()]
     return summary, Reduction(workflow.layout, record, read_graph(workflow.layout), jobs).tasks()
+
+
+def locate(config: Config, text: str) -> Path:
+    """Find the archive a user means: a path if it is one, else the beginning of an id."""
+    path = Path(text)
+    if path.is_dir():
+        raise ArchiveError(f"{path}: a folder, not an archive")
+    if path.exists():
+        return path.absolute()
+    if "/" in text or text.endswith(ARCHIVE_SUFFIX):
+        raise NotFoundError(f"{path}: no such archive")
+    return archive_of(config, text)
 
 
 def archive_of(config: Config, text: str) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from beeflow import config, locations, store, submit
+from beeflow import config, embedding, locations, store, submit
 from beeflow.archive import unpacking
 from beeflow.epilog import Epilog
 from beeflow.layout import ARCHIVE_SUFFIX, CRATE, Layout, folders
@@ -118,7 +118,7 @@ def make(
     layout.root.mkdir(parents=True)
     for folder in folders(layout):
         folder.mkdir()
-    submit.write(layout, prepared, hold=False)
+    embedding.write(layout, prepared.graph, prepared.job, prepared.packed, prepared.sources)
     record = replace(
         RECORD, document=prepared.document, archive_dir=str(top / "archives"), input_copy_limit_mib=copy_limit_mib
     )

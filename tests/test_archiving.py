@@ -20,7 +20,7 @@ from beeflow import archived, archiving, cli, codec, listing, retry, store, work
 from beeflow.archive import contents, packing, reading, unpacking, verifying
 from beeflow.archive.description import EPILOG, Description
 from beeflow.archiving import Archiver, Last
-from beeflow.commands import archive
+from beeflow.commands import archive, clean
 from beeflow.errors import SystemFileError, TransitionError
 from beeflow.layout import DESCRIPTION, ENVIRONMENT, OMITTED, split_archive_name
 from beeflow.locking import Lock
@@ -359,8 +359,13 @@ def test_killed_at_any_moment_there_is_a_whole_archive_or_none(place: Place, by_
     last = start(work)
     last.join()
     assert last.exitcode == 0
-    assert not list(place.archives.glob(".*"))
     assert state_of(found)[0] is WorkflowState.ARCHIVED
+    assert not list(place.archives.glob(".*.part"))
+    # What was to become the file beside the archive is bee-clean's, when it is old.
+    for path in place.archives.glob(".*"):
+        os.utime(path, (1, 1))
+    assert cli.guarded(clean.main, []) == 0
+    assert not list(place.archives.glob(".*"))
 
 
 def test_two_archivers_at_once_make_two_archives(place: Place) -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from beeflow import sharing, store, workdir
+from beeflow import codec, sharing, store, workdir
 from beeflow.archive import contents, packing
 from beeflow.config import Config
 from beeflow.errors import ConfigError
+from beeflow.layout import DESCRIPTION
 from beeflow.models import Retried
 from beeflow.store import Store
+from tests.archive.raw import description
 from tests.fakes import RECORD
 
 STRANGER = 12345
@@ -41,13 +43,19 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def described(root: Path) -> contents.Source:
+    """Write what an archive must have."""
+    (root / DESCRIPTION).write_text(codec.dumps(description(RECORD.id)))
+    return contents.Source(DESCRIPTION, root / DESCRIPTION)
+
+
 def make(config: Config, group: str) -> Path:
     """Make a workflow directory and an archive as bee-submit and the epilog do; returns the directory."""
     config = replace(config, share_with_group=group)
     workdir.prepare(config)
     made = Store(config.workflows_dir).create(replace(RECORD, group=group))
     gid = made.layout.root.stat().st_gid if group else None
-    sources = [contents.Source("workflow.json", made.layout.workflow)]
+    sources = [described(made.layout.root), contents.Source("workflow.json", made.layout.workflow)]
     packed = packing.pack(RECORD.id, sources, config.bee_archive_dir, gid=gid)
     assert packed.path.is_file()
     return made.layout.root
@@ -160,8 +168,8 @@ def test_a_link_where_an_archive_is_to_be(config: Config, tmp_path: Path) -> Non
     root = make(config, "")
     target = tmp_path / "precious"
     target.write_text("precious")
-    other = config.bee_archive_dir / ".x.tgz.part"
+    other = config.bee_archive_dir / f".{RECORD.id}.v2.tgz.part"
     other.symlink_to(target)
-    packing.pack("x", [contents.Source("workflow.json", root / "workflow.json")], config.bee_archive_dir)
+    made = packing.pack(RECORD.id, [described(root)], config.bee_archive_dir, f"{RECORD.id}.v2").path
     assert target.read_text() == "precious"
-    assert not (config.bee_archive_dir / "x.tgz").is_symlink()
+    assert not made.is_symlink()

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import IO
 
+from beeflow.archive import seal
+
 BLOCK = 1 << 20
 # One thread reads and hashes for them all: more than these it cannot feed.
 MAX_THREADS = 8
@@ -115,6 +117,7 @@ class Deflating:
         while self.pending:
             self._put(self.pending.popleft().result())
         self._put(struct.pack("<LL", self.checksum, self.size & 0xFFFFFFFF))
+        self._put(seal.render(self.digest.digest()))
 
     def _put(self, data: bytes) -> None:
         """Write all of it: a file that is not buffered may take less at a time."""

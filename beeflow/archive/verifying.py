@@ -1,13 +1,21 @@
-"""Read an archive back and compare every file with the manifest."""
+"""Verify an archive: all of it, as it is read once."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from beeflow.archive import hashing, manifest, reading
-from beeflow.errors import ArchiveError
-from beeflow.layout import MANIFEST
+from beeflow import store
+from beeflow.archive import manifest, reading, seal
+from beeflow.archive.description import Description
+from beeflow.archive.limits import Limits
+from beeflow.archive.reading import Archive, Member
+from beeflow.errors import ArchiveError, IncompleteArchiveError
+from beeflow.layout import MANIFEST, SIDECAR_SUFFIX
+from beeflow.models import Sidecar
 
 
 @dataclass(frozen=True)
@@ -19,37 +27,108 @@ class Packed:
     size: int
 
 
-def verify(path: Path, top: str | None = None) -> Packed:
-    """Read an archive back and compare every file with the manifest; raises ArchiveError naming what differs."""
+@dataclass(frozen=True)
+class Verified:
+    """What was found in an archive that is whole. ``files``: how many, with ``unpacked_size`` bytes in all."""
+
+    packed: Packed
+    description: Description
+    files: int
+    unpacked_size: int
+
+
+def verify(path: Path, top: str | None = None, allowed: Limits | None = None) -> Packed:
+    """Read an archive, compare every file with the manifest, and every byte of itself with its seal.
+
+    Raises ArchiveVersionError, IncompleteArchiveError or another ArchiveError, which name what is wrong.
+    """
+    return examine(path, top, allowed).packed
+
+
+def examine(path: Path, top: str | None = None, allowed: Limits | None = None) -> Verified:
+    """Verify, and say what it is."""
+    files = size = 0
+    with reading.opened(path, top or "", allowed) as archive:
+        for member, pieces in checked(archive):
+            for piece in pieces:
+                size += len(piece)
+            files += not member.is_folder
+        return Verified(Packed(path, archive.sha256, archive.size), _described(archive), files, size)
+
+
+def examine_quickly(path: Path) -> Verified:
+    """Compare an archive's bytes with its seal, and read its description; nothing else is unpacked.
+
+    That finds whatever happened to it since it was packed, truncation included. That its maker sealed files which its
+    manifest does not vouch for is not found. ``files`` and ``unpacked_size`` are 0.
+    """
+    found = reading.description_of(path)
+    with reading.opened_raw(path) as raw:
+        digest, last = hashlib.sha256(), b""
+        while chunk := raw.read(1 << 20):
+            last += chunk
+            digest.update(last[: -seal.SIZE])
+            last = last[-seal.SIZE :]
+        sealed = seal.parse(last)
+        if sealed is None:
+            raise IncompleteArchiveError(f"{path}: incomplete: its end is missing; was it copied whole?")
+        if sealed != digest.digest():
+            raise ArchiveError(f"{path}: damaged: its bytes do not have the sha256 that is written at its end")
+        digest.update(last)
+        return Verified(Packed(path, digest.hexdigest(), raw.tell()), found, 0, 0)
+
+
+def compare_with_sidecar(packed: Packed) -> bool:
+    """Compare an archive with what is written beside it of when it was archived; False when nothing is.
+
+    Raises ArchiveError when that is another.
+    """
+    beside = packed.path.with_suffix(SIDECAR_SUFFIX)
+    found = store.read_record(Sidecar, beside)
+    if found is None:
+        return False
+    if found.sha256 != packed.sha256:
+        raise ArchiveError(
+            f"{packed.path}: not what was archived: it has another sha256 than {beside.name} beside it says"
+        )
+    return True
+
+
+def checked(archive: Archive) -> Iterator[tuple[Member, Iterator[memoryview]]]:
+    """Yield all members, each with its contents, which must be read, and compare them with the manifest."""
     digests: dict[str, str] = {}
-    vouched: dict[str, str] | None = None
-    with reading.damaged_as_error(path):
-        for info, stream in reading.members(path):
-            name = reading.checked_name(path, info, top)
-            top = top or info.name.split("/")[0]
-            if stream is None:
-                continue
-            if name == MANIFEST:
-                vouched = manifest.parse(stream.read().decode(errors="surrogateescape"))
-                continue
-            if name in digests:
-                raise ArchiveError(f"{path}: unsafe: {name!r} is in it twice")
-            digest = hashing.Hashing(stream)
-            while digest.read(hashing.CHUNK):
-                pass
-            digests[name] = digest.digest.hexdigest()
-    _compare(path, digests, vouched)
-    return Packed(path, *hashing.whole(path))
+    for member, contents in archive:
+        if member.is_folder:
+            yield member, iter(())
+        elif member.name == MANIFEST:
+            with archive.explained():
+                data = contents.read()
+                _compare(digests, manifest.parse(data.decode(errors="surrogateescape")))
+            yield member, iter((memoryview(data),))
+        else:
+            digest = hashlib.sha256()
+            yield member, _hashed(contents.pieces(), digest)
+            digests[member.name] = digest.hexdigest()
 
 
-def _compare(path: Path, digests: dict[str, str], vouched: dict[str, str] | None) -> None:
-    if vouched is None:
-        raise ArchiveError(f"{path}: incomplete: no {MANIFEST} in it; was it copied whole?")
+def _hashed(pieces: Iterator[memoryview], digest: Any) -> Iterator[memoryview]:
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
+
+
+def _compare(digests: dict[str, str], vouched: dict[str, str]) -> None:
     for name, digest in vouched.items():
         if name not in digests:
-            raise ArchiveError(f"{path}: incomplete: {name} is in the manifest and not in the archive")
+            raise IncompleteArchiveError(f"incomplete: {name!r} is in the manifest and not in the archive")
         if digests[name] != digest:
-            raise ArchiveError(f"{path}: damaged: {name} does not have the sha256 of the manifest")
+            raise ArchiveError(f"damaged: {name!r} does not have the sha256 of the manifest")
     extra = sorted(set(digests) - set(vouched))
     if extra:
-        raise ArchiveError(f"{path}: {extra[0]} is not in the manifest")
+        raise ArchiveError(f"unsafe: {extra[0]!r} is not in the manifest")
+
+
+def _described(archive: Archive) -> Description:
+    if archive.description is None:
+        raise ArchiveError(f"{archive.path}: damaged: no description")
+    return archive.description

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from beeflow import by_hand, cli, workflow
+from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
 from beeflow.crate.zipping import write_zip
 from beeflow.errors import BeeError
@@ -45,12 +46,19 @@ def main(argv: Sequence[str]) -> int:
         type=Path,
         help="write a .zip: a folder or a new file (default: .)",
     )
+    parser.add_argument(
+        "--large", action="store_true", help="with --zip: also what inflates to more than 200 times its size"
+    )
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
     settings, worst = cli.load_own_config(), 0
+    allowed = UNLIMITED if arguments.large else Limits()
     for text in arguments.ids:
         try:
-            print(write_zip(find(settings, text), arguments.zip) if arguments.zip else archive(settings, text))
+            if arguments.zip:
+                print(write_zip(workflow.locate(settings, text), arguments.zip, allowed))
+            else:
+                print(archive(settings, text))
         except BeeError as error:
             cli.error(str(error))
             worst = max(worst, error.exit_code)
@@ -60,11 +68,6 @@ def main(argv: Sequence[str]) -> int:
 def archive(settings: Config, text: str) -> Path:
     """Archive one workflow."""
     return by_hand.archive(settings, workflow.resolve(settings, text, Command.ARCHIVE), os.environ)
-
-
-def find(settings: Config, text: str) -> Path:
-    """Find an archive by its path, or by the beginning of its workflow's id."""
-    return Path(text) if Path(text).is_file() else workflow.archive_of(settings, text)
 
 
 def run() -> NoReturn:

