@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from beeflow.archive.description import Referenced
+from beeflow.archive.packing import Member
+from beeflow.crate.payload import Payload
 from beeflow.crate.zipping import write_zip
 from beeflow.errors import ArchiveError
+from beeflow.inputs import InputFile
 from beeflow.layout import CRATE, MANIFEST
 from beeflow.states import WorkflowState
 from tests import roc
@@ -331,6 +335,29 @@ def test_what_is_only_referred_to_is_no_path_in_the_crate(everything: Crate) -> 
     assert {"@id": big["@id"]} in everything.root["hasPart"]
     records = {each["name"]: each for each in everything.of_type("PropertyValue")}
     assert records["options/a"]["value"] == "1"
+
+
+def test_outputs_that_the_archive_only_refers_to(tmp_path: Path) -> None:
+    members = {"outputs/d/kept": Member("1" * 64, 1)}
+    left = {
+        name: Referenced(name, f"/w/{name}", "File", 2, "2" * 64, "too large") for name in ("outputs/x", "outputs/d/y")
+    }
+    payload = Payload(tmp_path, members, {"tasks/x": "the same file as outputs/x"}, {}, left, "host1")
+    assert payload.place("outputs/x", "File") == payload.place("tasks/x", "File") == "file:///w/outputs/x"
+    assert payload.place("outputs/z", "File") is None
+    (x,) = payload.entities("file:///w/outputs/x", {})
+    assert (x["contentSize"], x["sha256"]) == ("2", "2" * 64)
+    folder, kept, y = payload.entities(payload.place("outputs/d", "Directory") or "", {})
+    assert folder["hasPart"] == [{"@id": kept["@id"]}, {"@id": y["@id"]}]
+    assert y["@id"] == "file:///w/outputs/d/y"
+
+
+def test_a_folder_that_the_archive_only_refers_to(tmp_path: Path) -> None:
+    left = {"inputs/0/d/x": Referenced("inputs/0/d/x", "/data/d/x", "File", 2, "2" * 64, "too large")}
+    payload = Payload(tmp_path, {}, {}, {"/data/d": InputFile("/data/d", "Directory", 2)}, left, "host1")
+    folder, x = payload.entities(payload.place("file:///data/d", "Directory") or "", {})
+    assert (folder["@id"], folder["@type"]) == ("file:///data/d/", "Dataset")
+    assert folder["hasPart"] == {"@id": "file:///data/d/x"} == {"@id": x["@id"]}
 
 
 def test_a_failure(failing: Crate) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from beeflow import codec, store
 from beeflow.archive.contents import Source
+from beeflow.archive.description import Referenced
 from beeflow.archive.packing import Member
 from beeflow.crate import terms
 from beeflow.crate.actions import Actions, steps_that_ran
@@ -44,18 +45,22 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Run:
-    """A workflow that is to be described. ``tasks``: in a Reduction's order; ``embedded``: of beeflow.inputs."""
+    """A workflow that is to be described. ``tasks``: in a Reduction's order.
+
+    ``given``: what beeflow.inputs packs, inputs.json among it; ``referenced``: what the archive only refers to.
+    """
 
     layout: Layout
     record: WorkflowRecord
     graph: Graph
     state: StateRecord
     tasks: Sequence[TaskRecord]
-    embedded: Sequence[Source]
+    given: Sequence[Source]
+    referenced: Sequence[Referenced] = ()
 
     def inputs(self) -> dict[str, InputFile]:
         """Index what is known of the files that the workflow was given, by their origin."""
-        (data,) = [each.data for each in self.embedded if each.name == RECORD]
+        (data,) = [each.data for each in self.given if each.name == RECORD]
         text = (data or b"").decode(errors="surrogateescape")
         return {each.origin: each for each in codec.loads(InputFiles, text, self.layout.root / RECORD).files}
 
@@ -93,7 +98,8 @@ class _Crate:
 
     def __init__(self, run: Run, members: Mapping[str, Member], omitted: Mapping[str, str]) -> None:
         self.run = run
-        payload = Payload(run.layout.root, members, omitted, run.inputs(), run.record.host)
+        referenced = {each.name: each for each in run.referenced}
+        payload = Payload(run.layout.root, members, omitted, run.inputs(), referenced, run.record.host)
         self.values = Values(payload)
         self.documents = Documents(_read(run, PACKED))
         self.main = main_document(run.record.document, members)
