@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import socket
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from beeflow.archive.limits import UNLIMITED
 from beeflow.archive.verifying import Packed
 from beeflow.archive.writing import Member
 from beeflow.archived import archives_of, newest_number
+from beeflow.crate.describing import Run, describe
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.graph import Graph
 from beeflow.layout import (
@@ -128,13 +130,14 @@ class Archiver:
         kept = {each.name: each for each in sources if each.name not in _LEFT_OUT}
         kept.update({each.name: each for each in (*embedded, *records)})
         last = Last(omitted, is_running=not self.state.state.final)
+        run = Run(self.layout, self.record, self.graph, self.state, self.tasks, embedded)
         return packing.pack(
             self.record.id,
             list(kept.values()),
             self.folder,
             archive_name(self.record.id, number),
             self.gid,
-            finish=last.finish,
+            finish=lambda members: itertools.chain(last.finish(members), describe(run, members, omitted)),
             changed=last.changed,
         )
 

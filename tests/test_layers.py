@@ -21,7 +21,7 @@ LAYERS = {
     "site workdir locking embedding",
     4: "workflow control actions holding submit rerun copying remote watch listing reduction submission driver epilog "
     "passes look group_jobs groups settling outcome successor node finished cleaning retry regrouping archiving "
-    "archived surroundings by_hand comparing",
+    "archived surroundings by_hand comparing trust crate",
     5: "cli applying commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
