@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from beeflow import __version__, inputs, sharing, store, surroundings
-from beeflow.archive import contents, packing, reading, referring, verifying, writing
+from beeflow.archive import contents, hiding, packing, reading, referring, verifying, writing
 from beeflow.archive.contents import Source, json_source, record_source
 from beeflow.archive.description import EPILOG, FORMAT, Description, Referenced
 from beeflow.archive.verifying import Packed
@@ -130,7 +130,8 @@ class Archiver:
         ]
         if not self.state.state.final:
             records += [record_source(STATE, self.state), record_source(TASKS, TasksRecord(tuple(self.tasks)))]
-        kept = {each.name: each for each in (*chosen.sources, *given.sources, *records)}
+        clean = (hiding.without_credentials(each) for each in chosen.sources)
+        kept = {each.name: each for each in (*clean, *given.sources, *records)}
         return packing.pack(
             self.record.id,
             list(kept.values()),
