@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import socket
@@ -13,9 +14,11 @@ from beeflow import __version__, inputs, sharing, store, surroundings
 from beeflow.archive import contents, hiding, packing, reading, referring, verifying, writing
 from beeflow.archive.contents import Source, json_source, record_source
 from beeflow.archive.description import EPILOG, FORMAT, Description, Referenced
+from beeflow.archive.limits import UNLIMITED
 from beeflow.archive.verifying import Packed
 from beeflow.archive.writing import Member
 from beeflow.archived import archives_of, newest_number
+from beeflow.crate.describing import Run, describe
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.graph import Graph
 from beeflow.layout import (
@@ -108,7 +111,7 @@ class Archiver:
             try:
                 found = reading.read_record(Description, path, DESCRIPTION)
                 if (found.made_by, found.generation, found.state) == (EPILOG, self.generation, self.state.state):
-                    return verifying.verify(path, self.record.id)
+                    return verifying.verify(path, self.record.id, UNLIMITED)
             except BeeError as error:
                 log.warning("%s; another archive is made beside it", error)
         return None
@@ -132,13 +135,14 @@ class Archiver:
             records += [record_source(STATE, self.state), record_source(TASKS, TasksRecord(tuple(self.tasks)))]
         clean = (hiding.without_credentials(each) for each in chosen.sources)
         kept = {each.name: each for each in (*clean, *given.sources, *records)}
+        run = Run(self.layout, self.record, self.graph, self.state, self.tasks, given.sources)
         return packing.pack(
             self.record.id,
             list(kept.values()),
             self.folder,
             archive_name(self.record.id, number),
             self.gid,
-            finish=last.finish,
+            finish=lambda members: itertools.chain(last.finish(members), describe(run, members, omitted)),
             changed=last.changed,
         )
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from beeflow import archived, control, removal, store, workdir
 from beeflow.archive import hashing, verifying
+from beeflow.archive.limits import UNLIMITED
 from beeflow.config import Config
 from beeflow.copying import parts
 from beeflow.errors import ArchiveError, BeeError, SystemFileError, TransitionError
@@ -293,7 +294,7 @@ def check_archive(path: Path, workflow_id: str) -> None:
         raise ArchiveError(f"{path}: not a file but a link; the directory of workflow {workflow_id} stays")
     sidecar = store.read_record(Sidecar, path.with_suffix(SIDECAR_SUFFIX))
     if sidecar is None:
-        verifying.verify(path, workflow_id)
+        verifying.verify(path, workflow_id, UNLIMITED)
     elif (sidecar.id, sidecar.size) != (workflow_id, status.st_size) or sidecar.sha256 != hashing.sha256_of(path):
         raise ArchiveError(f"{path}: not what was archived; the directory of workflow {workflow_id} stays")
 

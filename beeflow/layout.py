@@ -177,6 +177,14 @@ class Layout:
         """What came of it; linked once, by the attempt that finished first."""
         return self.element(key, number) / "result.json"
 
+    def taken(self, key: str) -> Path:
+        """What a re-execution took of the group from an archive, so that it need not run (beeflow.models.Taken)."""
+        return self.group(key) / "taken.json"
+
+    def taken_task(self, key: str, position: int, label: str) -> Path:
+        """The files of a task that was taken: as deep as those of one that ran."""
+        return self.group(key) / "taken" / f"{position // 1000:03}" / f"{position:06}" / label
+
     def lost(self, key: str, number: int) -> Path:
         """What became of its tasks that ran when a job of it died, while others have yet to run."""
         return self.element(key, number) / "lost.json"
@@ -205,6 +213,16 @@ class Layout:
     def inputs(self) -> Path:
         """In an archive and in a re-executed workflow: the input files."""
         return self.root / "inputs"
+
+    @property
+    def provenance(self) -> Path:
+        """In a re-executed workflow: what tells about its parent."""
+        return self.root / "provenance"
+
+    @property
+    def comparison(self) -> Path:
+        """In a re-executed workflow that has ended: its outputs beside its parent's."""
+        return self.root / "comparison.json"
 
     @property
     def metadata(self) -> Path:

@@ -103,6 +103,9 @@ def test_inputs(place: Place, tmp_path: Path, policy: str, limit_mib: int, held:
             ("two", 2, sha256(b"22")),
         }
     assert (folder.embedded is None) == (TWO not in held)
+    assert inputs.different_part(top / "folder", folder) is None
+    (top / "folder/two").write_bytes(b"23")
+    assert inputs.different_part(top / "folder", folder) == (None if TWO in held else "two")
 
 
 def test_a_file_that_does_not_fit_says_which_limit_it_is(place: Place) -> None:

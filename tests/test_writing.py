@@ -26,7 +26,7 @@ from beeflow.errors import SystemFileError
 from beeflow.layout import DESCRIPTION, MANIFEST
 from tests.archive import raw
 
-TOP = "3fc631bb-0d92-4d07-94cb-3a3d86f5f6ea"
+TOP = raw.ID
 CODECS = [ZLIB, deflating.fastest()]
 
 
@@ -346,6 +346,7 @@ def test_what_was_reserved_is_given_back(tmp_path: Path) -> None:
     # The middle of the file is noise, the rest is not: too much is reserved.
     noise = random.Random(1).randbytes(1 << 20)
     (tmp_path / "root").mkdir()
+    (tmp_path / "root" / DESCRIPTION).write_bytes(raw.DESCRIBED)
     (tmp_path / "root/x").write_bytes(bytes(40 << 20) + noise + bytes(40 << 20))
     (tmp_path / "root" / DESCRIPTION).write_bytes(raw.DESCRIBED)
     made = packing.pack(TOP, contents.tree(tmp_path / "root")[0], tmp_path / "archives").path
@@ -355,6 +356,7 @@ def test_what_was_reserved_is_given_back(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_files(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
+    (tmp_path / "root" / DESCRIPTION).write_bytes(raw.DESCRIBED)
     with (tmp_path / "root/x").open("wb") as stream:
         stream.truncate(300 << 20)
     (tmp_path / "root" / DESCRIPTION).write_bytes(raw.DESCRIBED)

@@ -135,15 +135,16 @@ def reexecute(arguments: argparse.Namespace) -> None:
     archive = ask_path(ARCHIVE_PATH)
     name = ask(JOB_NAME)
     settings = submit_settings(arguments)
-    from beeflow import rerun as use_case
+    from beeflow.rerun import again
+    from beeflow.rerun.request import Request
 
-    request = use_case.Request(
+    request = Request(
         archive=archive,
         name=name or None,
         mail_type=arguments.mail_type or "",
         mail_user=arguments.mail_user or "",
     )
-    print(f"Job submitted! Your workflow id is {use_case.rerun(request, settings, os.environ).id}.")
+    print(f"Job submitted! Your workflow id is {again.rerun(request, settings, os.environ).id}.")
 
 
 def submit_settings(arguments: argparse.Namespace) -> Config:
@@ -161,7 +162,7 @@ def list_workflows(_: argparse.Namespace) -> None:
 
 def query_workflow(_: argparse.Namespace) -> None:
     """Print what bee-query prints."""
-    print(query.as_text(*workflow.describe(cli.load_config(), ask_for(WORKFLOW_ID), os.environ)))
+    print(query.as_text(*query.describe(cli.load_config(), ask_for(WORKFLOW_ID))))
 
 
 def control(command: Command) -> Action:
