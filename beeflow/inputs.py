@@ -15,6 +15,7 @@ from typing import Any
 from beeflow import locations, staging, store
 from beeflow.archive.contents import Source, record_source
 from beeflow.archive.description import Referenced
+from beeflow.archive.hashing import sha256_of
 from beeflow.archive.referring import refer
 from beeflow.layout import Layout
 from beeflow.models import EMBED, REFERENCE

@@ -1,4 +1,4 @@
-"""CPU time and memory to archive, beside tar and gzip -1 on the same tree (python -m tests.bench.archiving [CODEC ...]).
+"""CPU time and memory to archive, beside tar and gzip on the same tree (python -m tests.bench.archiving [CODEC ...]).
 
 Two trees: 500 MB of text, numbers and noise in 30 files, and 20,000 small files. "written": listed, read, hashed,
 compressed and written; "with reading back": also read again whole and compared with the manifest, as every archive is
