@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 LIST_TIMEOUT_S = 120.0
 MAX_BYTES = 64 << 20
-# So many lines are looked at: each is read as JSON to where it makes no sense.
+# So many lines are tried; somebody could print many thousand.
 _CANDIDATES = 10
 _COMMAND = "bee-list"
 _FIELDS = frozenset(each.name for each in dataclasses.fields(Summary))
