@@ -15,19 +15,20 @@ from beeflow.archive.description import EPILOG, FORMAT, Description
 from beeflow.archive.limits import UNLIMITED
 from beeflow.archive.verifying import Packed
 from beeflow.archive.writing import Member
+from beeflow.archived import archives_of, newest_number
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.graph import Graph
 from beeflow.layout import (
-    ARCHIVE_SUFFIX,
     DESCRIPTION,
     ENVIRONMENT,
     OMITTED,
     SIDECAR_SUFFIX,
+    STATE,
+    TASKS,
     Layout,
     archive_name,
-    split_archive_name,
 )
-from beeflow.models import Retried, Sidecar, StateRecord, TaskRecord, WorkflowRecord, now
+from beeflow.models import Retried, Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,15 @@ class Archiver:
 
         Raises SystemFileError or ArchiveError; an archive is there whole, or not at all.
         """
+        try:
+            packed = self.published()
+        except OSError as error:
+            raise SystemFileError(f"{error.filename or self.layout.root}: {error.strerror or error}") from error
+        self.write_sidecar(packed)
+        return packed
+
+    def published(self) -> Packed:
+        """Find or make the archive."""
         packed = self.adopted() if self.made_by == EPILOG else None
         for _ in range(_TRIES):
             if packed is not None:
@@ -73,7 +83,6 @@ class Archiver:
                 log.info("%s was made meanwhile", taken)
         if packed is None:
             raise SystemFileError(f"{self.folder}: others make archives of {self.record.id} faster; try again")
-        self.write_sidecar(packed)
         return packed
 
     @property
@@ -114,6 +123,8 @@ class Archiver:
             record_source(DESCRIPTION, self.describe(number)),
             record_source(ENVIRONMENT, surroundings.look(self.record, self.graph, self.nodes())),
         ]
+        if not self.state.state.final:
+            records += [record_source(STATE, self.state), record_source(TASKS, TasksRecord(tuple(self.tasks)))]
         kept = {each.name: each for each in sources if each.name not in _LEFT_OUT}
         kept.update({each.name: each for each in (*embedded, *records)})
         last = Last(omitted, is_running=not self.state.state.final)
@@ -196,15 +207,3 @@ class Last:
     def finish(self, _: Mapping[str, Member]) -> Iterable[Source]:
         """Yield what is yet to be packed."""
         yield json_source(OMITTED, dict(sorted(self.omitted.items())))
-
-
-def archives_of(folder: Path, workflow_id: str) -> list[Path]:
-    """List the archives of a workflow in a folder, the newest first."""
-    found = {path: split_archive_name(path.stem) for path in folder.glob(f"{workflow_id}*{ARCHIVE_SUFFIX}")}
-    mine = [path for path, (name, _) in found.items() if name == workflow_id]
-    return sorted(mine, key=lambda path: found[path][1], reverse=True)
-
-
-def newest_number(folder: Path, workflow_id: str) -> int:
-    """Return the greatest number of a workflow's archives in a folder; 0 when there is none."""
-    return max((split_archive_name(path.stem)[1] for path in archives_of(folder, workflow_id)), default=0)

@@ -14,7 +14,6 @@ from typing import Any
 from beeflow import locations, staging, store
 from beeflow.archive.contents import Source, record_source
 from beeflow.archive.hashing import sha256_of
-from beeflow.errors import InputError
 from beeflow.layout import Layout
 
 RECORD = "inputs.json"
@@ -94,39 +93,3 @@ def embed(layout: Layout, limit_mib: int) -> list[Source]:
         sources += found
         records.append(InputFile(str(path), kind, size, place))
     return [*sources, record_source(RECORD, InputFiles(tuple(records)))]
-
-
-def restore(layout: Layout) -> Any:
-    """Return the input object of an unpacked archive, each location where the file is now.
-
-    Embedded files become relative locations. Raises InputError listing referenced ones that are not here.
-    """
-    record = store.read_record(InputFiles, layout.root / RECORD) or InputFiles(())
-    known = {each.origin: each for each in record.files}
-    missing: list[str] = []
-
-    def rewrite(location: str) -> str:
-        path = locations.to_path(location)
-        if path is None:
-            return location
-        origin = next((known[str(each)] for each in (path, *path.parents) if str(each) in known), None)
-        if origin is not None and origin.embedded:
-            inner = path.relative_to(origin.origin)
-            return locations.to_uri(Path("/") / origin.embedded / inner)[len("file:///") :].removesuffix("/.")
-        _check(path, origin, missing)
-        return location
-
-    job = locations.rewritten(store.read_json(layout.job), rewrite)
-    if missing:
-        raise InputError(
-            "inputs that the archive only refers to are not here:\n  " + "\n  ".join(dict.fromkeys(missing))
-        )
-    return job
-
-
-def _check(path: Path, origin: InputFile | None, missing: list[str]) -> None:
-    if not path.exists():
-        size = f" ({origin.size} bytes)" if origin else ""
-        missing.append(f"{path}: not there{size}")
-    elif origin and origin.sha256 and path.is_file() and sha256_of(path) != origin.sha256:
-        missing.append(f"{path}: not the same file (sha256 differs)")

@@ -212,7 +212,7 @@ class TaskResult:
     """What came of one task. Locations in ``outputs`` are relative to the workflow directory.
 
     ``max_rss_kib`` and ``cpu_s`` are of the command and all its children. ``folder`` and ``stderr``: relative too.
-    ``tries``: how often the task began.
+    ``tries``: how often the task began; 0 for one that was taken from an archive.
     """
 
     state: TaskState
@@ -271,6 +271,15 @@ class Lost:
 class Moved:
     """tasks/<group>/moved.json: results on their way to other elements, for the tasks now are ``labels``."""
 
+    labels: tuple[str, ...]
+    tasks: dict[str, TaskResult]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """tasks/<group>/taken.json: results of the archive ``archive``, for as long as the tasks are ``labels``."""
+
+    archive: str
     labels: tuple[str, ...]
     tasks: dict[str, TaskResult]
 

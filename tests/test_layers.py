@@ -18,10 +18,10 @@ LAYERS = {
     2: "plan ordering values layout process tables locations resources shape windows environment removal procs sharing "
     "policy tries",
     3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts "
-    "site workdir locking",
+    "site workdir locking embedding",
     4: "workflow control actions holding submit rerun copying remote watch listing reduction submission driver epilog "
     "passes look group_jobs groups settling outcome successor node finished cleaning retry regrouping archiving "
-    "surroundings trust inspecting",
+    "archived surroundings by_hand comparing trust inspecting",
     5: "cli applying commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}

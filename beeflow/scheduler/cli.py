@@ -17,6 +17,7 @@ from beeflow.scheduler import (
     SlurmUnreachableError,
     SubmissionDoubtError,
     SubmitLimitError,
+    strides,
 )
 from beeflow.scheduler import command_lines as lines
 
@@ -73,8 +74,15 @@ class CliScheduler:
         self.cancel(request.name, [job_id])
 
     def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
-        """Make one squeue."""
-        done = self._ask(lines.squeue_argv(self.user, names))
+        """Make one squeue; a second where that may have left out an element."""
+        records = self._squeue(lines.squeue_argv(self.user, names))
+        doubtful = strides.missing(records)
+        if doubtful:
+            records += strides.confirm(doubtful, self._squeue(lines.squeue_argv(self.user, names, merged=True)))
+        return records
+
+    def _squeue(self, argv: Sequence[str]) -> list[JobRecord]:
+        done = self._ask(argv)
         if done.returncode != 0:
             raise failure("squeue", done.stderr)
         return lines.parse_squeue(done.stdout)

@@ -157,12 +157,13 @@ def complaint(stderr: str) -> str:
     return "\n".join(line for line in stderr.splitlines() if line.strip() and not any(word in line for word in _ENDED))
 
 
-def squeue_argv(user: str, names: Sequence[str] | None) -> list[str]:
+def squeue_argv(user: str, names: Sequence[str] | None, *, merged: bool = False) -> list[str]:
     """Build the one squeue a command or a recovering pass makes.
 
-    --array: else pending elements share a line, whose reason is all of theirs ("Resources,JobHeldUser").
+    --array: else (``merged``) pending elements share a line, whose reason is all of theirs ("Resources,JobHeldUser").
     """
-    argv = ["squeue", "--noheader", "--array", "--states=all", f"--user={user}", f"--format={SQUEUE_FORMAT}"]
+    argv = ["squeue", "--noheader", "--states=all", f"--user={user}", f"--format={SQUEUE_FORMAT}"]
+    argv += [] if merged else ["--array"]
     return [*argv, f"--name={','.join(names)}"] if names is not None else argv
 
 

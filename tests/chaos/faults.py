@@ -53,12 +53,14 @@ class MissedError(Exception):
 class Fault:
     """One fault. ``hurts``: Slurm may have to be mended after it. ``patience_s``: how much longer a run may take.
 
+    ``forgets``: slurmctld gives ids again that it has given already.
     ``timed``: it comes when its time has; else what it does is planned, and whether it came is seen at the end.
     """
 
     name: ClassVar[str]
     may: May = May.NOTHING
     hurts: ClassVar[bool] = False
+    forgets: ClassVar[bool] = False
     timed: ClassVar[bool] = True
     patience_s: ClassVar[float] = 0.0
 
@@ -306,6 +308,7 @@ class KillController(RestartController):
     """slurmctld is killed: it forgets what it did not save in the last seconds, jobs and all."""
 
     name = "kill-slurmctld"
+    forgets = True
     may = May.STALL | May.REFUSE | May.FAIL
 
     def end(self, run: Run) -> str:

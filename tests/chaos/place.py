@@ -122,9 +122,18 @@ class Place:
     def mend(self) -> None:
         """Start what does not run; raises RuntimeError when that does not help."""
         with self.daemons:
-            if self.daemon("slurmctld"):
-                self.ask("scontrol", "update", f"nodename={','.join(NODES)}", "state=resume")
-            self.bee_slurm("up", "--force")
+            self.take_nodes_back()
+            try:
+                self.bee_slurm("up", "--force")
+            except RuntimeError:
+                # A slurmctld that was killed gives ids again; it drains the node that has a job of that id already.
+                self.take_nodes_back()
+                self.bee_slurm("up", "--force")
+
+    def take_nodes_back(self) -> None:
+        """Tell slurmctld, if it runs, that the nodes are good."""
+        if self.daemon("slurmctld"):
+            self.ask("scontrol", "update", f"nodename={','.join(NODES)}", "state=resume")
 
     def mend_after_a_run(self) -> None:
         """Have a Slurm that serves the next run as it would any."""
@@ -134,9 +143,10 @@ class Place:
             self.down()
 
     def down(self) -> None:
-        """Stop Slurm."""
+        """Stop Slurm, and forget all it knew."""
         with self.daemons:
             self.bee_slurm("down", "--force")
+            shutil.rmtree(self.slurm, ignore_errors=True)
             self.up_as = None
 
     def daemon(self, name: str) -> list[Process]:

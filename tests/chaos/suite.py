@@ -74,7 +74,10 @@ def one(made: Place, seed: int, kinds: Sequence[str], *, keep: bool) -> Report:
     report = current.execute()
     if report.problems or len(report.commands) > 1 or keep:
         current.keep(made.top / "kept" / str(seed))
-    if any(fault.hurts for fault in current.faults) or not made.is_whole():
+    if any(fault.forgets for fault in current.faults):
+        # Nodes do not launch a second job of an id that they know, which is no fault of the runs after this one.
+        made.down()
+    elif any(fault.hurts for fault in current.faults) or not made.is_whole():
         made.mend_after_a_run()
     current.clear()
     return report

@@ -29,7 +29,12 @@ NEEDED = ("munged", "slurmctld", "slurmd", "sbatch")
 
 
 # Files whose tests share what takes long to make: one process runs them (pytest -n N --dist loadgroup).
-TOGETHER = {"test_cron.py": "users", "test_remote.py": "users", "test_same_as_cwltool.py": "cwltool"}
+TOGETHER = {
+    "test_cron.py": "users",
+    "test_many.py": "users",
+    "test_remote.py": "users",
+    "test_same_as_cwltool.py": "cwltool",
+}
 
 
 def scope_of(nodeid: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -250,6 +250,17 @@ def test_a_relink_to_nothing_lets_the_job_run(scheduler: Scheduler, job: JobRequ
 
 
 # -- query -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("indices", [range(0, 300, 3), range(1, 13, 2), [0, 2, 4, 6, 8, 10, 11], range(7)], ids=str)
+def test_every_element_is_seen(scheduler: Scheduler, job: JobRequest, indices: Sequence[int]) -> None:
+    job_id = scheduler.submit(replace(job, array=indices, hold=True))
+    found = scheduler.query([job.name])
+    assert [(each.job_id, each.array_task_id) for each in found] == [(job_id, index) for index in indices]
+    # Also those that are on their own.
+    scheduler.release(f"{job_id}_{indices[0]}")
+    wait_for(scheduler, job.name, lambda records: any(each.state is JobState.RUNNING for each in records))
+    assert sorted(each.array_task_id or 0 for each in scheduler.query([job.name])) == list(indices)
 
 
 def test_both_see_the_same_jobs(by_programs: Scheduler, by_pyslurm: Scheduler, job: JobRequest) -> None:

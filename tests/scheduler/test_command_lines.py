@@ -348,6 +348,7 @@ def test_squeue_argv() -> None:
     assert argv[0] == "squeue"
     assert {"--noheader", "--array", "--states=all", "--user=me", "--name=b,a"} <= set(argv)
     assert not any(word.startswith("--name") for word in lines.squeue_argv("me", None))
+    assert lines.squeue_argv("me", ["b", "a"], merged=True) == [word for word in argv if word != "--array"]
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------------
