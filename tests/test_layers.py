@@ -21,7 +21,7 @@ LAYERS = {
     "site workdir locking embedding",
     4: "workflow control actions holding submit rerun copying remote watch listing reduction submission driver epilog "
     "passes look group_jobs groups settling outcome successor node finished cleaning retry regrouping archiving "
-    "archived surroundings by_hand comparing trust crate",
+    "archived surroundings by_hand comparing trust crate inspecting",
     5: "cli applying commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
@@ -128,7 +128,8 @@ def test_only_programs_print_and_exit(name: str) -> None:
 
 
 LIGHT = (
-    "commands.list commands.query commands.cancel commands.start commands.remove commands.clean commands.verify advance"
+    "commands.list commands.query commands.cancel commands.start commands.remove commands.clean commands.verify "
+    "commands.inspect advance"
 )
 
 

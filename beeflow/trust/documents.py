@@ -102,7 +102,7 @@ def _of_job(shipped: Shipped) -> Iterator[Risk]:
         if place.startswith("/") or not place.startswith("file:///"):
             yield Risk(JOB, place, "reads what is not in the archive")
             continue
-        path = locations.to_path(place)
+        path = reach.host_path(place)
         origin = next((known[str(each)] for each in (path, *path.parents) if str(each) in known), {}) if path else {}
         has_dots = path is not None and ".." in path.parts
         # Nobody can have a file read whose sha256 he does not know.

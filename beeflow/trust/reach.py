@@ -5,6 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 import urllib.parse
+from pathlib import Path
+
+from beeflow import locations
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 # Where any program of a system is: PATH would lead there, too.
@@ -38,6 +41,14 @@ def location_leads_out(location: str) -> bool:
     if location.startswith("_:"):
         return False
     return is_address(location) or leads_out(urllib.parse.unquote(location))
+
+
+def host_path(location: str) -> Path | None:
+    """Return the path of a file URI; None for anything else, and for what cannot be one."""
+    try:
+        return locations.to_path(location)
+    except ValueError:
+        return None
 
 
 def is_foreign_program(word: str) -> bool:

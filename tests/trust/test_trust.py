@@ -242,8 +242,7 @@ def test_honest_documents_need_no_trust(document: Path, tmp_path: Path) -> None:
         folder.mkdir(parents=True)
     embedding.write(layout, prepared.graph, {}, prepared.packed, prepared.sources)
     found = checking.risks(shipped.of_folder(Packed(ELSEWHERE, "", 0), layout.root))
-    # Folders that a document names as defaults stay where they are.
-    assert [each for each in found if not each.what.endswith("/data/folder")] == []
+    assert found == []
 
 
 # -- whose archive it is ----------------------------------------------------------------------------------------------
