@@ -114,11 +114,11 @@ def locate(config: Config, text: str) -> Path:
     """Find the archive a user means: a path if it is one, else the beginning of an id."""
     path = Path(text)
     if path.is_dir():
-        raise ArchiveError(f"{path}: a folder, not an archive")
+        raise ArchiveError(f"{path}: a folder, not an archive; name the {ARCHIVE_SUFFIX} file, or an id: bee-list")
     if path.exists():
         return path.absolute()
     if "/" in text or text.endswith(ARCHIVE_SUFFIX):
-        raise NotFoundError(f"{path}: no such archive")
+        raise NotFoundError(f"{path}: no such archive; bee-list lists the ids of those in {config.bee_archive_dir}")
     return archive_of(config, text)
 
 

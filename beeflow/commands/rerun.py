@@ -4,6 +4,10 @@ Inputs that the archive has or refers to are taken again; --set gives another va
 them all. Everything about the site comes from bee.conf here and from the Slurm options; of the old run only a record
 stays, under provenance/. What is wrong is said before anything is submitted, and nothing is left behind.
 
+An archive that is not one of yours, made here, is refused (81) when it would reach outside itself: read documents or
+files of this host, run programs or images that are not in it, build images, or set variables that decide which programs
+and libraries run. Each such thing is named; bee-inspect shows what it would run. --trust runs it all the same.
+
 examples:
   bee-rerun 3fc631bb --name "second try"
   bee-rerun ./3fc631bb-93cd-468e-9777-9b00ce9b22fd.tgz --wait
@@ -70,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--dry-run", action="store_true", help="say what would run, and with which sbatch options, and what is missing"
     )
+    made.add_argument("--trust", action="store_true", help="run it though it may do what only its owner meant")
     cli.add_run_options(made)
     return made
 
@@ -96,6 +101,7 @@ def main(argv: Sequence[str]) -> int:
         job_file=arguments.job_file,
         moves=tuple(map(relocating.parse, arguments.moves)),
         choice=Choice(tuple(arguments.only_steps), tuple(arguments.from_steps), arguments.reuse),
+        trust=arguments.trust,
     )
     if arguments.dry_run:
         found = again.preview(request, settings, os.environ)

@@ -13,6 +13,7 @@ from typing import Any
 
 from beeflow import codec, locations, site, staging, store, submit
 from beeflow.archive import unpacking
+from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
 from beeflow.cwl import schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
@@ -31,6 +32,7 @@ from beeflow.rerun.sources import Source
 from beeflow.rerun.taking import Taking
 from beeflow.results import dumps_graph, read_graph
 from beeflow.scheduler import Scheduler
+from beeflow.trust import checking
 
 # What of an archive a new run starts from; everything else is the old run's.
 STARTS_FROM = ("cwl", "inputs")
@@ -68,7 +70,9 @@ class Filling:
         schema_cache.install(cache_dir(self.layout))
         try:
             # All of it is verified as it is unpacked; nothing of it is used before.
-            self.packed = unpacking.unpack(path, self.unpacked, self.source.description.id)
+            allowed = UNLIMITED if self.request.trust else Limits()
+            self.packed = unpacking.unpack(path, self.unpacked, self.source.description.id, allowed)
+            checking.check(self.packed, self.unpacked, self.config, trusted=self.request.trust)
             self.begin()
             self.needed(self.layout.graph)
             old_graph = read_graph(self.layout)

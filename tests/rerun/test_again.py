@@ -199,7 +199,7 @@ def test_a_move_that_makes_no_sense(text: str) -> None:
 
 def test_a_workflow_without_an_archive(site: Local) -> None:
     old = first(site, use_archive=False)
-    with pytest.raises(TransitionError, match="has no archive: it is Completed"):
+    with pytest.raises(TransitionError, match="has no archive of its end: it is Completed"):
         open_archive(old.id[:8], site.config)
     with pytest.raises(NotFoundError, match="no workflow has an id"):
         open_archive("ffffffff", site.config)
