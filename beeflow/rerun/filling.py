@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from beeflow import codec, locations, site, staging, store, submit
 from beeflow.archive import unpacking
