@@ -17,12 +17,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from beeflow import control, removal, store, workdir
+from beeflow import archived, control, removal, store, workdir
 from beeflow.archive import hashing, verifying
+from beeflow.archive.limits import UNLIMITED
 from beeflow.config import Config
+from beeflow.copying import parts
 from beeflow.errors import ArchiveError, BeeError, SystemFileError, TransitionError
 from beeflow.finished import Asked, inputs_of, over, set_aside
-from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, newest_archives
+from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, versions
 from beeflow.listing import is_over, scheduler_of, summarize
 from beeflow.locking import Lock, LockedError
 from beeflow.models import Cleaned, Sidecar, StateRecord, WorkflowRecord, seconds_between
@@ -36,6 +38,8 @@ LOCK = ".clean.lock"
 DEFAULT_AGE = timedelta(days=30)
 # Nobody writes anything for so long without moving it into place.
 LEFTOVER_S = 86400.0
+# A copy that was cut off can be continued: after a weekend, too.
+COPY_S = 7 * 86400.0
 STATES = (
     WorkflowState.ARCHIVED,
     WorkflowState.ARCHIVED_FAILED,
@@ -49,6 +53,7 @@ _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ASIDE = re.compile(rf"{re.escape(removal.PREFIX)}{_UUID}()")
 _NEW = re.compile(rf"{re.escape(store.NEW_PREFIX)}{_UUID}()")
 _PART = re.compile(rf"\.{_UUID}(?:\.v\d+)?(?:\.tgz(?:\.(\d+))?\.part|\.json\.\w+)")
+_COPY = re.compile(rf"\.{_UUID}(?:\.v\d+)?\.tgz\.[0-9a-f]{{16}}{re.escape(parts.SUFFIX)}()")
 _IMAGE = re.compile(r"\.[0-9a-f]{8,}\.(\d+)")
 
 
@@ -118,6 +123,7 @@ class _Cleaner:
             (self.work.workflows, _ASIDE, 0.0),
             (self.work.workflows, _NEW, LEFTOVER_S),
             (self.work.archives, _PART, LEFTOVER_S),
+            (self.work.archives, _COPY, COPY_S),
             (self.work.images, _IMAGE, LEFTOVER_S),
         ):
             if parent is not None:
@@ -170,18 +176,22 @@ class _Cleaner:
         record = found.record()
         if self.is_live(record):
             return
-        check_archive(archive_of(self.config, record, state), found.id)
+        made = archive_of(self.config, record, state)
+        check_archive(made, found.id)
+        if archived.needs_directory(made):
+            log.info("%s refers to files in the directory of workflow %s, which therefore stays", made, found.id)
+            return
         done = Cleaned(REMOVED, found.id, record.name, state.state.value, age_s(state.updated))
         if self.policy.dry_run or set_aside(parent, found.id, over, lock_s=0):
             self.take_away(parent, removal.PREFIX + found.id, done)
 
     def remove_rest(self, parent: int, found: WorkflowDir) -> None:
         """Remove what a killed pass left of a directory it removed (delete_completed_workflow_dirs)."""
-        there = newest_archives(self.config.bee_archive_dir.glob(f"{found.id}*{ARCHIVE_SUFFIX}"))
-        made = there.get(found.id, self.config.bee_archive_dir / f"{found.id}{ARCHIVE_SUFFIX}")
-        sidecar = store.read_record(Sidecar, made.with_suffix(SIDECAR_SUFFIX))
-        if sidecar is None:
+        beside = versions(self.config.bee_archive_dir.glob(f"{found.id}*{SIDECAR_SUFFIX}"))
+        last = archived.last_sidecar(beside.get(found.id, ()))
+        if last is None:
             raise SystemFileError(f"{found.layout.root}: no workflow.json in it, and no archive of it; left as it is")
+        made, sidecar = last[0].with_suffix(ARCHIVE_SUFFIX), last[1]
         seconds = age_s(sidecar.archived)
         if seconds >= LEFTOVER_S and self.is_old(seconds):
             check_archive(made, found.id)
@@ -284,7 +294,7 @@ def check_archive(path: Path, workflow_id: str) -> None:
         raise ArchiveError(f"{path}: not a file but a link; the directory of workflow {workflow_id} stays")
     sidecar = store.read_record(Sidecar, path.with_suffix(SIDECAR_SUFFIX))
     if sidecar is None:
-        verifying.verify(path, workflow_id)
+        verifying.verify(path, workflow_id, UNLIMITED)
     elif (sidecar.id, sidecar.size) != (workflow_id, status.st_size) or sidecar.sha256 != hashing.sha256_of(path):
         raise ArchiveError(f"{path}: not what was archived; the directory of workflow {workflow_id} stays")
 

@@ -93,11 +93,6 @@ def run(main: Main) -> NoReturn:
     sys.exit(guarded(main, sys.argv[1:]))
 
 
-def add_host_option(made: argparse.ArgumentParser) -> None:
-    """Add --host to a command that can ask another system."""
-    made.add_argument("--host", metavar="[USER@]HOST", help="ask beeflow on this system, over ssh")
-
-
 SBATCH_OPTIONS = ("account", "partition", "qos", "reservation")
 
 
@@ -145,11 +140,15 @@ def add_on_error_option(made: argparse.ArgumentParser) -> None:
     )
 
 
-def run_settings(arguments: argparse.Namespace, env: Mapping[str, str]) -> config.Config:
-    """Return the configuration a workflow is started with; raises UsageError or ConfigError before anything is done."""
+def run_settings(arguments: argparse.Namespace, env: Mapping[str, str], *, writes: bool = True) -> config.Config:
+    """Return the configuration a workflow is started with; raises UsageError or ConfigError before anything is done.
+
+    ``writes``: a bee_workdir is made where there is none.
+    """
     if arguments.wait and arguments.no_start:
         raise UsageError("--wait would wait for ever for what --no-start holds; give one of them")
     settings = with_sbatch_options(load_config(env), arguments, env)
     config.check_folders(settings)
-    workdir.prepare(settings)
+    if writes:
+        workdir.prepare(settings)
     return settings

@@ -23,7 +23,7 @@ from beeflow.listing import state_record
 from beeflow.look import Halt, Look
 from beeflow.models import StateRecord, WorkflowRecord
 from beeflow.outcome import Derived, derive
-from beeflow.plan import Plan, walk
+from beeflow.plan import Group, Plan, walk
 from beeflow.results import Results
 from beeflow.scheduler import Dependency
 from beeflow.settling import Settler
@@ -120,17 +120,9 @@ class Driver:
 
     def look(self) -> Look:
         """Plan, submit what is ready, settle what ended."""
-        results = Results(self.layout, self.graph, self.tools)
-        look = Look(walk(self.graph, self.inputs, results.lookup, self.tools), results)
+        look, known = self.plan()
         failed = look.first_failure() if self.record.stops_on_error else None
         look.stopped = f"not run: {failed} failed, and --on-error is stop" if failed else ""
-        known = []
-        for group in look.plan.groups.values():
-            if group.unknown or look.plan.is_open_ended(group):
-                look.waiting.append(group)
-            elif group.tasks or results.group(group.key):
-                self.groups.keep(look, group)
-                known.append(group)
         self.groups.room = self.groups.count_room(look, known)
         for group in known:
             if not group.virtual and self.halt(look) is Halt.NO:
@@ -156,6 +148,22 @@ class Driver:
                 group = look.plan.groups[key]
                 settler.refuse(look, group, self.groups.to_submit(look, group), reason)
         return look
+
+    def plan(self) -> tuple[Look, list[Group]]:
+        """Walk the graph and write down what the tasks are; returns the groups whose tasks are known, too."""
+        results = Results(self.layout, self.graph, self.tools)
+        while True:
+            look = Look(walk(self.graph, self.inputs, results.lookup, self.tools), results)
+            known = []
+            for group in look.plan.groups.values():
+                if group.unknown or look.plan.is_open_ended(group):
+                    look.waiting.append(group)
+                elif group.tasks or results.group(group.key):
+                    self.groups.keep(look, group)
+                    known.append(group)
+            # What was taken from an archive may say what the tasks of others are.
+            if not look.changed:
+                return look, known
 
     def keep_pause(self, look: Look) -> None:
         """Hold what was submitted while the user paused the workflow, and what a command that was killed did not."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from beeflow import locations, staging, store
 from beeflow.archiving import Archiver, settle
+from beeflow.comparing import parent
 from beeflow.driver import Ended
 from beeflow.errors import BeeError, SystemFileError, TaskError
 from beeflow.graph import Graph
@@ -54,6 +55,7 @@ class Epilog:
         store.write_record(self.layout.final_tasks, TasksRecord(tuple(tasks)))
         store.write_record(self.layout.state, state)
         self.write_metadata(tasks)
+        parent.write(self.layout, self.record)
         if not self.record.use_archive:
             return state
         packed = Archiver(self.layout, self.record, self.graph, state, tasks).run()

@@ -18,6 +18,12 @@ class UsageError(BeeError):
     exit_code = 2
 
 
+class ComparisonError(BeeError):
+    """Two runs cannot be compared: one is not there, cannot be read, or is not over (diff(1): 2 is trouble)."""
+
+    exit_code = 2
+
+
 class NotFoundError(BeeError):
     """No workflow, archive or file answers to that name, or several do."""
 

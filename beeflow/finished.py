@@ -15,7 +15,7 @@ from beeflow import removal, store
 from beeflow.config import Config
 from beeflow.errors import BeeError, SystemFileError, TransitionError
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout, split_archive_name
-from beeflow.listing import Queues, is_over, of_sidecar, summarize
+from beeflow.listing import Queues, is_over, of_sidecars, summarize
 from beeflow.locking import AUTO, Lock, LockedError, StaleLockError
 from beeflow.models import StateRecord, Summary, WorkflowRecord
 from beeflow.removal import Removed
@@ -133,8 +133,7 @@ def describe(found: Target, queues: Queues) -> Summary | None:
     """Describe a workflow as bee-list does; None when too little of it is left."""
     if found.workflow is not None:
         return summarize(found.workflow, queues)
-    sidecar = next((path for path in found.archive if path.suffix == SIDECAR_SUFFIX), None)
-    return of_sidecar(sidecar) if sidecar else None
+    return of_sidecars([path for path in found.archive if path.suffix == SIDECAR_SUFFIX])
 
 
 def check(found: Target, queues: Asked) -> None:

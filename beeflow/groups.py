@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from beeflow import codec, elements, scripts, store, values, windows
+from beeflow import codec, elements, regrouping, scripts, store, values, windows
 from beeflow.errors import SlurmError, SubmissionError, TaskError
 from beeflow.graph import Graph, Resources
 from beeflow.group_jobs import GroupJobs
@@ -19,7 +19,6 @@ from beeflow.look import Look
 from beeflow.models import GroupRecord, Intent, WorkflowRecord, now
 from beeflow.plan import Evaluator, Group, Plan, choose_tasks_per_element
 from beeflow.reduction import numbers_of, part_of
-from beeflow.regrouping import regroup
 from beeflow.scheduler import Dependency, JobOptions, JobRequest, QueueFullError, SubmitLimitError
 from beeflow.scheduler.options import task_options, time_limit_s
 
@@ -83,6 +82,8 @@ class Groups:
         )
         if known == record:
             return
+        if known is None and not group.virtual and regrouping.take(self.layout, record):
+            look.changed = True
         if group.virtual and (known is None or known.labels != record.labels):
             self.layout.group(group.key).mkdir(parents=True, exist_ok=True)
             elements.write(self.layout, group, look.skipped(group), look.plan.element_of, {})
@@ -90,7 +91,7 @@ class Groups:
             self.layout.group_log(group.key).mkdir(parents=True, exist_ok=True)
             store.write_record(self.layout.group_record(group.key), record)
         else:
-            regroup(self.layout, self.jobs, known, record)
+            regrouping.regroup(self.layout, self.jobs, known, record)
             look.results.forget(group.key)
 
     def tasks_per_element(self, group: Group) -> int:

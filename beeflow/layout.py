@@ -12,6 +12,8 @@ SIDECAR_SUFFIX = ".json"
 DESCRIPTION = "bee-archive.json"
 ENVIRONMENT = "environment.json"
 OMITTED = "omitted.json"
+STATE = "state.json"
+TASKS = "tasks.json"
 CRATE = "ro-crate-metadata.json"
 MANIFEST = "manifest-sha256.txt"
 _VERSION_MARK = ".v"
@@ -31,12 +33,12 @@ class Layout:
     @property
     def state(self) -> Path:
         """A cache of the reduction, final once the workflow is."""
-        return self.root / "state.json"
+        return self.root / STATE
 
     @property
     def final_tasks(self) -> Path:
         """All tasks, once the workflow is final."""
-        return self.root / "tasks.json"
+        return self.root / TASKS
 
     @property
     def cwl(self) -> Path:
@@ -175,6 +177,14 @@ class Layout:
         """What came of it; linked once, by the attempt that finished first."""
         return self.element(key, number) / "result.json"
 
+    def taken(self, key: str) -> Path:
+        """What a re-execution took of the group from an archive, so that it need not run (beeflow.models.Taken)."""
+        return self.group(key) / "taken.json"
+
+    def taken_task(self, key: str, position: int, label: str) -> Path:
+        """The files of a task that was taken: as deep as those of one that ran."""
+        return self.group(key) / "taken" / f"{position // 1000:03}" / f"{position:06}" / label
+
     def lost(self, key: str, number: int) -> Path:
         """What became of its tasks that ran when a job of it died, while others have yet to run."""
         return self.element(key, number) / "lost.json"
@@ -205,6 +215,16 @@ class Layout:
         return self.root / "inputs"
 
     @property
+    def provenance(self) -> Path:
+        """In a re-executed workflow: what tells about its parent."""
+        return self.root / "provenance"
+
+    @property
+    def comparison(self) -> Path:
+        """In a re-executed workflow that has ended: its outputs beside its parent's."""
+        return self.root / "comparison.json"
+
+    @property
     def metadata(self) -> Path:
         """One record a task, as the original BEE kept it."""
         return self.root / "metadata"
@@ -226,10 +246,13 @@ def split_archive_name(name: str) -> tuple[str, int]:
     return (workflow_id, int(version)) if mark and version.isdecimal() else (name, 1)
 
 
-def newest_archives(paths: Iterable[Path]) -> dict[str, Path]:
-    """Pick the newest version of each archive, or of what is beside it: id -> path."""
-    ordered = sorted(paths, key=lambda path: split_archive_name(path.stem)[1])
-    return {split_archive_name(path.stem)[0]: path for path in ordered}
+def versions(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Sort archives, or what is beside them, by workflow: id -> paths, the newest version first."""
+    found: dict[str, list[tuple[int, Path]]] = {}
+    for path in paths:
+        workflow_id, version = split_archive_name(path.stem)
+        found.setdefault(workflow_id, []).append((version, path))
+    return {each: [path for _, path in sorted(known, reverse=True)] for each, known in found.items()}
 
 
 def cache_dir(layout: Layout) -> Path:

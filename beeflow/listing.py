@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beeflow import codec, store
+from beeflow import archived, codec, store
 from beeflow.config import Config
 from beeflow.errors import BeeError, NotFoundError, SystemFileError
-from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout, newest_archives
+from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX, Layout, versions
 from beeflow.models import Sidecar, StateRecord, Summary, WorkflowRecord, now, seconds_between
 from beeflow.states import Command, WorkflowState
 from beeflow.store import Store, WorkflowDir
@@ -76,9 +76,9 @@ class Queues:
 
 def summarize(workflow: WorkflowDir, queues: Queues) -> Summary:
     """Say what a workflow is and where it is."""
-    archived = _archived(workflow)
-    if archived is not None:
-        return archived
+    known = _archived(workflow)
+    if known is not None:
+        return known
     state = workflow.state()
     record = workflow.record()
     if state is None or not is_over(record, state):
@@ -170,34 +170,29 @@ def list_all(config: Config, env: Mapping[str, str]) -> list[Summary]:
         except SystemFileError as error:
             if workflows.get(each).layout.root.exists():
                 log.warning("left out: %s", error)
-    found += [made for path in archives_without(config, set(ids)).values() if (made := of_sidecar(path))]
+    found += [made for paths in archives_without(config, set(ids)).values() if (made := of_sidecars(paths))]
     return sorted(found, key=lambda each: (each.created, each.id))
 
 
-def archives_without(config: Config, ids: set[str]) -> dict[str, Path]:
-    """Find the archives whose workflow directory is gone: id -> what is written beside the archive."""
-    found = newest_archives(config.bee_archive_dir.glob(f"*{SIDECAR_SUFFIX}"))
-    return {each: path for each, path in found.items() if store.is_id(each) and each not in ids}
+def archives_without(config: Config, ids: set[str]) -> dict[str, list[Path]]:
+    """Find the archives whose workflow directory is gone: id -> what is written beside each, the newest first."""
+    found = versions(config.bee_archive_dir.glob(f"*{SIDECAR_SUFFIX}"))
+    return {each: paths for each, paths in found.items() if store.is_id(each) and each not in ids}
 
 
-def of_sidecar(path: Path) -> Summary | None:
-    """Describe an archive by what is written beside it; None, with a warning, when that cannot be read."""
-    try:
-        sidecar = store.read_record(Sidecar, path)
-    except SystemFileError as error:
-        log.warning("left out: %s", error)
-        return None
-    return of_archive(path, sidecar) if sidecar else None
+def of_sidecars(paths: Sequence[Path]) -> Summary | None:
+    """Describe a workflow by what is written beside its archives; None when none is of its end, or can be read."""
+    found = archived.last_sidecar(paths)
+    return of_archive(*found) if found else None
 
 
 def archived_summary(record: WorkflowRecord) -> Summary:
     """Describe a workflow whose directory is gone by its archive; raises NotFoundError when that is gone too."""
-    found = newest_archives(Path(record.archive_dir).glob(f"{record.id}*{SIDECAR_SUFFIX}"))
-    path = found.get(record.id)
-    sidecar = store.read_record(Sidecar, path) if path else None
-    if path is None or sidecar is None:
+    found = versions(Path(record.archive_dir).glob(f"{record.id}*{SIDECAR_SUFFIX}"))
+    summary = of_sidecars(found.get(record.id, ()))
+    if summary is None:
         raise NotFoundError(f"workflow {record.id} is gone, and there is no archive of it in {record.archive_dir}")
-    return of_archive(path, sidecar)
+    return summary
 
 
 def of_archive(path: Path, sidecar: Sidecar) -> Summary:

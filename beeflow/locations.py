@@ -32,6 +32,16 @@ def to_uri(path: Path) -> str:
     return f"file://{urllib.parse.quote(os.fsencode(path))}"
 
 
+def quoted(path: Path) -> str:
+    """Write a path inside the workflow directory as a location."""
+    return urllib.parse.quote(os.fsencode(path))
+
+
+def unquoted(location: str) -> Path:
+    """Read a location inside the workflow directory as a path relative to it."""
+    return Path(_unquote(location))
+
+
 def to_path(location: str) -> Path | None:
     """Read the path of a file URI; None for anything else."""
     if not location.startswith("file://"):

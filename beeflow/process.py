@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,12 @@ class ProgramMissingError(BeeError):
 
 class ProgramTimeoutError(BeeError):
     """The program did not answer in time; whether it did its work is unknown."""
+
+    exit_code = 69
+
+
+class ProgramFloodError(BeeError):
+    """The program printed more than anybody wants to keep."""
 
     exit_code = 69
 
@@ -123,14 +131,19 @@ def find(program: str, env: Mapping[str, str] | None = None) -> Path | None:
 
 
 class Stream:
-    """A program whose output is read while it runs; what it says on stderr is kept aside."""
+    """A program whose output is read while it runs; what it says on stderr is kept aside.
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+    ``is_two_way``: it also reads what is written to it; else it finds nothing to read.
+    """
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], *, is_two_way: bool = False) -> None:
+        self.argv = tuple(argv)
         # A file, not a pipe: nobody reads it meanwhile, and a full pipe would stop the program.
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        stdin = subprocess.PIPE if is_two_way else subprocess.DEVNULL
         try:
             self._child = subprocess.Popen(
-                list(argv), env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said
+                list(argv), env=dict(env), bufsize=0, stdin=stdin, stdout=subprocess.PIPE, stderr=self._said
             )
         except FileNotFoundError as error:
             self._said.close()
@@ -138,31 +151,64 @@ class Stream:
 
     @property
     def stdout(self) -> IO[bytes]:
-        """What the program prints."""
+        """What the program prints; not buffered."""
         if self._child.stdout is None:
             raise ValueError("no pipe")
         return self._child.stdout
 
+    @property
+    def stdin(self) -> IO[bytes]:
+        """What the program reads; not buffered."""
+        if self._child.stdin is None:
+            raise ValueError("no pipe")
+        return self._child.stdin
+
+    def read_all(self, limit: int, timeout_s: float) -> bytes:
+        """Read all that the program prints; raises ProgramFloodError when it is more, ProgramTimeoutError when late."""
+        read, deadline = bytearray(), time.monotonic() + timeout_s
+        while select.select([self.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            data = self.stdout.read(_PIECE)
+            if not data:
+                return bytes(read)
+            read += data
+            if len(read) > limit:
+                raise ProgramFloodError(f"{self.argv[0]}: more than {limit} bytes of output")
+        raise ProgramTimeoutError(f"{self.argv[0]}: no answer within {timeout_s:g} s")
+
     def end(self) -> tuple[int, str]:
-        """Wait for the program's end; returns its exit code and what it said on stderr."""
-        self.stdout.close()
-        code = self._child.wait()
-        self._said.seek(0)
+        """Wait for the program's end; returns its exit code and the end of what it said on stderr."""
+        self._close_pipes()
+        try:
+            code = self._child.wait(_TERMINATED_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            code = self._child.wait()
+        self._said.seek(0, os.SEEK_END)
+        self._said.seek(max(0, self._said.tell() - _SAID_BYTES))
         return code, self._said.read().decode(errors="replace").strip()
 
     def close(self) -> None:
         """End the program if it still runs."""
         if self._child.poll() is None:
             self._child.kill()
-        self.stdout.close()
+        self._close_pipes()
         self._child.wait()
         self._said.close()
 
+    def _close_pipes(self) -> None:
+        self.stdout.close()
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+
+
+# Of a pipe at once; of stderr at all.
+_PIECE, _SAID_BYTES = 1 << 16, 1 << 14
+
 
 @contextlib.contextmanager
-def stream(argv: Sequence[str], *, env: Mapping[str, str]) -> Iterator[Stream]:
+def stream(argv: Sequence[str], *, env: Mapping[str, str], is_two_way: bool = False) -> Iterator[Stream]:
     """Start a program to read from; it is ended at the end of the with block."""
-    program = Stream(argv, env)
+    program = Stream(argv, env, is_two_way=is_two_way)
     try:
         yield program
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from beeflow import attempts, store
 from beeflow.group_jobs import GroupJobs
 from beeflow.layout import Layout
-from beeflow.models import ElementResult, GroupRecord, Lost, Moved, TaskResult
+from beeflow.models import ElementResult, GroupRecord, Lost, Moved, Taken, TaskResult
 
 
 def regroup(layout: Layout, jobs: GroupJobs, known: GroupRecord, made: GroupRecord) -> None:
@@ -32,6 +32,26 @@ def regroup(layout: Layout, jobs: GroupJobs, known: GroupRecord, made: GroupReco
         store.remove(layout.run(made.key))
     store.write_record(layout.group_record(made.key), made)
     store.remove(layout.moved(made.key))
+
+
+def take(layout: Layout, made: GroupRecord) -> bool:
+    """Give the tasks of a new group what a re-execution took for them; False when that is nothing.
+
+    Not where the tasks are others than it was taken for. Done again it changes nothing.
+    """
+    taken = store.read_record(Taken, layout.taken(made.key))
+    if taken is None or taken.labels != made.labels:
+        return False
+    for number in range(made.elements):
+        mine = {label: taken.tasks[label] for label in sorted(runs(made, number) & taken.tasks.keys())}
+        if not mine:
+            continue
+        layout.element(made.key, number).mkdir(parents=True, exist_ok=True)
+        if len(mine) == len(runs(made, number)):
+            store.publish_record(layout.element_result(made.key, number), ElementResult(mine))
+        else:
+            store.write_record(layout.lost(made.key, number), Lost((), mine))
+    return True
 
 
 def runs(group: GroupRecord, number: int) -> set[str]:

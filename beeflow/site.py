@@ -16,9 +16,12 @@ from beeflow.errors import UnsupportedError
 from beeflow.graph import COMMAND_LINE_TOOL, MPI, Graph, Tool
 
 
-def resolve(graph: Graph, config: Config) -> Graph:
-    """Return the graph as this site runs it, whatever site it may come from; raises UnsupportedError."""
-    graph = images.resolve(graph, config)
+def resolve(graph: Graph, config: Config, *, unpack: bool = True) -> Graph:
+    """Return the graph as this site runs it, whatever site it may come from; raises UnsupportedError.
+
+    ``unpack``: images that are packed, so that they can be run.
+    """
+    graph = images.resolve(graph, config, unpack=unpack)
     return replace(graph, tools={name: _of_site(name, tool, config) for name, tool in graph.tools.items()})
 
 

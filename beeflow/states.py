@@ -56,6 +56,7 @@ class Command(str, enum.Enum):
     RESUME = "bee-resume"
     CANCEL = "bee-cancel"
     RETRY = "bee-retry"
+    ARCHIVE = "bee-archive"
     COPY = "bee-copy"
     RERUN = "bee-rerun"
 
@@ -90,6 +91,7 @@ _CHANGES = {
             WorkflowState.ARCHIVED_CANCELLED,
         ]
     ),
+    Command.ARCHIVE: frozenset(_ARCHIVED),
     Command.COPY: frozenset(_ARCHIVED.values()),
     Command.RERUN: frozenset(_ARCHIVED.values()),
 }
@@ -99,6 +101,7 @@ _LEAVES = {
     Command.RESUME: frozenset([_PENDING, _RUNNING]),
     Command.CANCEL: frozenset([WorkflowState.CANCELLED, WorkflowState.ARCHIVED_CANCELLED]),
     Command.RETRY: frozenset([WorkflowState.COMPLETED, WorkflowState.ARCHIVED]),
+    Command.ARCHIVE: frozenset(WorkflowState),
 }
 
 

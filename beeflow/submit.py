@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import shutil
 import socket
 import sys
 import uuid
@@ -16,13 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from beeflow import __version__, codec, locations, site, store, workflow
+from beeflow import __version__, embedding, site, store, workflow
 from beeflow.config import Config
 from beeflow.cwl import compiler, documents, job_order
 from beeflow.cwl.evaluator import CwlEvaluator
-from beeflow.errors import BeeError, InputError, SubmissionError, SystemFileError
+from beeflow.errors import BeeError, InputError, SubmissionError
 from beeflow.graph import Graph
-from beeflow.layout import Layout
 from beeflow.models import ON_ERROR_CONTINUE, SlurmRecord, SubmitOptions, WorkflowRecord, now
 from beeflow.plan import Plan, walk
 from beeflow.scheduler import JobOptions, JobRequest, Limits, Scheduler
@@ -32,9 +30,6 @@ from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.scheduler.target import Target, find
 from beeflow.store import Store, WorkflowDir
 from beeflow.submission import Submitter
-
-# A file that a document names as a default is copied up to this size; a data set is not.
-MAX_DOCUMENT_FILE = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -102,7 +97,9 @@ def submit(request: Request, config: Config, env: Mapping[str, str]) -> Workflow
     workflows = Store(config.workflows_dir)
     staged = workflows.create(record)
     try:
-        write(staged.layout, prepared, hold=not request.start)
+        embedding.write(staged.layout, prepared.graph, prepared.job, prepared.packed, prepared.sources)
+        if not request.start:
+            store.write_text(staged.layout.held, record.created + "\n")
     except BaseException:
         workflows.discard(staged)
         raise
@@ -178,6 +175,7 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
         max_jobs=slurm.max_jobs,
         lock=config.lock,
         group=config.share_with_group,
+        archive=config.archive,
         loaded_modules=tuple(filter(None, os.environ.get("LOADEDMODULES", "").split(":"))),
     )
 
@@ -191,75 +189,21 @@ def refuse_broken(plan: Plan) -> None:
             raise InputError(f"step {group.path}: {reasons[0].removeprefix(f'step {group.path}: ')}")
 
 
-def ask(scheduler: Scheduler, record: WorkflowRecord, graph: Graph, plan: Plan) -> None:
-    """Ask Slurm whether it would take the jobs, once a shape; raises SubmissionError naming the step."""
-    shapes: dict[JobOptions, str] = {pass_options(record.options, first=True): "the driver"}
+def shapes(record: WorkflowRecord, graph: Graph, plan: Plan) -> dict[JobOptions, str]:
+    """List what sbatch will be asked for, once a shape: options -> the first job that has them."""
+    found: dict[JobOptions, str] = {pass_options(record.options, first=True): "the driver"}
     for group in plan.groups.values():
         resources = None if group.virtual else graph.tools[group.step.tool or ""].resources
         if resources is not None:
             gpus = f", which asks for {resources.gpus} GPUs (CUDARequirement)" if resources.gpus else ""
-            shapes.setdefault(task_options(record.options, resources), f"step {group.path}{gpus}")
-    for options, what in shapes.items():
+            found.setdefault(task_options(record.options, resources), f"step {group.path}{gpus}")
+    return found
+
+
+def ask(scheduler: Scheduler, record: WorkflowRecord, graph: Graph, plan: Plan) -> None:
+    """Ask Slurm whether it would take the jobs, once a shape; raises SubmissionError naming the step."""
+    for options, what in shapes(record, graph, plan).items():
         try:
             scheduler.check(JobRequest(record.nonce, None, Path("/"), Path(os.devnull), options))
         except SubmissionError as error:
             raise SubmissionError(f"Slurm would not take {what}: {error}") from error
-
-
-def write(layout: Layout, prepared: Prepared, *, hold: bool) -> None:
-    """Fill the staged workflow directory."""
-    place = _DocumentFiles(layout)
-    graph = locations.rewritten(codec.to_json(prepared.graph), place)
-    store.write_text(layout.graph, codec.dumps(graph))
-    store.write_json(layout.job, locations.rewritten(prepared.job, place.known))
-    store.write_json(layout.packed, locations.rewritten(prepared.packed, place.beside_packed))
-    try:
-        copy_documents(layout.cwl / "documents", prepared.sources)
-    except OSError as error:
-        raise SystemFileError(f"{error.filename or layout.cwl}: {error.strerror or error}") from error
-    if hold:
-        store.write_text(layout.held, now() + "\n")
-
-
-class _DocumentFiles:
-    """Copies the files that documents name as defaults, and says where they are now."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.places: dict[str, str] = {}
-
-    def __call__(self, location: str) -> str:
-        """Copy a document's file; returns its location relative to the workflow directory."""
-        path = locations.to_path(location)
-        if path is None or location in self.places:
-            return self.known(location)
-        if path.is_file() and path.stat().st_size <= MAX_DOCUMENT_FILE:
-            target = self.layout.document_files / f"{len(self.places):04}" / path.name
-            try:
-                target.parent.mkdir(parents=True)
-                shutil.copyfile(path, target)
-                target.chmod(0o555 if path.stat().st_mode & 0o100 else 0o444)
-            except OSError as error:
-                raise SystemFileError(f"{path}: cannot be copied to {target}: {error.strerror}") from error
-            relative = locations.to_uri(Path("/") / target.relative_to(self.layout.root))
-            self.places[location] = relative[len("file:///") :]
-        return self.known(location)
-
-    def known(self, location: str) -> str:
-        """Return where a file is now: copied, or where it was."""
-        return self.places.get(location, location)
-
-    def beside_packed(self, location: str) -> str:
-        """The same, relative to cwl/packed.json."""
-        return self.known(location).removeprefix("cwl/")
-
-
-def copy_documents(folder: Path, sources: Sequence[Path]) -> None:
-    """Copy the documents as they were given, in the folders they were in."""
-    if not sources:
-        return
-    common = Path(os.path.commonpath([path.parent for path in sources]))
-    for path in sources:
-        target = folder / path.relative_to(common)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)

@@ -47,6 +47,15 @@ def render_workflows(summaries: Sequence[Summary]) -> str:
     return tabulate(rows, headers=("Name", "ID", "Status"), disable_numparse=True)
 
 
+def render_places(found: Sequence[tuple[Summary, str | None]]) -> str:
+    """Write the table of bee-list of several hosts (None: this one); what is the same on several is one line."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for each, host in found:
+        rows.setdefault((one_line(each.name), each.id, each.state.value), []).append(one_line(host or "here"))
+    lines = [(*row, ", ".join(hosts)) for row, hosts in rows.items()]
+    return tabulate(lines, headers=("Name", "ID", "Status", "Host"), disable_numparse=True)
+
+
 def age(seconds: float) -> str:
     """Write an age in its greatest unit: 41 days, 5 hours, 12 minutes."""
     for unit, length in (("day", 86400), ("hour", 3600)):

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import store
+from beeflow import archived, store
 from beeflow.archive import reading
 from beeflow.config import Config
 from beeflow.errors import ArchiveError, NotFoundError, TransitionError
-from beeflow.layout import ARCHIVE_SUFFIX, newest_archives, split_archive_name
-from beeflow.listing import Queues, archives_without, of_sidecar, scheduler_of, summarize
+from beeflow.layout import ARCHIVE_SUFFIX, split_archive_name, versions
+from beeflow.listing import Queues, archives_without, of_sidecars, scheduler_of, summarize
 from beeflow.models import Retried, Summary, TaskRecord, TasksRecord
 from beeflow.reduction import Reduction
 from beeflow.results import read_graph
@@ -52,7 +52,7 @@ class Known:
 
     workflows: Store
     ids: list[str]
-    archived: dict[str, Path]
+    archived: dict[str, list[Path]]
 
     @classmethod
     def read(cls, config: Config) -> Known:
@@ -69,8 +69,8 @@ class Known:
         found = store.resolve_id(text, [*self.ids, *self.archived])
         if found not in self.archived:
             return self.workflows.get(found)
-        summary = of_sidecar(self.archived[found])
-        state, path = (summary.state.value, summary.archive) if summary else ("archived", self.archived[found])
+        summary = of_sidecars(self.archived[found])
+        state, path = (summary.state.value, summary.archive) if summary else ("archived", self.archived[found][0])
         raise TransitionError(
             f"workflow {found} is {state}, and only its archive is left, {path}: {command.value} is not possible; "
             f"what is: {Command.COPY.value}, {Command.RERUN.value}"
@@ -86,12 +86,12 @@ def describe(config: Config, text: str, env: Mapping[str, str]) -> tuple[Summary
     """Describe one workflow and its tasks; of an archive without a workflow directory, as its state.json has them."""
     workflows = Store(config.workflows_dir)
     ids = set(workflows.ids())
-    archived = archives_without(config, ids)
-    found = store.resolve_id(text, [*ids, *archived])
-    if found in archived:
-        summary = of_sidecar(archived[found])
+    others = archives_without(config, ids)
+    found = store.resolve_id(text, [*ids, *others])
+    if found in others:
+        summary = of_sidecars(others[found])
         if summary is None:
-            raise NotFoundError(f"{archived[found]}: cannot be read")
+            raise NotFoundError(f"{others[found][0]}: not of a workflow that had ended, or cannot be read")
         return summary, list(reading.read_record(TasksRecord, Path(summary.archive or ""), "tasks.json").tasks)
     return _describe(workflows.get(found), Queues(env))
 
@@ -114,27 +114,34 @@ def locate(config: Config, text: str) -> Path:
     """Find the archive a user means: a path if it is one, else the beginning of an id."""
     path = Path(text)
     if path.is_dir():
-        raise ArchiveError(f"{path}: a folder, not an archive")
+        raise ArchiveError(f"{path}: a folder, not an archive; name the {ARCHIVE_SUFFIX} file, or an id: bee-list")
     if path.exists():
         return path.absolute()
     if "/" in text or text.endswith(ARCHIVE_SUFFIX):
-        raise NotFoundError(f"{path}: no such archive")
+        raise NotFoundError(f"{path}: no such archive; bee-list lists the ids of those in {config.bee_archive_dir}")
     return archive_of(config, text)
 
 
 def archive_of(config: Config, text: str) -> Path:
-    """Find the archive of a workflow by the beginning of its id; raises NotFoundError or TransitionError."""
-    found = newest_archives(config.bee_archive_dir.glob(f"*{ARCHIVE_SUFFIX}"))
+    """Find the newest whole archive of a workflow's end by the beginning of its id.
+
+    Raises NotFoundError or TransitionError.
+    """
+    found = versions(config.bee_archive_dir.glob(f"*{ARCHIVE_SUFFIX}"))
     workflows = Store(config.workflows_dir)
     chosen = store.resolve_id(text, sorted({*found, *workflows.ids()}))
-    if chosen in found:
-        tell_of_retry(workflows.get(chosen), found[chosen])
-        return found[chosen]
+    made = archived.last_word(found.get(chosen, ()))
+    if made is not None:
+        tell_of_retry(workflows.get(chosen), made)
+        return made
     state = workflows.get(chosen).state()
     if state is not None and state.archive and Path(state.archive).is_file():
         return Path(state.archive)
     shown = state.state.value if state else "not finished"
-    raise TransitionError(f"workflow {chosen} has no archive: it is {shown}; see: bee-query {chosen}")
+    others = "".join(f"\n  made by hand: {path}" for path in found.get(chosen, ()))
+    raise TransitionError(
+        f"workflow {chosen} has no archive of its end: it is {shown}; see: bee-query {chosen}{others}"
+    )
 
 
 def tell_of_retry(found: WorkflowDir, archive: Path) -> None:

@@ -194,6 +194,15 @@ def test_what_a_killed_pack_left_is_reaped(root: Path, tmp_path: Path) -> None:
     assert list(tmp_path.glob(".*.part")) == [other]
 
 
+def test_our_own_archive_may_inflate_to_whatever_is_in_it(root: Path, tmp_path: Path) -> None:
+    # More than a stranger's may: a GiB of zeros in a MiB.
+    with (root / "zeros").open("wb") as stream:
+        stream.truncate(1100 << 20)
+    made = packed(root, tmp_path / "archives")
+    with pytest.raises(ArchiveError, match="--large"):
+        verifying.verify(made)
+
+
 def test_unpack_needs_a_new_folder(root: Path, tmp_path: Path) -> None:
     made = packed(root, tmp_path / "archives")
     kept = write(tmp_path / "back" / "mine")

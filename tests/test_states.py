@@ -116,6 +116,10 @@ TRANSITIONS = {
     "bee-resume": ("Paused Stalled", "Pending Running"),
     "bee-cancel": ("Submitted Pending Running Paused Stalled", "Cancelled Archived/Cancelled"),
     "bee-retry": ("Stalled Failed Cancelled Archived/Failed Archived/Cancelled", "Completed Archived"),
+    "bee-archive": (
+        "Completed Failed Cancelled",
+        "Submitted Pending Running Paused Stalled Archived Archived/Failed Archived/Cancelled",
+    ),
     "bee-copy": ("Archived Archived/Failed Archived/Cancelled", ""),
     "bee-rerun": ("Archived Archived/Failed Archived/Cancelled", ""),
 }
@@ -134,8 +138,8 @@ def test_transitions(command: Command) -> None:
         (WorkflowState.PAUSED, ["bee-resume", "bee-cancel"]),
         (WorkflowState.RUNNING, ["bee-pause", "bee-cancel"]),
         (WorkflowState.ARCHIVED_FAILED, ["bee-retry", "bee-copy", "bee-rerun"]),
-        (WorkflowState.CANCELLED, ["bee-retry"]),
-        (WorkflowState.COMPLETED, ["bee-retry"]),
+        (WorkflowState.CANCELLED, ["bee-retry", "bee-archive"]),
+        (WorkflowState.COMPLETED, ["bee-archive"]),
     ],
 )
 def test_useful_commands(state: WorkflowState, commands: list[str]) -> None:

@@ -33,8 +33,8 @@ class Limits:
             raise ArchiveError(f"unsafe: more than {self.size} bytes come out of it")
         if came > self.harmless and came > self.ratio * taken:
             raise ArchiveError(
-                f"unsafe: more than {came >> 20} MiB come out of {taken} bytes of it; if it is no trap, say so with "
-                "--large"
+                f"unsafe: more than {came >> 20} MiB come out of {taken} bytes of it; if it is no trap, say so: "
+                "bee-verify and bee-inspect --large, bee-rerun --trust"
             )
 
 

@@ -13,6 +13,7 @@ from beeflow import sharing, store
 from beeflow.archive import deflating, room, verifying, writing
 from beeflow.archive.contents import Source
 from beeflow.archive.deflating import Codec
+from beeflow.archive.limits import UNLIMITED
 from beeflow.archive.verifying import Packed
 from beeflow.archive.writing import Changed, Finish, Member
 from beeflow.errors import SystemFileError
@@ -65,7 +66,7 @@ def pack(
                 # What was reserved and not needed goes back.
                 raw.truncate()
                 os.fsync(raw.fileno())
-            packed = verifying.verify(temporary, top)
+            packed = verifying.verify(temporary, top, UNLIMITED)
             sharing.settle_file(temporary, gid)
             os.link(temporary, final)
             store.sync_folder(archive_dir)

@@ -181,7 +181,7 @@ class Archive:
 def describe(data: bytes, path: Path, top: str) -> Description:
     """Read bee-archive.json; raises ArchiveVersionError for a format that this beeflow does not know."""
     try:
-        given = json.loads(data)
+        given = json.loads(data.decode(errors="surrogateescape"))
         version = given.get("format") if isinstance(given, dict) else None
     except (ValueError, RecursionError) as error:
         raise ArchiveError(f"damaged: {DESCRIPTION} is no JSON: {error}") from error

@@ -53,7 +53,7 @@ def examine(path: Path, top: str | None = None, allowed: Limits | None = None) -
             for piece in pieces:
                 size += len(piece)
             files += not member.is_folder
-        return Verified(Packed(path, archive.sha256, archive.size), _described(archive), files, size)
+        return summary(archive, files, size)
 
 
 def examine_quickly(path: Path) -> Verified:
@@ -128,7 +128,8 @@ def _compare(digests: dict[str, str], vouched: dict[str, str]) -> None:
         raise ArchiveError(f"unsafe: {extra[0]!r} is not in the manifest")
 
 
-def _described(archive: Archive) -> Description:
+def summary(archive: Archive, files: int, unpacked_size: int) -> Verified:
+    """Say what was found in an archive that was read to its end."""
     if archive.description is None:
         raise ArchiveError(f"{archive.path}: damaged: no description")
-    return archive.description
+    return Verified(Packed(archive.path, archive.sha256, archive.size), archive.description, files, unpacked_size)

@@ -18,10 +18,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from beeflow import cli, config, copying, listing, tables, workdir, workflow
+from beeflow import cli, config, listing, tables, workdir, workflow
 from beeflow import control as use_cases
 from beeflow.commands import query
 from beeflow.config import Config
+from beeflow.copying import local
 from beeflow.errors import BeeError, UsageError
 from beeflow.scheduler.patient import COMMAND_S, Patience
 from beeflow.states import Command
@@ -134,15 +135,16 @@ def reexecute(arguments: argparse.Namespace) -> None:
     archive = ask_path(ARCHIVE_PATH)
     name = ask(JOB_NAME)
     settings = submit_settings(arguments)
-    from beeflow import rerun as use_case
+    from beeflow.rerun import again
+    from beeflow.rerun.request import Request
 
-    request = use_case.Request(
+    request = Request(
         archive=archive,
         name=name or None,
         mail_type=arguments.mail_type or "",
         mail_user=arguments.mail_user or "",
     )
-    print(f"Job submitted! Your workflow id is {use_case.rerun(request, settings, os.environ).id}.")
+    print(f"Job submitted! Your workflow id is {again.rerun(request, settings, os.environ).id}.")
 
 
 def submit_settings(arguments: argparse.Namespace) -> Config:
@@ -160,7 +162,7 @@ def list_workflows(_: argparse.Namespace) -> None:
 
 def query_workflow(_: argparse.Namespace) -> None:
     """Print what bee-query prints."""
-    print(query.as_text(*workflow.describe(cli.load_config(), ask_for(WORKFLOW_ID), os.environ)))
+    print(query.as_text(*query.describe(cli.load_config(), ask_for(WORKFLOW_ID))))
 
 
 def control(command: Command) -> Action:
@@ -184,7 +186,7 @@ def copy(_: argparse.Namespace) -> None:
     # Said before the second question, not after it.
     workflow.archive_of(settings, workflow_id)
     dest = ask_path(DESTINATION)
-    print(copying.copy(settings, workflow_id, Path(dest)))
+    print(local.copy(settings, workflow_id, Path(dest)))
 
 
 Action = Callable[[argparse.Namespace], None]

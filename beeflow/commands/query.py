@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from beeflow import cli, codec, tables, workflow
+from beeflow.comparing import parent
+from beeflow.comparing.parent import Comparison
+from beeflow.config import Config
 from beeflow.models import Summary, TaskRecord
 
 
@@ -23,23 +26,32 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
-    summary, tasks = workflow.describe(cli.load_config(), arguments.id, os.environ)
-    print(json.dumps(as_json(summary, tasks), indent=1) if arguments.json else as_text(summary, tasks))
+    found = describe(cli.load_config(), arguments.id)
+    print(json.dumps(as_json(*found), indent=1) if arguments.json else as_text(*found))
     return 0
 
 
-def as_json(summary: Summary, tasks: Sequence[TaskRecord]) -> dict[str, Any]:
-    """Describe a workflow as JSON: id, name, state, created, parent, tasks and more."""
-    return {**codec.to_json(summary), "tasks": [codec.to_json(task) for task in tasks]}
+def describe(config: Config, text: str) -> tuple[Summary, list[TaskRecord], Comparison | None]:
+    """Describe a workflow, its tasks, and how the outputs of a re-executed one are to its parent's."""
+    summary, tasks = workflow.describe(config, text, os.environ)
+    return summary, tasks, parent.read(summary, config)
 
 
-def as_text(summary: Summary, tasks: Sequence[TaskRecord]) -> str:
+def as_json(summary: Summary, tasks: Sequence[TaskRecord], comparison: Comparison | None) -> dict[str, Any]:
+    """Describe a workflow as JSON: id, name, state, created, parent, comparison, tasks and more."""
+    made = {**codec.to_json(summary), "comparison": codec.to_json(comparison)}
+    return {**made, "tasks": [codec.to_json(task) for task in tasks]}
+
+
+def as_text(summary: Summary, tasks: Sequence[TaskRecord], comparison: Comparison | None) -> str:
     """Describe a workflow as text."""
     lines = [f"{tables.one_line(summary.name)}  {summary.id}  {summary.state.value}"]
     if summary.reason:
         lines.append(f"reason: {tables.one_line(summary.reason, 1000)}")
     if summary.parent:
         lines.append(f"re-execution of: {tables.one_line(summary.parent)}")
+    if comparison:
+        lines.append(f"outputs: {tables.one_line(str(comparison), 1000)}")
     if summary.archive:
         lines.append(f"archive: {summary.archive}")
     return "\n".join([*lines, "", tables.render_tasks(tasks)]) if tasks else "\n".join(lines)

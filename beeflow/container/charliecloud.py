@@ -19,10 +19,11 @@ _UNPACK_TIMEOUT_S = 1800.0
 _ROOT_FOLDERS = ("bin", "usr", "etc")
 
 
-def find(wanted: str, config: Config, *, given: bool) -> Container | None:
+def find(wanted: str, config: Config, *, given: bool, unpack: bool = True) -> Container | None:
     """Find an image: a path the document gives, or a name in Charliecloud's storage; None when it is not there.
 
-    Raises InputError when a given path is not an image, UnsupportedError when Charliecloud is not installed.
+    ``unpack``: so that what is packed can be run. Raises InputError when a given path is not an image, UnsupportedError
+    when Charliecloud is not installed.
     """
     if given:
         path = Path(os.path.expandvars(wanted)).expanduser()
@@ -33,7 +34,7 @@ def find(wanted: str, config: Config, *, given: bool) -> Container | None:
             )
         if process.find("ch-run") is None:
             raise UnsupportedError(f"image {wanted!r}: Charliecloud is not installed (ch-run is not on PATH)")
-        return _from_path(path, config)
+        return _from_path(path, config, unpack=unpack)
     stored = storage() / "img" / storage_name(wanted)
     if wanted and stored.is_dir() and _is_mine(storage()) and _is_mine(stored) and process.find("ch-run"):
         return Container(RUNTIME, str(stored), wanted, tree_hash(stored), *_own_command(stored))
@@ -75,7 +76,7 @@ def storage_name(image: str) -> str:
     return image.replace("/", "%").replace(":", "+")
 
 
-def _from_path(path: Path, config: Config) -> Container:
+def _from_path(path: Path, config: Config, *, unpack: bool) -> Container:
     if path.is_dir():
         return Container(RUNTIME, str(path), str(path), tree_hash(path))
     digest = sha256_of(path)
@@ -84,7 +85,7 @@ def _from_path(path: Path, config: Config) -> Container:
     if not path.name.endswith((".tar.gz", ".tgz")):
         raise InputError(f"image {path}: neither a folder nor .sqfs nor .tar.gz")
     unpacked = config.bee_workdir / "images" / digest
-    if not unpacked.is_dir():
+    if unpack and not unpacked.is_dir():
         _unpack(path, unpacked)
     return Container(RUNTIME, str(unpacked), str(path), digest)
 

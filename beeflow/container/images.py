@@ -17,25 +17,29 @@ from beeflow.graph import Container, Graph, Tool
 _USE = ("useContainer", "copyContainer")
 
 
-def resolve(graph: Graph, config: Config) -> Graph:
-    """Return the graph with the image of every tool that needs one; raises UnsupportedError naming the image."""
+def resolve(graph: Graph, config: Config, *, unpack: bool = True) -> Graph:
+    """Return the graph with the image of every tool that needs one; raises UnsupportedError naming the image.
+
+    ``unpack``: so that what is packed can be run.
+    """
     found: dict[str, Container | None] = {}
-    tools = {name: _with_image(name, tool, config, found) for name, tool in graph.tools.items()}
+    tools = {name: _with_image(name, tool, config, found, unpack=unpack) for name, tool in graph.tools.items()}
     return replace(graph, tools=tools)
 
 
-def _with_image(name: str, tool: Tool, config: Config, found: dict[str, Container | None]) -> Tool:
+def _with_image(name: str, tool: Tool, config: Config, found: dict[str, Container | None], *, unpack: bool) -> Tool:
     requirement, is_required = tool.requirement("DockerRequirement")
     if requirement is None or tool.kind != "CommandLineTool":
-        return tool
+        # An archive's graph has what the old site made of it.
+        return replace(tool, container=None)
     wanted = _named_image(requirement) or requirement.get("dockerImageId") or requirement.get("dockerPull") or ""
     if config.container.runtime == "none":
         if is_required:
             raise UnsupportedError(f"step {name}: requires the image {wanted!r}, and [container] runtime is none")
-        # An archive's graph has the image of the old run.
         return replace(tool, container=None)
     if wanted not in found:
-        found[wanted] = charliecloud.find(wanted, config, given=_named_image(requirement) is not None)
+        given = _named_image(requirement) is not None
+        found[wanted] = charliecloud.find(wanted, config, given=given, unpack=unpack)
     container = found[wanted]
     if container is None and is_required:
         raise UnsupportedError(f"step {name}: image {wanted!r}: {charliecloud.missing(wanted)}")

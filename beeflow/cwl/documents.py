@@ -124,6 +124,28 @@ def load(document: str, cache_dir: Path, overrides: list[Any] | None = None) -> 
     return Document(process, context, uri, path)
 
 
+def load_inputs(packed: Path, cache_dir: Path) -> Document:
+    """Load of a packed document what says which inputs it takes: a workflow without steps.
+
+    Of a tool that has an input and an output of one name cwltool packs a document that it does not read again.
+    """
+    data = json.loads(packed.read_text(encoding="utf-8"))
+    main = next((each for each in data.get("$graph", ()) if each.get("id") == "#main"), data)
+    kept = ("SchemaDefRequirement", "InlineJavascriptRequirement", "LoadListingRequirement")
+    needed = [each for each in main.get("requirements", ()) if each["class"] in kept]
+    inputs = [{key: each[key] for key in each if key != "inputBinding"} for each in main["inputs"]]
+    made = {"cwlVersion": data["cwlVersion"], "class": "Workflow", "id": "#main", "inputs": inputs}
+    made.update({key: data[key] for key in ("$namespaces", "$schemas") if key in data})
+    made.update(outputs=[], steps=[], requirements=needed)
+    # Beside the other: locations are relative to it.
+    path = packed.with_name(f".inputs-{packed.name}")
+    path.write_text(json.dumps(made), encoding="utf-8")
+    try:
+        return load(str(path), cache_dir)
+    finally:
+        path.unlink()
+
+
 def at_line(item: Any, key: str, message: str, otherwise: str = "") -> str:
     """Put file and line of an item's key before a message, or ``otherwise`` where cwltool does not know them."""
     # Only the place is asked for: a long message would be wrapped.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,16 +40,25 @@ class _InputParser(argparse.ArgumentParser):
         raise InputError(f"{self.prog}: {message}\n{self.format_usage().strip()}")
 
 
-def load(document: Document, arguments: Sequence[str], overrides: list[Any]) -> dict[str, Any]:
+def load(
+    document: Document, arguments: Sequence[str], overrides: list[Any], more: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Read and check the inputs of a document; returns the input object with defaults and secondaryFiles filled in.
 
-    ``arguments``: what stands after the document on the command line. ``overrides``: cwltool:overrides in the job
-    file are added. Raises InputError.
+    ``arguments``: what stands after the document on the command line; ``more``: what counts more. ``overrides``:
+    cwltool:overrides in the job file are added. Raises InputError.
     """
     job_file, options = _parse_options(document, arguments)
     order, base = _read_job_file(document, job_file, overrides) if job_file else ({}, Path.cwd())
-    order.update(options)
-    what = f"{job_file}: " if job_file else ""
+    order.update({**options, **(more or {})})
+    return complete(document, order, base, f"{job_file}: " if job_file else "")
+
+
+def complete(document: Document, order: Any, base: Path, what: str = "") -> dict[str, Any]:
+    """Fill in defaults and secondaryFiles, and check types and files. ``base``: what paths are relative to.
+
+    ``what``: where the inputs are from, for messages. Raises InputError.
+    """
     with translated(InputError, what):
         order = cwltool.main.init_job_order(
             order,

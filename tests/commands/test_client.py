@@ -125,7 +125,7 @@ def test_reexecute_asks_path_then_name(answers: Answers, capsys: Capture, tmp_pa
     assert answers("8", str(tmp_path / "no.tgz"), "timtest2", "9") == 0
     told = capsys.readouterr()
     assert f"{MENU}What is the archive path?\n$ What will be the name of the job?\n$ {MENU}" in told.out
-    assert told.err == f"error: {tmp_path}/no.tgz: no such archive\n"
+    assert told.err.startswith(f"error: {tmp_path}/no.tgz: no such archive; bee-list lists")
 
 
 @pytest.mark.parametrize(

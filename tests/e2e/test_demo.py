@@ -93,6 +93,8 @@ def test_demo(run: DemoRun) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "$ bee-submit --wait" in done.stdout
     assert "$ bee-rerun --wait" in done.stdout
+    assert "$ bee-diff" in done.stdout
+    assert "B is a re-execution of A." in done.stdout
     assert "\033" not in done.stdout
     first, second = json.loads(run.bee("list", "--json"))
     assert [(each["name"], each["state"]) for each in (first, second)] == [

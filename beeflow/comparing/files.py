@@ -1,0 +1,60 @@
+"""What a run's files are by their contents, and who reads them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file by its contents; hashes are hexadecimal. ``name``: what to fetch it by; None: it cannot be had."""
+
+    size: int | None = None
+    sha256: str | None = None
+    sha1: str | None = None
+    name: str | None = None
+
+    def same_as(self, other: Content) -> bool | None:
+        """Say whether both are byte for byte the same; None when that cannot be known."""
+        if self.size is not None and other.size is not None and self.size != other.size:
+            return False
+        if self.sha256 and other.sha256:
+            return self.sha256 == other.sha256
+        if self.sha1 and other.sha1:
+            return self.sha1 == other.sha1
+        return None
+
+
+# What stands for a folder with nothing in it.
+EMPTY_FOLDER = Content(0, sha256="-")
+
+
+def of_entry(entry: Mapping[str, Any]) -> Content:
+    """Say what a File object itself tells of its contents (CWL v1.2, File: contents, checksum, size)."""
+    literal = entry.get("contents")
+    if isinstance(literal, str):
+        data = literal.encode(errors="surrogateescape")
+        return Content(
+            len(data), hashlib.sha256(data).hexdigest(), hashlib.sha1(data, usedforsecurity=False).hexdigest()
+        )
+    size = entry.get("size")
+    algorithm, _, digest = str(entry.get("checksum") or "").partition("$")
+    known = isinstance(size, int) and not isinstance(size, bool)
+    return Content(size if known else None, sha1=digest if algorithm == "sha1" else None)
+
+
+class Files(Protocol):
+    """The files of a run, by their names below its top directory, or by absolute paths on its host."""
+
+    def content(self, name: str) -> Content | None:
+        """Say what a file is; None when the run has none of that name."""
+
+    def below(self, folder: str) -> dict[str, Content] | None:
+        """List the files in a folder, all the way down, by their names in it; None when there is no such folder."""
+
+    def fetch(self, names: Iterable[str], folder: Path) -> dict[str, Path]:
+        """Make files readable, below an empty folder where they are not on disk: name -> path."""

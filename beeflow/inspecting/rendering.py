@@ -1,0 +1,129 @@
+"""A report as text. All that comes from the archive is escaped: it must not get at the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+from beeflow import tables
+from beeflow.inspecting.report import Report
+from beeflow.inspecting.steps import StepShown
+
+_CELL = 60
+_LINE = 110
+# Of a script or an expression; --json has all of it.
+_LINES = 8
+
+
+def escaped(text: str) -> str:
+    """Write text on one line, whatever is in it: a newline as \\n, ESC as \\x1b."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def cell(text: str, width: int = _CELL) -> str:
+    """Write text for a table."""
+    return tables.one_line(escaped(text), width)
+
+
+def render(found: Report) -> str:
+    """Write all of it."""
+    parts = [head(found), steps(found.steps), *details(found.steps), inputs(found), contents(found), risks(found)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def head(found: Report) -> str:
+    """Say what it is."""
+    what = found.description
+    state = "as it was archived" if found.has_sidecar else "whole; nothing beside it to compare with"
+    sizes = f"{tables.size(found.size)}, {found.files} files, {tables.size(found.unpacked_size)} unpacked"
+    software = f"Slurm {what.slurm_version}, beeflow {what.beeflow_version}"
+    rows = [
+        ("Workflow", f"{what.name}  {what.id}"),
+        ("Document", what.document),
+        ("State", f"{what.state.value}, submitted {what.created}, archived {what.archived} by {what.made_by}"),
+        ("From", f"{what.user}@{what.host}, cluster {what.cluster}, {software}"),
+        ("Archive", found.path),
+        ("", f"format {what.format}, {sizes}"),
+        ("", f"{state}; sha256 {found.sha256}"),
+    ]
+    if what.parent:
+        rows.insert(1, ("Re-execution of", what.parent))
+    return tabulate([(name, cell(text, _LINE + 40)) for name, text in rows], tablefmt="plain", disable_numparse=True)
+
+
+def steps(found: Sequence[StepShown]) -> str:
+    """Say what would run."""
+    rows = []
+    for step in found:
+        name = f"{step.name} (for each {', '.join(step.scatter)})" if step.scatter else step.name
+        where = f"image {step.image}" if step.image else "no command" if step.kind != "CommandLineTool" else "the host"
+        rows.append((cell(name, 40), cell(where, 40), cell(step.command, _LINE)))
+    return "What it would run\n" + tabulate(rows, headers=("Step", "In", "Command"), disable_numparse=True)
+
+
+def details(found: Sequence[StepShown]) -> Iterable[str]:
+    """Say what else each step has: what it requires, files that it makes, JavaScript, and programs of the host."""
+    programs = {step.program: step.program_here for step in found if step.program}
+    rows = [(cell(name), cell(here) if here else "not found here") for name, here in sorted(programs.items())]
+    if rows:
+        yield "Programs of the host\n" + tabulate(rows, headers=("Program", "Here"), disable_numparse=True)
+    needs = [(cell(step.name, 40), cell(", ".join(step.requirements), _LINE)) for step in found if step.requirements]
+    if needs:
+        yield "Requirements and hints\n" + tabulate(needs, headers=("Step", "Of class"), disable_numparse=True)
+    for step in found:
+        lines = [f"when {cell(step.when, _LINE)}"] if step.when else []
+        lines += [f"variable {cell(each, _LINE)}" for each in step.environment]
+        for script in step.scripts:
+            lines += [f"file {cell(script.name) or '(named by an expression)'}:", *block(script.text)]
+        for text in step.javascript:
+            lines += ["JavaScript:", *block(text)]
+        if lines:
+            yield f"Step {cell(step.name)}\n" + textwrap.indent("\n".join(lines), "  ")
+
+
+def block(text: str) -> list[str]:
+    """Write some lines of a script."""
+    lines = text.strip("\n").split("\n")
+    shown = [f"  | {cell(line, _LINE)}" for line in lines[:_LINES]]
+    return [*shown, f"  | ... {len(lines) - _LINES} lines more (--json has all)"] if len(lines) > _LINES else shown
+
+
+def inputs(found: Report) -> str:
+    """Say what it takes, and whether that is here."""
+    rows = [
+        (
+            cell(each.name, 30),
+            cell(each.value, 70),
+            each.state,
+            "" if each.size is None else tables.size(each.size),
+            each.detail,
+        )
+        for each in found.inputs
+    ]
+    return (
+        "Inputs\n" + tabulate(rows, headers=("Input", "Value", "Is", "Size", ""), disable_numparse=True) if rows else ""
+    )
+
+
+def contents(found: Report) -> str:
+    """Say how large the parts are."""
+    rows = [(cell(each.name), str(each.files), tables.size(each.size)) for each in found.parts]
+    return "Contents\n" + tabulate(
+        rows, headers=("Part", "Files", "Size"), colalign=("left", "right", "right"), disable_numparse=True
+    )
+
+
+def risks(found: Report) -> str:
+    """Say what takes trust."""
+    if not found.risks:
+        return "Nothing in it reaches outside the archive, as far as that can be seen without running it."
+    rows = [(cell(each.where, 50), cell(each.what, 80), each.why) for each in found.risks]
+    table = tabulate(rows, headers=("Where", "What", "Why it takes trust"), disable_numparse=True)
+    end = (
+        "It is an archive of yours, made here: bee-rerun takes it."
+        if found.own
+        else "bee-rerun refuses it, unless you add --trust."
+    )
+    return f"Takes trust\n{table}\n\n{end}"

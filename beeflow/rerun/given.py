@@ -1,0 +1,160 @@
+"""The inputs of a re-execution: those of the archive, each where it is now, or what the user gives in their place."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from beeflow import inputs, locations, staging, store
+from beeflow.archive.hashing import sha256_of
+from beeflow.cwl import documents, job_order
+from beeflow.cwl.setting import Settings
+from beeflow.errors import InputError
+from beeflow.inputs import InputFile, InputFiles
+from beeflow.layout import Layout, cache_dir
+from beeflow.rerun.relocating import Move, moved
+
+
+@dataclass
+class Origins:
+    """The files that an archive has of its inputs, or refers to. ``root``: where it was unpacked."""
+
+    root: Path
+    moves: Sequence[Move] = ()
+
+    @functools.cached_property
+    def known(self) -> dict[Path, InputFile]:
+        """What inputs.json says: path on the host of the old run -> what it was."""
+        record = store.read_record(InputFiles, self.root / inputs.RECORD) or InputFiles(())
+        return {Path(each.origin): each for each in record.files}
+
+    def of(self, path: Path) -> InputFile | None:
+        """Find what is known of a file, or of the folder that it is in."""
+        return next((self.known[each] for each in (path, *path.parents) if each in self.known), None)
+
+    def place(self, location: str) -> str:
+        """Say where a file of the old run is: what is embedded is in the workflow directory."""
+        path = locations.to_path(location)
+        if path is None:
+            return location
+        origin = self.of(path)
+        if origin is not None and origin.embedded:
+            return locations.quoted(Path(origin.embedded) / path.relative_to(origin.origin))
+        return locations.to_uri(moved(path, self.moves))
+
+    def problem(self, location: str) -> str | None:
+        """Say what keeps a file that is only referred to from being used, or None."""
+        path = locations.to_path(location)
+        origin = self.of(path) if path is not None else None
+        if path is None or (origin is not None and origin.embedded):
+            return None
+        here = moved(path, self.moves)
+        shown = str(path) if here == path else f"{path}, now {here}"
+        if not here.exists():
+            return f"{shown}: not there{_size(origin)}"
+        if origin is None:
+            return None
+        top = here if origin.origin == str(path) else moved(Path(origin.origin), self.moves)
+        difference = self.difference(top, origin)
+        return f"{shown}: {difference}" if difference else None
+
+    def difference(self, here: Path, origin: InputFile) -> str | None:
+        """Say in what a file differs from the one that the old run took."""
+        if here not in self._seen:
+            self._seen[here] = _difference(here, origin)
+        return self._seen[here]
+
+    _seen: dict[Path, str | None] = field(default_factory=dict, init=False)
+
+
+def _size(origin: InputFile | None) -> str:
+    return f" ({origin.size} bytes)" if origin and origin.size else ""
+
+
+def _difference(here: Path, origin: InputFile) -> str | None:
+    if (origin.kind == "Directory") != here.is_dir():
+        return f"not a {origin.kind}"
+    try:
+        if origin.sha256 is None and not origin.size:
+            return None  # it could not be read when the archive was made
+        size = here.stat().st_size if here.is_file() else _size_of_folder(here)
+        if size != origin.size:
+            return f"not the same {origin.kind}: {size} bytes instead of {origin.size}"
+        if origin.sha256 and here.is_file() and sha256_of(here) != origin.sha256:
+            return "not the same File: its sha256 differs"
+        if name := inputs.different_part(here, origin):
+            return f"not the same Directory: the sha256 of {name} in it differs"
+    except OSError as error:
+        return f"{error.filename or here}: {error.strerror or error}"
+    return None
+
+
+def _size_of_folder(folder: Path) -> int:
+    return sum(path.stat().st_size for _, path, is_folder in staging.contents(folder) if not is_folder)
+
+
+@dataclass(frozen=True)
+class Given:
+    """The new input object, locations inside the workflow directory relative to it. ``missing``: what is not here."""
+
+    job: dict[str, Any]
+    missing: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise InputError that lists what is missing."""
+        if self.missing:
+            raise InputError(
+                "inputs that the archive only refers to are not here as they were:\n  "
+                + "\n  ".join(self.missing)
+                + "\nsay where they are with --map OLD=NEW, or give others with --set NAME=VALUE or --inputs JOB.yml"
+            )
+
+
+def inputs_of(layout: Layout, old_job: Any, origins: Origins, settings: Sequence[str], job_file: str | None) -> Given:
+    """Make the new input object. ``layout``: of the new workflow, documents in place.
+
+    Raises InputError for a setting or file of inputs that does not fit the workflow.
+    """
+    if job_file is None and not settings:
+        return Given(_placed(old_job, origins), missing(old_job, origins))
+    document = documents.load_inputs(layout.packed, cache_dir(layout))
+    reader = Settings(document, Path.cwd())
+    changed = dict(map(reader.read, settings))
+    if job_file is not None:
+        return Given(locations.relative(_whole(document, job_file, changed), layout.root))
+    kept = {name: value for name, value in old_job.items() if name not in changed}
+    lacking = missing(kept, origins)
+    if lacking:
+        return Given({**_placed(kept, origins), **changed}, lacking)
+    order = {**locations.absolute(_placed(kept, origins), layout.root), **changed}
+    return Given(locations.relative(job_order.complete(document, order, Path.cwd(), "--set: "), layout.root))
+
+
+def _whole(document: documents.Document, job_file: str, changed: dict[str, Any]) -> dict[str, Any]:
+    overrides: list[Any] = []
+    order = job_order.load(document, [str(Path(job_file).absolute())], overrides, changed)
+    if overrides:
+        raise InputError(
+            f"{job_file}: has requirements (cwl:requirements or cwltool:overrides), which change the workflow and not "
+            "only its inputs; submit that with: bee-submit"
+        )
+    return order
+
+
+def _placed(job: Any, origins: Origins) -> dict[str, Any]:
+    made: dict[str, Any] = locations.rewritten(job, origins.place)
+    return made
+
+
+def missing(job: Any, origins: Origins) -> tuple[str, ...]:
+    """List the files of an input object that are not here as they were."""
+    found = (
+        f"input {name}: {problem}"
+        for name, value in job.items()
+        for entry in locations.entries(value)
+        if (problem := origins.problem(str(entry.get("location", ""))))
+    )
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,60 @@
+"""provenance/: what tells about the old run, and what was asked of the new one. Nothing reads it to run anything."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from beeflow import store
+from beeflow.archive.verifying import Packed
+from beeflow.inputs import RECORD
+from beeflow.layout import CRATE, DESCRIPTION, ENVIRONMENT, MANIFEST, OMITTED, Layout
+from beeflow.models import now
+from beeflow.rerun.request import Request
+from beeflow.rerun.sources import Source
+
+ASKED = "rerun.json"
+# Of the archive, where it has them. The folder itself, too: of what that run was a re-execution.
+_KEPT = (
+    *("workflow.json", "state.json", "tasks.json", "job.json", RECORD, "outputs.json", ENVIRONMENT),
+    *("comparison.json", OMITTED, DESCRIPTION, CRATE, MANIFEST, "metadata", "provenance"),
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """provenance/rerun.json: the archive, and in what the user wanted the new run to differ."""
+
+    archive: str
+    sha256: str
+    parent: str
+    at: str
+    settings: tuple[str, ...]
+    job_file: str | None
+    moves: tuple[str, ...]
+    only: tuple[str, ...]
+    from_steps: tuple[str, ...]
+    reuse: bool
+
+
+def keep(unpacked: Path, layout: Layout, packed: Packed, source: Source, request: Request) -> None:
+    """Keep what tells about the old run, and only that."""
+    folder = layout.provenance
+    folder.mkdir()
+    for name in _KEPT:
+        if (unpacked / name).exists():
+            os.rename(unpacked / name, folder / name)
+    asked = Asked(
+        archive=source.path.name,
+        sha256=packed.sha256,
+        parent=source.description.id,
+        at=now(),
+        settings=request.settings,
+        job_file=request.job_file,
+        moves=tuple(f"{each.old}={each.new}" for each in request.moves),
+        only=request.choice.only,
+        from_steps=request.choice.from_steps,
+        reuse=request.choice.reuse,
+    )
+    store.write_record(folder / ASKED, asked)

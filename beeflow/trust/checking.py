@@ -1,0 +1,60 @@
+"""Decide whether what an archive would run may be run: it is the user's own, or needs a word."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from beeflow import store
+from beeflow.archive.verifying import Packed
+from beeflow.config import Config
+from beeflow.errors import TrustError
+from beeflow.layout import SIDECAR_SUFFIX
+from beeflow.models import Sidecar
+from beeflow.tables import one_line
+from beeflow.trust import agreement, documents, shipped, tools
+from beeflow.trust.risk import Risk
+from beeflow.trust.shipped import Shipped
+
+_WIDTH = 300
+
+
+def risks(found: Shipped) -> list[Risk]:
+    """List what takes trust in an archive, each once."""
+    return list(dict.fromkeys([*tools.risks(found), *documents.risks(found), *agreement.risks(found)]))
+
+
+def check(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> None:
+    """Raise TrustError, naming each of them, when an archive would do what only its owner may have meant.
+
+    ``unpacked``: the folder it is in. It may if the user says so (``trusted``), or if it is his own.
+    """
+    if trusted or is_own(packed, config):
+        return
+    found = risks(shipped.of_folder(packed, unpacked))
+    if found:
+        lines = (f"  {one_line(each.where)}: {one_line(each.what, _WIDTH)}: {each.why}" for each in found)
+        raise TrustError(
+            f"{packed.path}: not an archive of yours, and this takes trust in who made it:\n"
+            + "\n".join(lines)
+            + f"\nlook at it with: bee-inspect {packed.path}\nand if that is what you want, add --trust"
+        )
+
+
+def is_own(packed: Packed, config: Config) -> bool:
+    """True for an archive that this user's own workflow made here, and that is still the same."""
+    beside = packed.path.with_suffix(SIDECAR_SUFFIX)
+    if packed.path.parent.resolve() != config.bee_archive_dir.resolve():
+        return False
+    try:
+        owned = all(_is_users_file(each) for each in (packed.path, beside))
+    except OSError:
+        return False
+    sidecar = store.read_record(Sidecar, beside) if owned else None
+    return sidecar is not None and sidecar.sha256 == packed.sha256
+
+
+def _is_users_file(path: Path) -> bool:
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWOTH

@@ -1,0 +1,115 @@
+"""What takes trust in the documents as they were given, in the inputs, and in how it was submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from beeflow import locations
+from beeflow.trust import reach, tools
+from beeflow.trust.risk import Risk
+from beeflow.trust.shipped import DOCUMENTS, GRAPH, INPUTS, JOB, PACKED_CWL, WORKFLOW, Shipped, listed
+
+_REFERENCES = ("run", "$import", "$include", "$mixin")
+# What a person may have written.
+_MAX_YAML = 2 << 20
+_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def risks(shipped: Shipped) -> Iterator[Risk]:
+    """Yield all of them."""
+    for name, data in shipped.documents():
+        yield from _of_original(name, data)
+    for each in references(shipped.record(PACKED_CWL)):
+        if not each.startswith("#"):
+            yield Risk(PACKED_CWL, each, "reads a document that is not in the archive")
+    yield from _of_defaults(shipped)
+    yield from _of_job(shipped)
+    options = shipped.mapping(WORKFLOW).get("options")
+    for field in ("driver_options", "task_options"):
+        for option in listed(options.get(field) if isinstance(options, dict) else None):
+            for what, why in tools.dangerous_option(field, option):
+                yield Risk(f"{WORKFLOW}: options", what, why)
+
+
+def _of_original(name: str, data: bytes) -> Iterator[Risk]:
+    if len(data) > _MAX_YAML:
+        yield Risk(name, f"{len(data)} bytes", "is too large to see what it refers to")
+        return
+    found = parse(data)
+    if found is None and data.strip() and name.endswith(_SUFFIXES):
+        yield Risk(name, "no YAML", "nobody can see what it refers to")
+    for each in references(found):
+        if reach.document_leads_out(name, each, DOCUMENTS):
+            yield Risk(name, each, "reads a document that is not in the archive")
+
+
+def parse(data: bytes) -> Any:
+    """Read YAML: never more than text, numbers, lists and mappings. None for what is none."""
+    try:
+        return yaml.load(data, Loader=_LOADER)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+
+
+def references(document: Any) -> Iterator[str]:
+    """Yield what a document runs, imports and includes."""
+    for each in mappings(document):
+        yield from (each[key] for key in _REFERENCES if isinstance(each.get(key), str))
+
+
+def mappings(document: Any) -> Iterator[dict[Any, Any]]:
+    """Yield all mappings in a document, each once: with YAML, it may contain itself."""
+    seen: set[int] = set()
+    rest = [document]
+    while rest:
+        value = rest.pop()
+        if not isinstance(value, (dict, list)) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            yield value
+        rest.extend(value.values() if isinstance(value, dict) else value)
+
+
+def places(value: Any) -> Iterator[str]:
+    """Yield where the files and folders in a value are."""
+    for entry in locations.entries(value):
+        for key in ("location", "path"):
+            if isinstance(entry.get(key), str):
+                yield entry[key]
+
+
+def _of_defaults(shipped: Shipped) -> Iterator[Risk]:
+    for place in dict.fromkeys(places(shipped.record(GRAPH))):
+        if reach.location_leads_out(place):
+            yield Risk(GRAPH, place, "reads what is not in the archive")
+
+
+def _of_job(shipped: Shipped) -> Iterator[Risk]:
+    files = [each for each in listed(shipped.mapping(INPUTS).get("files")) if isinstance(each, dict)]
+    for each in files:
+        embedded = each.get("embedded")
+        if embedded is not None and (not isinstance(embedded, str) or not is_embedded(embedded)):
+            yield Risk(INPUTS, f"embedded: {embedded}", "is not among the archive's inputs")
+    known = {str(each.get("origin")): each for each in files}
+    for place in dict.fromkeys(places(shipped.record(JOB))):
+        if not reach.location_leads_out(place):
+            continue
+        if place.startswith("/") or not place.startswith("file:///"):
+            yield Risk(JOB, place, "reads what is not in the archive")
+            continue
+        path = reach.host_path(place)
+        origin = next((known[str(each)] for each in (path, *path.parents) if str(each) in known), {}) if path else {}
+        has_dots = path is not None and ".." in path.parts
+        # Nobody can have a file read whose sha256 he does not know.
+        if has_dots or not (origin.get("embedded") or (origin.get("sha256") and origin.get("kind") == "File")):
+            yield Risk(JOB, place, "reads a file or folder of this host, whatever is in it")
+
+
+def is_embedded(name: str) -> bool:
+    """True for the place of an input in an archive."""
+    return name.startswith("inputs/") and not reach.leads_out(name) and ".." not in name.split("/")

@@ -1,0 +1,110 @@
+"""What of an archive says what it would run: its documents and records, in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beeflow.archive import reading, verifying
+from beeflow.archive.limits import Limits
+from beeflow.archive.verifying import Packed, Verified
+from beeflow.errors import ArchiveError
+
+GRAPH, PACKED_CWL, JOB, INPUTS, WORKFLOW = (
+    "cwl/graph.json",
+    "cwl/packed.json",
+    "job.json",
+    "inputs.json",
+    "workflow.json",
+)
+DOCUMENTS = "cwl/documents/"
+_RECORDS = frozenset({GRAPH, PACKED_CWL, JOB, INPUTS, WORKFLOW})
+# Of one file; a graph has a step's resolved tool once, however wide it is scattered.
+MAX_SIZE = 256 << 20
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """``files``: the contents of those that say what would run; ``sizes``: of all files."""
+
+    path: Path
+    files: Mapping[str, bytes]
+    sizes: Mapping[str, int]
+
+    def record(self, name: str) -> Any:
+        """Read one of the JSON files, None when it is not there; raises ArchiveError when it is none."""
+        if name not in self.files:
+            return None
+        try:
+            return json.loads(self.files[name].decode(errors="surrogateescape"))
+        except (ValueError, RecursionError) as error:
+            raise ArchiveError(f"{self.path}: damaged or unsafe: {name} cannot be read: {error}") from error
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        """Read one that is a JSON object; empty when it is not there."""
+        found = self.record(name)
+        if found is not None and not isinstance(found, dict):
+            raise ArchiveError(f"{self.path}: damaged or unsafe: {name} is no JSON object")
+        return found or {}
+
+    def tools(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the tools that would run, by the names that the graph has for them."""
+        for name, tool in entries_of(self.mapping(GRAPH).get("tools")):
+            if not isinstance(tool.get("document"), dict):
+                raise ArchiveError(f"{self.path}: damaged or unsafe: {GRAPH}: the tool {name!r} has no document")
+            yield name, tool
+
+    def documents(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the documents as they were given."""
+        return ((name, data) for name, data in self.files.items() if name.startswith(DOCUMENTS))
+
+
+def entries_of(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the entries of a JSON object that are objects themselves."""
+    for name, each in value.items() if isinstance(value, dict) else ():
+        if isinstance(each, dict):
+            yield name, each
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list as it is, nothing for null, and anything else in a list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _is_wanted(name: str, size: int) -> bool:
+    return (name in _RECORDS or name.startswith(DOCUMENTS)) and size <= MAX_SIZE
+
+
+def of_archive(path: Path, allowed: Limits | None = None) -> tuple[Verified, Shipped]:
+    """Verify an archive, and keep what says what it would run; raises ArchiveError."""
+    files: dict[str, bytes] = {}
+    sizes: dict[str, int] = {}
+    with reading.opened(path, "", allowed) as archive:
+        for member, pieces in verifying.checked(archive):
+            kept = [bytes(piece) for piece in pieces if _is_wanted(member.name, member.size)]
+            if not member.is_folder:
+                sizes[member.name] = member.size
+            if kept or (member.name in _RECORDS and not member.is_folder):
+                files[member.name] = b"".join(kept)
+        found = verifying.summary(archive, len(sizes), sum(sizes.values()))
+    return found, Shipped(path, files, sizes)
+
+
+def of_folder(packed: Packed, root: Path) -> Shipped:
+    """Read the same of an archive that was unpacked."""
+    files: dict[str, bytes] = {}
+    sizes: dict[str, int] = {}
+    for parent, _, names in os.walk(root):
+        for each in names:
+            path = Path(parent, each)
+            name = str(path.relative_to(root))
+            sizes[name] = path.lstat().st_size
+            if _is_wanted(name, sizes[name]):
+                files[name] = path.read_bytes()
+    return Shipped(packed.path, files, sizes)

@@ -1,0 +1,261 @@
+"""bee-inspect: what would run is shown, whether it is here, and what takes trust; nothing gets at the terminal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beeflow import cli
+from beeflow.commands import inspect, rerun
+from beeflow.inspecting import rendering
+from tests.archive import raw
+from tests.archive.raw import archive, file, write
+from tests.commands.place import Place, make_place
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    made = make_place(tmp_path)
+    for name, value in made.env().items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+def run(*argv: str | Path) -> int:
+    return cli.guarded(inspect.main, [str(each) for each in argv])
+
+
+def link(*sources: str) -> dict[str, Any]:
+    return {"sources": list(sources)}
+
+
+MAKE: dict[str, Any] = {
+    "class": "CommandLineTool",
+    "baseCommand": ["sh", "run.sh"],
+    "arguments": [{"prefix": "--level", "valueFrom": "$(inputs.level + 1)"}, "a b"],
+    "inputs": [
+        {"id": "file:///w.cwl#make/level", "type": "int"},
+        {"id": "file:///w.cwl#make/given", "type": "File", "inputBinding": {"position": 2, "prefix": "-i"}},
+        {"id": "file:///w.cwl#make/joined", "type": "int", "inputBinding": {"prefix": "n=", "separate": False}},
+    ],
+    "stdout": "made.txt",
+    "requirements": [
+        {"class": "InitialWorkDirRequirement", "listing": [{"entryname": "run.sh", "entry": "echo one\necho two\n"}]},
+        {"class": "EnvVarRequirement", "envDef": [{"envName": "GREETING", "envValue": "hello"}]},
+        {"class": "InlineJavascriptRequirement", "expressionLib": ["function f() { return 1; }"]},
+    ],
+}
+IN_IMAGE = {
+    "class": "CommandLineTool",
+    "baseCommand": "/opt/tool",
+    "requirements": [{"class": "DockerRequirement", "dockerPull": "debian:12"}],
+}
+GRAPH: dict[str, Any] = {
+    "tools": {"make": {"document": MAKE}, "tool": {"document": IN_IMAGE}},
+    "workflow": {
+        "steps": [
+            {"name": "make", "tool": "make", "inputs": {"level": link("level")}, "scatter": ["level"]},
+            {"name": "inner", "workflow": {"steps": [{"name": "tool", "tool": "tool", "when": "$(inputs.x > 1)"}]}},
+        ]
+    },
+}
+
+
+def made(place: Place, changed: dict[str, Any] | None = None) -> Path:
+    """Write an archive, with other records than these; None leaves one out."""
+    here = place.top / "here.txt"
+    here.write_text("here")
+    other = place.top / "other.txt"
+    other.write_text("othr")
+    sha256 = hashlib.sha256(b"here").hexdigest()
+    inputs = [
+        {"origin": "/data/in.txt", "kind": "File", "size": 5, "embedded": "inputs/0000/in.txt"},
+        {"origin": str(here), "kind": "File", "size": 4, "sha256": sha256},
+        {"origin": str(other), "kind": "File", "size": 4, "sha256": sha256},
+        {"origin": "/data/gone.txt", "kind": "File", "size": 7, "sha256": sha256},
+    ]
+    job = {
+        "level": [1, 2],
+        "files": [{"class": "File", "location": f"file://{each['origin']}"} for each in inputs],
+        "literal": {"class": "File", "location": "_:1", "contents": "x"},
+    }
+    records: dict[str, Any] = {
+        "cwl/graph.json": GRAPH,
+        "cwl/packed.json": {"$graph": [MAKE, IN_IMAGE]},
+        "job.json": job,
+        "inputs.json": {"files": inputs},
+        "workflow.json": {"options": {}},
+        **(changed or {}),
+    }
+    files = {name: json.dumps(value).encode() for name, value in records.items() if value is not None}
+    files["inputs/0000/in.txt"] = b"given"
+    data = archive(*(file(name, data) for name, data in files.items()), vouched=files)
+    return write(place.top / "x.tgz", data)
+
+
+def test_what_would_run_is_shown(place: Place, capsys: Capture) -> None:
+    assert run(made(place)) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert f"n  {raw.ID}" in out
+    command = "sh run.sh --level '$(inputs.level + 1)' 'a b' 'n=<joined>' -i <given> > made.txt"
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert f"make (for each level) the host {command}" in lines
+    assert "inner/tool image debian:12 /opt/tool" in lines
+    assert "sh /usr/bin/sh" in lines or "sh /bin/sh" in lines
+    assert "make EnvVar, InitialWorkDir, InlineJavascript" in lines
+    for each in ("variable GREETING=hello", "file run.sh:", "| echo one", "| echo two", "when $(inputs.x > 1)"):
+        assert each in lines
+    assert "| function f() { return 1; }" in lines
+    assert "| $(inputs.level + 1)" in lines
+    assert "Nothing in it reaches outside the archive" in out
+
+
+def test_inputs_and_where_they_are(place: Place, capsys: Capture) -> None:
+    path = made(place)
+    assert run("--json", path) == 0
+    found = json.loads(capsys.readouterr().out)
+    states = {Path(each["value"]).name: (each["state"], each["size"]) for each in found["inputs"]}
+    assert states == {
+        "[1, 2]": ("value", None),
+        "in.txt": ("embedded", 5),
+        "here.txt": ("here", 4),
+        "other.txt": ("differs", 4),
+        "gone.txt": ("missing", 7),
+        "_:1": ("literal", None),
+    }
+    assert found["steps"][0]["scripts"][0]["text"] == "echo one\necho two\n"
+    assert found["description"]["id"] == raw.ID
+    assert run("--quick", "--json", path) == 0
+    assert [each["state"] for each in json.loads(capsys.readouterr().out)["inputs"]].count("differs") == 0
+
+
+def test_an_embedded_input_that_is_not_there(place: Place, capsys: Capture) -> None:
+    record = {"files": [{"origin": "/data/a", "kind": "File", "size": 5, "embedded": "inputs/0009/a"}]}
+    job = {"a": {"class": "File", "location": "file:///data/a"}}
+    assert run("--json", made(place, {"inputs.json": record, "job.json": job})) == 0
+    (found,) = json.loads(capsys.readouterr().out)["inputs"]
+    assert (found["state"], found["detail"]) == ("missing", "inputs/0009/a is not in the archive")
+
+
+def test_what_takes_trust_is_named_and_a_graph_that_differs(place: Place, capsys: Capture) -> None:
+    evil = {**MAKE, "baseCommand": "/home/eve/run.sh"}
+    graph = {**GRAPH, "tools": {**GRAPH["tools"], "make": {"document": evil}}}
+    assert run(made(place, {"cwl/graph.json": graph})) == 0
+    out = capsys.readouterr().out
+    assert "baseCommand: /home/eve/run.sh" in out
+    assert "is not the command of any tool in cwl/packed.json" in out
+    assert "bee-rerun refuses it, unless you add --trust." in out
+    assert "/home/eve/run.sh --level" in out
+
+
+def test_nothing_of_an_archive_gets_at_the_terminal(place: Place, capsys: Capture) -> None:
+    evil = "\x1b]0;evil\x07\x9b31m\r\n\u202e\udcff"
+    tool = {
+        "class": evil,
+        "baseCommand": [evil],
+        "stdin": evil,
+        "requirements": [
+            {"class": "InitialWorkDirRequirement", "listing": [evil, {"entryname": evil, "entry": evil}]},
+            {"class": "EnvVarRequirement", "envDef": [{"envName": evil, "envValue": evil}]},
+            {"class": "DockerRequirement", "dockerPull": evil},
+            {"class": evil},
+        ],
+        "inputs": [{"id": evil, "inputBinding": {"prefix": evil, "valueFrom": f"$({evil})"}}],
+    }
+    for kind in (evil, "CommandLineTool"):
+        graph = {
+            "tools": {evil: {"document": {**tool, "class": kind}}},
+            "workflow": {"steps": [{"name": evil, "tool": evil, "scatter": [evil], "when": evil}]},
+        }
+        job = {evil: evil, "f": {"class": "File", "location": f"file:///{evil}"}}
+        assert run(made(place, {"cwl/graph.json": graph, "job.json": job})) == 0
+        out, err = capsys.readouterr()
+        assert all(line.isprintable() for line in out.removesuffix("\n").split("\n"))
+        assert r"\x1b]0;evil\x07\x9b31m\r\n\u202e\udcff" in out
+        assert err == ""
+
+
+@pytest.mark.parametrize("name", ["cwl/graph.json", "job.json", "inputs.json", "workflow.json"])
+@pytest.mark.parametrize(
+    "value", [[], "x", 5, {"tools": 5}, {"files": 5}, {"workflow": {"steps": [5, {}, None]}}, {"a\0b": "\0"}, None]
+)
+def test_records_that_make_no_sense(place: Place, capsys: Capture, name: str, value: Any) -> None:
+    assert run(made(place, {name: value})) in (0, 75)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+KEYS = (
+    "baseCommand arguments inputs outputs requirements hints stdin listing tool name workflow scatter when "
+    "srun_options modules modules_init container document"
+)
+
+
+@pytest.mark.parametrize("where", ["document", "step", "tool"])
+def test_graphs_that_make_no_sense(place: Place, capsys: Capture, where: str) -> None:
+    odd: list[Any] = [None, 5, "x", "\0", [], [5, None], {}, {"a": 5}, [[[]]]]
+    for key in KEYS.split():
+        for value in odd:
+            parts: dict[str, Any] = {"document": {"class": "CommandLineTool"}, "step": {"name": "s", "tool": "t"}}
+            parts["tool"] = {"document": parts["document"]}
+            parts[where][key] = value
+            graph = {"tools": {"t": parts["tool"]}, "workflow": {"steps": [parts["step"]]}}
+            assert run(made(place, {"cwl/graph.json": graph})) in (0, 75), (key, value)
+            assert "Traceback" not in capsys.readouterr().err, (key, value)
+
+
+def test_a_damaged_archive_is_not_shown(place: Place, capsys: Capture) -> None:
+    path = made(place)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert run(path) in (75, 79)
+    assert capsys.readouterr().out == ""
+
+
+def test_ones_own_archive(place: Place, capsys: Capture) -> None:
+    one = place.make(name="mine")
+    assert run(one.id[:8]) == 0
+    out = capsys.readouterr().out
+    assert one.id in out
+    assert "as it was archived" in out
+
+
+def test_nothing_is_executed_or_written(place: Place) -> None:
+    evil = {**MAKE, "baseCommand": ["touch", f"{place.top}/ran"], "arguments": [f"$(`touch {place.top}/ran`)"]}
+    graph = {**GRAPH, "tools": {**GRAPH["tools"], "make": {"document": evil}}}
+    path = made(place, {"cwl/graph.json": graph})
+    before = sorted(place.top.rglob("*"))
+    script = (
+        "import sys, os\n"
+        "def hook(event, args):\n"
+        "    flags = args[2] if event == 'open' and isinstance(args[2], int) else 0\n"
+        "    writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)\n"
+        "    if writes or event in ('os.system', 'os.exec', 'os.posix_spawn', 'subprocess.Popen', 'socket.connect'):\n"
+        "        print('FORBIDDEN', event, args, file=sys.stderr)\n"
+        "sys.dont_write_bytecode = True\n"
+        "from beeflow.commands import inspect\n"
+        "sys.addaudithook(hook)\n"
+        "sys.exit(inspect.main(sys.argv[1:]))\n"
+    )
+    argv = [sys.executable, "-c", script, str(path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60, env=place.env())
+    assert "FORBIDDEN" not in done.stderr
+    assert sorted(place.top.rglob("*")) == before
+
+
+def test_escaping() -> None:
+    assert rendering.escaped("a\nb\x1b\x9b\u202e\udcff\U0001f41d") == "a\\nb\\x1b\\x9b\\u202e\\udcff\U0001f41d"
+
+
+def test_rerun_says_where_to_look(place: Place) -> None:
+    with pytest.raises(SystemExit):
+        rerun.main(["--help"])

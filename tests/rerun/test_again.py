@@ -1,0 +1,222 @@
+"""A re-execution as a whole: what it starts from, and that nothing of the old run leaks into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beeflow.errors import ArchiveError, InputError, NotFoundError, TransitionError, UsageError
+from beeflow.rerun import relocating
+from beeflow.rerun.sources import open_archive
+from beeflow.states import WorkflowState
+from beeflow.store import WorkflowDir
+from tests.rerun.local import DOCUMENT, Local, first, ran, state, tasks, text_of
+
+
+@pytest.fixture
+def referring(site: Local) -> WorkflowDir:
+    """An archive that only refers to its input file."""
+    return first(site, input_copy_limit_mib=0)
+
+
+def moved_away(found: WorkflowDir, site: Local, top: Path) -> Path:
+    """Take the archive out of the site, and the site away."""
+    kept = top / "kept.tgz"
+    shutil.copyfile(site.archive(found), kept)
+    shutil.rmtree(site.top)
+    return kept
+
+
+def files_with(text: str, root: Path) -> list[str]:
+    return [
+        str(path.relative_to(root))
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and text.encode() in path.read_bytes()
+    ]
+
+
+def test_it_runs_anew_elsewhere_with_nothing_of_the_old_place(site: Local, other_site: Local, tmp_path: Path) -> None:
+    old = first(site)
+    kept = moved_away(old, site, tmp_path)
+    made = other_site.rerun(kept, name="again")
+    assert state(made) is WorkflowState.ARCHIVED
+    assert text_of(made, "all") == "made a\nmade b\nthree\n"
+    assert ran(made) == ["cut", "each[0]", "each[1]", "join"]
+    record = made.record()
+    assert (record.parent, record.name, record.document) == (old.id, "again", "w.cwl")
+    leaking = [name for name in files_with(str(site.top), made.layout.root) if not name.startswith("provenance/")]
+    assert leaking == []
+    assert [name for name in files_with(old.id, made.layout.root) if not name.startswith("provenance/")] == [
+        "comparison.json",
+        "state.json",
+        "workflow.json",
+    ]
+
+
+def test_what_tells_of_the_old_run_is_kept_and_only_that(site: Local) -> None:
+    old = first(site)
+    made = site.begin(old, start=False)
+    root, kept = made.layout.root, made.layout.root / "provenance"
+    assert sorted(os.listdir(root)) == sorted(
+        ["control", "cwl", "inputs", "job.json", "jobs", "log", "outputs", "provenance", "tasks", "workflow.json"]
+    )
+    assert os.listdir(made.layout.control) == ["held"]
+    for name in ("jobs", "log", "outputs", "tasks"):
+        assert os.listdir(root / name) == []
+    assert json.loads((kept / "workflow.json").read_text())["id"] == old.id
+    assert {each["job_id"] for each in json.loads((kept / "tasks.json").read_text())["tasks"]} >= {"103"}
+    assert json.loads((kept / "rerun.json").read_text())["parent"] == old.id
+    assert (kept / "manifest-sha256.txt").is_file()
+
+
+def test_a_rerun_of_a_rerun_keeps_both(site: Local) -> None:
+    old = first(site)
+    second = site.rerun(old, settings=("words=[x]",))
+    third = site.rerun(second, settings=("tail=2",))
+    assert text_of(third, "all") == "made x\ntwo\nthree\n"
+    kept = third.layout.root / "provenance"
+    assert third.record().parent == second.id
+    assert json.loads((kept / "workflow.json").read_text())["id"] == second.id
+    assert json.loads((kept / "rerun.json").read_text())["settings"] == ["tail=2"]
+    assert json.loads((kept / "provenance/workflow.json").read_text())["id"] == old.id
+
+
+def test_a_cancelled_workflow_is_executed_again_and_not_cancelled(site: Local) -> None:
+    old = first(site, cancelled=True)
+    assert state(old) is WorkflowState.ARCHIVED_CANCELLED
+    made = site.begin(old, start=False)
+    assert os.listdir(made.layout.control) == ["held"]
+    assert state(site.rerun(old)) is WorkflowState.ARCHIVED
+
+
+# -- other inputs ------------------------------------------------------------------------------------------------------
+
+
+def test_settings(site: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = first(site)
+    (tmp_path / "more.txt").write_text("1\n2\n")
+    monkeypatch.chdir(tmp_path)
+    made = site.rerun(old, settings=("words=[x]", "data=more.txt", "note=null"))
+    assert text_of(made, "all") == "made x\n2\n"
+    job = json.loads(made.layout.job.read_text())
+    assert (job["data"]["location"], job["tail"]) == (f"file://{tmp_path}/more.txt", 1)
+    # The input of the archive that it took the place of is not kept.
+    assert not made.layout.inputs.exists() or os.listdir(made.layout.inputs) == []
+
+
+def test_an_input_that_is_set_need_not_be_here_as_it_was(referring: WorkflowDir, site: Local) -> None:
+    site.write("data/in put.txt", "changed\n")
+    other = site.write("other.txt", "other\n")
+    made = site.rerun(referring, settings=(f"data={other}",))
+    assert text_of(made, "all") == "made a\nmade b\nother\n"
+
+
+def test_a_file_of_inputs_takes_the_place_of_them_all(referring: WorkflowDir, site: Local) -> None:
+    shutil.rmtree(site.top / "data")
+    site.write("new/x.txt", "x\n")
+    job = site.write("new/job.yml", "words: [q]\ndata: {class: File, path: x.txt}\n")
+    made = site.rerun(referring, job_file=str(job), settings=("words=[r]",))
+    assert text_of(made, "all") == "made r\nx\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "complaint"),
+    [
+        ({"settings": ("tail=x",)}, "tail takes int"),
+        ({"settings": ("data=/nowhere",)}, "/nowhere: no such File"),
+        ({"settings": ("words=null",)}, "words takes string"),
+        ({"job_file": "missing.yml"}, "no such file of inputs"),
+        ({"job_file": "partial.yml"}, "data"),
+        ({"job_file": "requiring.yml"}, "change the workflow"),
+    ],
+)
+def test_inputs_that_do_not_fit(
+    site: Local, request_: dict[str, Any], complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = first(site)
+    monkeypatch.chdir(site.top)
+    site.write("partial.yml", "words: [q]\n")
+    requirement = "cwl:requirements: [{class: ResourceRequirement, coresMin: 1}]\n"
+    site.write("requiring.yml", f"words: [q]\ndata: {{class: File, path: bee.conf}}\n{requirement}")
+    before = site.scheduler.next_id
+    with pytest.raises(InputError, match=complaint):
+        site.begin(old, **request_)
+    assert site.scheduler.next_id == before
+    assert os.listdir(site.config.workflows_dir) == [old.id]
+
+
+# -- files that are only referred to ----------------------------------------------------------------------------------
+
+
+def test_what_is_missing_is_listed_and_can_be_said_where(
+    referring: WorkflowDir, site: Local, other_site: Local, tmp_path: Path
+) -> None:
+    kept = moved_away(referring, site, tmp_path)
+    with pytest.raises(InputError) as caught:
+        other_site.begin(kept)
+    assert f"input data: {site.top}/data/in put.txt: not there (14 bytes)" in str(caught.value)
+    assert "--map OLD=NEW" in str(caught.value)
+    assert os.listdir(other_site.config.workflows_dir) == []
+    there = other_site.write("datasets/in put.txt", "one\ntwo\nthree\n")
+    moves = (relocating.parse(f"{site.top}/data={there.parent}"),)
+    made = other_site.rerun(kept, moves=moves)
+    assert text_of(made, "all") == "made a\nmade b\nthree\n"
+    assert files_with(str(site.top), made.layout.root / "cwl") == []
+
+
+@pytest.mark.parametrize(
+    ("contents", "complaint"),
+    [("one\ntwo\nthreE\n", "its sha256 differs"), ("one\n", "4 bytes instead of 14")],
+)
+def test_another_file_is_not_taken_for_it(referring: WorkflowDir, site: Local, contents: str, complaint: str) -> None:
+    there = site.write("moved.txt", contents)
+    moves = (relocating.parse(f"{site.top}/data/in put.txt={there}"),)
+    with pytest.raises(InputError, match=complaint):
+        site.begin(referring, moves=moves)
+
+
+def test_the_longest_prefix_counts_and_only_whole_names() -> None:
+    moves = [relocating.parse(each) for each in ("/a=/x", "/a/b=/y", "/a/b/c.txt=/z.txt")]
+    given = ["/a/1", "/a/b/1", "/a/bc/1", "/a/b/c.txt", "/ab/1"]
+    assert [str(relocating.moved(Path(each), moves)) for each in given] == [
+        *("/x/1", "/y/1", "/x/bc/1", "/z.txt", "/ab/1"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["/a", "a=/b", "=/b", "/a="])
+def test_a_move_that_makes_no_sense(text: str) -> None:
+    with pytest.raises(UsageError, match="OLD=NEW"):
+        relocating.parse(text)
+
+
+# -- what is no archive ------------------------------------------------------------------------------------------------
+
+
+def test_a_workflow_without_an_archive(site: Local) -> None:
+    old = first(site, use_archive=False)
+    with pytest.raises(TransitionError, match="has no archive of its end: it is Completed"):
+        open_archive(old.id[:8], site.config)
+    with pytest.raises(NotFoundError, match="no workflow has an id"):
+        open_archive("ffffffff", site.config)
+    with pytest.raises(NotFoundError, match="no such archive"):
+        open_archive(str(site.top / "x.tgz"), site.config)
+    with pytest.raises(ArchiveError, match="a folder, not an archive"):
+        open_archive(str(site.top), site.config)
+
+
+def test_a_failed_workflow_is_executed_again(site: Local) -> None:
+    flag = site.top / "broken"
+    text = DOCUMENT.replace("baseCommand: [tail]", f"baseCommand: [sh, -c, '[ ! -e {flag} ] && tail \"$@\"', sh]")
+    flag.touch()
+    job = {"words": ["a"], "data": {"class": "File", "path": str(site.write("x.txt", "x\n"))}}
+    old = site.submit(text, job)
+    assert state(old) is WorkflowState.ARCHIVED_FAILED
+    flag.unlink()
+    made = site.rerun(old)
+    assert state(made) is WorkflowState.ARCHIVED
+    assert all(task.reason == "" for task in tasks(made).values())

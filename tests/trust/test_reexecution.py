@@ -1,0 +1,96 @@
+"""A re-execution of what a stranger sent: refused with nothing left behind, run when the user says so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beeflow.archive import contents, packing, unpacking
+from beeflow.errors import TrustError
+from beeflow.layout import MANIFEST
+from beeflow.states import WorkflowState
+from beeflow.store import WorkflowDir
+from tests.rerun.local import Local
+
+DOCUMENT = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [sh, -c, 'echo "$WORD"']
+requirements: {EnvVarRequirement: {envDef: {WORD: hello}}}
+inputs: {}
+outputs: {o: stdout}
+stdout: o.txt
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Local:
+    return Local(tmp_path / "site")
+
+
+@pytest.fixture
+def other_site(tmp_path: Path) -> Local:
+    return Local(tmp_path / "elsewhere")
+
+
+def tampered(site: Local, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Run a workflow, and pack its archive again with another graph: whole by all that it says of itself."""
+    done = site.submit(DOCUMENT)
+    unpacked = folder / "unpacked"
+    unpacking.unpack(Path(site.archive(done)), unpacked)
+    (unpacked / MANIFEST).unlink()
+    path = unpacked / "cwl/graph.json"
+    graph = json.loads(path.read_text())
+    (tool,) = graph["tools"].values()
+    change(tool["document"])
+    path.write_text(json.dumps(graph))
+    return packing.pack(done.layout.root.name, contents.tree(unpacked)[0], folder / "sent").path
+
+
+def left(site: Local) -> list[str]:
+    return [path.name for path in site.config.workflows_dir.glob("*")]
+
+
+def ended(found: WorkflowDir) -> WorkflowState:
+    state = found.state()
+    assert state is not None
+    return state.state
+
+
+def preload(document: dict[str, Any]) -> None:
+    (definition,) = document["requirements"][0]["envDef"]
+    definition["envName"] = "LD_PRELOAD"
+
+
+def test_what_a_stranger_put_into_the_graph_is_refused(site: Local, other_site: Local, tmp_path: Path) -> None:
+    path = tampered(site, tmp_path, preload)
+    for request in ({}, {"start": False}):
+        with pytest.raises(TrustError, match="envName: LD_PRELOAD = hello: decides which programs"):
+            other_site.rerun(path, **request)
+    assert left(other_site) == []
+    assert not other_site.scheduler.jobs
+
+
+def test_another_command_than_the_document_shows(site: Local, other_site: Local, tmp_path: Path) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["baseCommand"] = ["sh", "-c", "echo evil"]
+
+    path = tampered(site, tmp_path, change)
+    with pytest.raises(TrustError, match=r"another command: is not the command of any tool in cwl/packed\.json"):
+        other_site.rerun(path)
+    done = other_site.rerun(path, trust=True)
+    assert ended(done) is WorkflowState.ARCHIVED
+    assert (done.layout.outputs / "o.txt").read_text() == "evil\n"
+
+
+def test_an_honest_archive_needs_no_word_anywhere(site: Local, other_site: Local, tmp_path: Path) -> None:
+    done = site.submit(DOCUMENT)
+    sent = tmp_path / "sent.tgz"
+    shutil.copy(site.archive(done), sent)
+    assert ended(other_site.rerun(sent)) is WorkflowState.ARCHIVED
+    assert ended(site.rerun(done)) is WorkflowState.ARCHIVED

@@ -1,0 +1,312 @@
+"""What an archive of a stranger's would reach is named, one by one; what an honest one does is not."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beeflow import embedding, store, submit
+from beeflow.archive.hashing import sha256_of
+from beeflow.archive.verifying import Packed
+from beeflow.config import Config
+from beeflow.errors import ArchiveError, BeeError, TrustError
+from beeflow.layout import Layout, folders
+from beeflow.models import Sidecar
+from beeflow.states import WorkflowState
+from beeflow.trust import checking, shipped
+from beeflow.trust.shipped import Shipped
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HONEST = [
+    *sorted((REPOSITORY / "etc/examples").glob("*/*.cwl")),
+    *sorted((REPOSITORY / "tests/e2e/features").glob("*.cwl")),
+]
+ELSEWHERE = Path("/nowhere/x.tgz")
+
+
+def of(**files: Any) -> Shipped:
+    """Make what an archive has: contents by the names of records, or of documents (x_cwl)."""
+    made = {}
+    for name, value in files.items():
+        place = {"graph": shipped.GRAPH, "packed": shipped.PACKED_CWL, "job": shipped.JOB, "inputs": shipped.INPUTS}
+        key = place.get(name) or (shipped.WORKFLOW if name == "workflow" else f"cwl/documents/{name.replace('_', '.')}")
+        made[key] = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return Shipped(ELSEWHERE, made, {name: len(data) for name, data in made.items()})
+
+
+def of_tool(document: dict[str, Any], **fields: Any) -> Shipped:
+    """Make one with one tool, that packed.json shows, too."""
+    document = {"class": "CommandLineTool", **document}
+    return of(graph={"tools": {"step": {"document": document, **fields}}}, packed=document)
+
+
+def whats(found: Shipped) -> list[str]:
+    return [each.what for each in checking.risks(found)]
+
+
+REQUIREMENT = "requirements"
+
+REACHING: list[tuple[dict[str, Any], str]] = [
+    ({"baseCommand": "/home/eve/run.sh"}, "baseCommand: /home/eve/run.sh"),
+    ({"baseCommand": ["/data/run", "x"]}, "baseCommand: /data/run"),
+    ({"baseCommand": "~/run.sh"}, "baseCommand: ~/run.sh"),
+    ({"baseCommand": "../../run.sh"}, "baseCommand: ../../run.sh"),
+    ({"baseCommand": "/usr/bin/../../home/eve/x"}, "baseCommand: /usr/bin/../../home/eve/x"),
+    ({"arguments": ["/home/eve/run.sh"]}, "arguments: /home/eve/run.sh"),
+    ({"baseCommand": ["sh", "/home/eve/run.sh"]}, "arguments: /home/eve/run.sh"),
+    ({"baseCommand": "python3", "arguments": [{"valueFrom": "/home/eve/x.py"}]}, "arguments: /home/eve/x.py"),
+    ({"baseCommand": "cat", "arguments": ["a/../../../x"]}, "arguments: a/../../../x"),
+    ({"stdin": "/etc/passwd"}, "stdin: /etc/passwd"),
+    ({"stdout": "/home/bob/.bashrc"}, "stdout: /home/bob/.bashrc"),
+    ({"stderr": "../x"}, "stderr: ../x"),
+    ({"outputs": [{"outputBinding": {"glob": "/etc/*"}}]}, "glob: /etc/*"),
+    ({"outputs": [{"outputBinding": {"glob": ["x", "../*"]}}]}, "glob: ../*"),
+    (
+        {"requirements": [{"class": "InitialWorkDirRequirement", "listing": [{"entryname": "/x", "entry": "y"}]}]},
+        "entryname: /x",
+    ),
+    (
+        {"hints": [{"class": "InitialWorkDirRequirement", "listing": [{"entryname": "a/../../x", "entry": "y"}]}]},
+        "entryname: a/../../x",
+    ),
+    ({"hints": [{"class": "DockerRequirement", "dockerFile": "FROM x\nRUN y"}]}, "dockerFile: FROM x"),
+    ({"hints": [{"class": "DockerRequirement", "dockerImport": "http://x/y.tar"}]}, "dockerImport: http://x/y.tar"),
+    ({"requirements": [{"class": "DockerRequirement", "dockerLoad": "/x.tar"}]}, "dockerLoad: /x.tar"),
+    (
+        {"requirements": [{"class": "DockerRequirement", "https://github.com/lanl/BEE#useContainer": "$HOME/x.sqfs"}]},
+        "useContainer: $HOME/x.sqfs",
+    ),
+    ({"hints": [{"class": "DockerRequirement", "beeflow:copyContainer": "/x.sqfs"}]}, "copyContainer: /x.sqfs"),
+    (
+        {"requirements": [{"class": "DockerRequirement", "dockerPull": "a", "dockerOutputDirectory": "/a/../b"}]},
+        "dockerOutputDirectory: /a/../b",
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "what"), REACHING)
+def test_tools_that_reach_out(document: dict[str, Any], what: str) -> None:
+    found = checking.risks(of_tool(document))
+    assert [each.what for each in found] == [what]
+    assert found[0].where == "cwl/graph.json: step"
+    assert found[0].why
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"baseCommand": "python3", "arguments": ["-c", "print(1)", "$(inputs.x)", "--out=/dev/null", "/dev/null"]},
+        {"baseCommand": "/usr/bin/env", "stdin": "$(inputs.x.path)", "stdout": "a/b"},
+        {"baseCommand": "./made.sh", "outputs": [{"outputBinding": {"glob": "*.txt"}}]},
+        {"baseCommand": "/opt/in/image", "requirements": [{"class": "DockerRequirement", "dockerPull": "debian"}]},
+        {"requirements": [{"class": "InitialWorkDirRequirement", "listing": ["$(inputs.x)", {"entryname": "a/b"}]}]},
+        {"requirements": [{"class": "EnvVarRequirement", "envDef": [{"envName": "GREETING", "envValue": "/x"}]}]},
+    ],
+)
+def test_tools_that_do_not(document: dict[str, Any]) -> None:
+    assert checking.risks(of_tool(document)) == []
+
+
+NAMES = (
+    "LD_PRELOAD LD_LIBRARY_PATH PATH PYTHONPATH PYTHONSTARTUP BASH_ENV ENV SLURM_CONF SBATCH_WRAP IFS GIT_SSH_COMMAND"
+)
+
+
+@pytest.mark.parametrize("name", [*NAMES.split(), "BASH_FUNC_ls%%", "x y", "", "Ld_Preload"])
+@pytest.mark.parametrize("field", ["requirements", "hints"])
+def test_variables(name: str, field: str) -> None:
+    given = {"envName": name, "envValue": "/x.so"}
+    for definitions in ([given], {name: "/x.so"}):
+        (found,) = checking.risks(of_tool({field: [{"class": "EnvVarRequirement", "envDef": definitions}]}))
+        assert name in found.what
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"srun_options": ["--mpi=pmix", "--task-prolog=/x"]}, "srun_options: --task-prolog=/x"),
+        ({"srun_options": ["-n1; rm -rf ~"]}, "srun_options: -n1; rm -rf ~"),
+        ({"modules_init": "/home/eve/init.sh"}, "modules_init: /home/eve/init.sh"),
+        ({"modules": ["gcc; rm"]}, "modules: gcc; rm"),
+        ({"container": {"image": "/x"}}, "container: {'image': '/x'}"),
+    ],
+)
+def test_what_the_graph_has_beside_the_document(fields: dict[str, Any], what: str) -> None:
+    assert whats(of_tool({}, **fields)) == [what]
+
+
+@pytest.mark.parametrize(
+    "option", ["--wrap=x", "--export=ALL,X=y", "--prolog=/x", "--chdir=/", "-D /", "--qos=$(x)", "x", "--a=`b`"]
+)
+@pytest.mark.parametrize("field", ["driver_options", "task_options"])
+def test_options_of_sbatch(option: str, field: str) -> None:
+    found = of(packed={}, workflow={"options": {field: ["--constraint=haswell", "--exclusive", option]}})
+    assert whats(found) == [f"{field}: {option}"]
+
+
+@pytest.mark.parametrize(
+    ("document", "what"),
+    [
+        (b"steps: {a: {run: /etc/x.cwl}}", "/etc/x.cwl"),
+        (b"steps: {a: {run: ../x.cwl}}", "../x.cwl"),
+        (b"steps: {a: {run: 'https://example.org/x.cwl#main'}}", "https://example.org/x.cwl#main"),
+        (b"requirements: [{$import: file:///etc/x.yml}]", "file:///etc/x.yml"),
+        (b"expressionLib: [{$include: ~/x.js}]", "~/x.js"),
+        (b"expressionLib: [{$include: a/%2e%2e/%2e%2e/x.js}]", "a/%2e%2e/%2e%2e/x.js"),
+        (b"a: &a {run: /x, b: *a}", "/x"),
+        (b"[" * 100_000, "no YAML"),
+        (b"%", "no YAML"),
+        (b"a: !!python/object/apply:os.system [x]", "no YAML"),
+        (b"#" * (3 << 20), f"{3 << 20} bytes"),
+    ],
+)
+def test_documents_that_refer_to_others(document: bytes, what: str) -> None:
+    assert whats(of(packed={}, w_cwl=document)) == [what]
+
+
+@pytest.mark.parametrize(
+    "document", [b"steps: {a: {run: x.cwl}}", b"run: '#main'", b"", b"run: a/../x.cwl", b"{run: {class: x}}"]
+)
+def test_documents_that_do_not(document: bytes) -> None:
+    assert checking.risks(of(packed={}, w_cwl=document)) == []
+
+
+def test_aliases_are_not_multiplied() -> None:
+    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30))]
+    assert checking.risks(of(packed={}, w_cwl="\n".join(lines).encode())) == []
+
+
+def file_at(location: str) -> dict[str, Any]:
+    return {"x": [{"class": "File", "location": location}]}
+
+
+@pytest.mark.parametrize(
+    "location", ["file:///etc/passwd", "/etc/passwd", "../x", "inputs/%2e%2e/%2e%2e/x", "http://x/y", "~/x"]
+)
+def test_inputs_and_defaults_that_are_elsewhere(location: str) -> None:
+    assert whats(of(packed={}, job=file_at(location))) == [location]
+    assert whats(of(packed={}, graph={"workflow": {"defaults": file_at(location)}})) == [location]
+    assert whats(of(packed={}, job={"x": {"class": "File", "path": location}})) == [location]
+
+
+def test_inputs_that_are_in_the_archive_or_known() -> None:
+    record = {"files": [
+        {"origin": "/data/a", "kind": "File", "embedded": "inputs/0000/a"},
+        {"origin": "/data/b", "kind": "File", "embedded": None, "sha256": "0" * 64},
+        {"origin": "/data/c", "kind": "File", "embedded": None, "sha256": None},
+        {"origin": "/data/d", "kind": "Directory", "embedded": None, "sha256": None},
+        {"origin": "/data/e", "kind": "Directory", "embedded": "inputs/0004/e"},
+    ]}  # fmt: skip
+    places = [f"file:///data/{name}" for name in ("a", "b", "c", "d", "d/x", "e/x", "e/../../etc/passwd")]
+    job = {"x": [{"class": "File", "location": each} for each in [*places, "_:literal", "cwl/files/0000/x"]]}
+    assert whats(of(packed={}, job=job, inputs=record)) == [
+        f"file:///data/{name}" for name in ("c", "d", "d/x", "e/../../etc/passwd")
+    ]
+
+
+@pytest.mark.parametrize("place", ["/etc", "inputs/../../x", "cwl/graph.json", 5])
+def test_inputs_that_claim_another_place(place: Any) -> None:
+    record = {"files": [{"origin": "/x", "kind": "File", "embedded": place}]}
+    assert whats(of(packed={}, inputs=record)) == [f"embedded: {place}"]
+
+
+def test_a_graph_that_runs_something_else_than_is_shown() -> None:
+    tool = {"class": "CommandLineTool", "baseCommand": ["echo", "hello"]}
+    graph = {"tools": {"a": {"document": tool}, "b": {"document": {**tool, "baseCommand": ["rm", "-rf"]}}}}
+    (found,) = checking.risks(of(graph=graph, packed=tool))
+    assert (found.where, found.what) == ("cwl/graph.json: b", "another command")
+    assert whats(of(graph=graph)) == ["is not there"]
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"[" * 100_000, b'{"tools": {"x": {}}}'])
+def test_a_graph_that_cannot_be_read(data: bytes) -> None:
+    with pytest.raises(ArchiveError, match=r"x\.tgz: damaged or unsafe: cwl/graph\.json"):
+        checking.risks(of(packed={}, graph=data))
+
+
+@pytest.mark.parametrize("document", HONEST, ids=lambda path: path.stem)
+def test_honest_documents_need_no_trust(document: Path, tmp_path: Path) -> None:
+    given = document.with_suffix(".yml")
+    request = submit.Request(document=str(document), arguments=[str(given)] if given.exists() else [])
+    try:
+        prepared = submit.prepare(request, Config(bee_workdir=tmp_path / "bee", bee_archive_dir=tmp_path / "archives"))
+    except BeeError as error:
+        pytest.skip(str(error))
+    layout = Layout(tmp_path / "workflow")
+    for folder in folders(layout):
+        folder.mkdir(parents=True)
+    embedding.write(layout, prepared.graph, {}, prepared.packed, prepared.sources)
+    found = checking.risks(shipped.of_folder(Packed(ELSEWHERE, "", 0), layout.root))
+    assert found == []
+
+
+# -- whose archive it is ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "archives").mkdir()
+    return Config(bee_workdir=tmp_path / "bee", bee_archive_dir=tmp_path / "archives")
+
+
+def hostile(config: Config, folder: Path) -> tuple[Packed, Path]:
+    """Make the archive's file and its sidecar, and what it was unpacked to."""
+    path = folder / "x.tgz"
+    path.write_bytes(b"x")
+    path.chmod(0o600)
+    packed = Packed(path, sha256_of(path), 1)
+    beside = Sidecar("x", "n", WorkflowState.ARCHIVED, "", "", packed.sha256, 1)
+    store.write_record(path.with_suffix(".json"), beside)
+    unpacked = config.bee_archive_dir.parent / "unpacked"
+    (unpacked / "cwl").mkdir(parents=True)
+    tool = {"class": "CommandLineTool", "baseCommand": "/home/eve/\x1b[31m.sh"}
+    (unpacked / "cwl/packed.json").write_text(json.dumps(tool))
+    graph = {"tools": {"s": {"document": {**tool, "stdin": "/etc/passwd"}}}}
+    (unpacked / "cwl/graph.json").write_text(json.dumps(graph))
+    return packed, unpacked
+
+
+def test_a_strangers_archive_needs_a_word(config: Config, tmp_path: Path) -> None:
+    packed, unpacked = hostile(config, tmp_path)
+    with pytest.raises(TrustError) as caught:
+        checking.check(packed, unpacked, config, trusted=False)
+    text = str(caught.value)
+    assert caught.value.exit_code == 81
+    assert "cwl/graph.json: s: stdin: /etc/passwd: is not in the folder" in text
+    assert "baseCommand: /home/eve/" in text
+    assert "\x1b" not in text
+    checking.check(packed, unpacked, config, trusted=True)
+
+
+def test_ones_own_archive_does_not(config: Config) -> None:
+    packed, unpacked = hostile(config, config.bee_archive_dir)
+    checking.check(packed, unpacked, config, trusted=False)
+    assert checking.is_own(packed, config)
+
+
+def test_what_is_not_quite_ones_own(config: Config, tmp_path: Path) -> None:
+    packed, _ = hostile(config, config.bee_archive_dir)
+    assert not checking.is_own(replace(packed, sha256="0" * 64), config)
+    packed.path.chmod(0o606)
+    assert not checking.is_own(packed, config)
+    packed.path.chmod(0o600)
+    packed.path.rename(tmp_path / "real")
+    packed.path.symlink_to(tmp_path / "real")
+    assert not checking.is_own(packed, config)
+    packed.path.unlink()
+    (tmp_path / "real").rename(packed.path)
+    assert checking.is_own(packed, config)
+    packed.path.with_suffix(".json").unlink()
+    assert not checking.is_own(packed, config)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_another_users_file_is_not_ones_own(config: Config) -> None:
+    packed, _ = hostile(config, config.bee_archive_dir)
+    os.chown(packed.path, 12345, -1)
+    assert not checking.is_own(packed, config)
