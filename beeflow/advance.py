@@ -12,10 +12,18 @@ from beeflow import sharing, store
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.layout import Layout
 from beeflow.listing import scheduler_of
+from beeflow.masking import mask
 from beeflow.models import WorkflowRecord, now
 from beeflow.passes import Pass
 from beeflow.scheduler.patient import PASS_S, Patience
 from beeflow.submission import claim
+
+
+class Masked(logging.Formatter):
+    """Writes no credentials into log/passes.log: a message may quote a command line of Slurm's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask(super().format(record))
 
 
 def main(argv: list[str]) -> int:
@@ -39,9 +47,11 @@ def main(argv: list[str]) -> int:
 if __name__ == "__main__":
     # A pass is short and makes no garbage that is worth looking for among the records of 100,000 tasks.
     gc.disable()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(Masked("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         sys.exit(main(sys.argv[1:]))
     except BeeError as failure:
-        print(f"error: {failure}", file=sys.stderr)
+        print(f"error: {mask(str(failure))}", file=sys.stderr)
         sys.exit(failure.exit_code)

@@ -50,6 +50,12 @@ def is_of_the_end(archive: Path) -> bool:
     return reading.read_record(Description, archive, DESCRIPTION).state.final
 
 
+def needs_directory(archive: Path) -> bool:
+    """True when an archive refers to files that are nowhere but in its workflow's directory."""
+    sidecar = read_sidecar(archive.with_suffix(SIDECAR_SUFFIX))
+    return sidecar is not None and sidecar.needs_directory
+
+
 def last_sidecar(paths: Iterable[Path]) -> tuple[Path, Sidecar] | None:
     """Pick what is beside the archive that counts, from the newest to the oldest."""
     for path in paths:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from beeflow import __version__, inputs, sharing, store, surroundings
-from beeflow.archive import contents, packing, reading, verifying, writing
+from beeflow.archive import contents, hiding, packing, reading, referring, verifying, writing
 from beeflow.archive.contents import Source, json_source, record_source
-from beeflow.archive.description import EPILOG, FORMAT, Description
+from beeflow.archive.description import EPILOG, FORMAT, Description, Referenced
 from beeflow.archive.limits import UNLIMITED
 from beeflow.archive.verifying import Packed
 from beeflow.archive.writing import Member
 from beeflow.archived import archives_of, newest_number
+from beeflow.crate.describing import Run, describe
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.graph import Graph
 from beeflow.layout import (
@@ -28,7 +31,7 @@ from beeflow.layout import (
     Layout,
     archive_name,
 )
-from beeflow.models import Retried, Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
+from beeflow.models import EMBED, Retried, Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ _LEFT_OUT = frozenset(
         OMITTED,
     ]
 )
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 # So often may somebody else be faster.
 _TRIES = 20
 
@@ -114,27 +118,31 @@ class Archiver:
 
     def pack(self, number: int) -> Packed:
         """Write the archive of this number; raises TakenError when somebody else just did."""
-        embedded = inputs.embed(self.layout, self.record.input_copy_limit_mib)
+        policy = self.record.archive
+        given = inputs.embed(self.layout, policy.inputs, self.record.input_copy_limit_mib)
         sources, omitted = contents.tree(self.layout.root, _SCRATCH)
         # Whoever removes a workflow directory begins with this: what was listed may lack anything.
         if not self.layout.workflow.exists():
             raise SystemFileError(f"{self.layout.root}: removed while it was archived; nothing was written")
+        last = Last(omitted, is_running=not self.state.state.final)
+        wanted = (each for each in sources if each.name not in _LEFT_OUT and not is_temporary(each))
+        chosen = referring.choose(wanted, policy, last.changed)
         records = [
-            record_source(DESCRIPTION, self.describe(number)),
+            record_source(DESCRIPTION, self.describe(number, (*given.referenced, *chosen.referenced))),
             record_source(ENVIRONMENT, surroundings.look(self.record, self.graph, self.nodes())),
         ]
         if not self.state.state.final:
             records += [record_source(STATE, self.state), record_source(TASKS, TasksRecord(tuple(self.tasks)))]
-        kept = {each.name: each for each in sources if each.name not in _LEFT_OUT}
-        kept.update({each.name: each for each in (*embedded, *records)})
-        last = Last(omitted, is_running=not self.state.state.final)
+        clean = (hiding.without_credentials(each) for each in chosen.sources)
+        kept = {each.name: each for each in (*clean, *given.sources, *records)}
+        run = Run(self.layout, self.record, self.graph, self.state, self.tasks, given.sources)
         return packing.pack(
             self.record.id,
             list(kept.values()),
             self.folder,
             archive_name(self.record.id, number),
             self.gid,
-            finish=last.finish,
+            finish=lambda members: itertools.chain(last.finish(members), describe(run, members, omitted)),
             changed=last.changed,
         )
 
@@ -142,7 +150,7 @@ class Archiver:
         """Name the nodes that tasks ran on."""
         return {task.node for task in self.tasks if task.node}
 
-    def describe(self, number: int) -> Description:
+    def describe(self, number: int, referenced: tuple[Referenced, ...]) -> Description:
         """Say what the archive is."""
         record = self.record
         return Description(
@@ -162,7 +170,15 @@ class Archiver:
             parent=record.parent,
             number=number,
             generation=self.generation,
+            referenced=referenced,
         )
+
+    def needs_directory(self, archive: Path) -> bool:
+        """True when an archive refers to files that are nowhere but in the workflow's directory."""
+        if self.record.archive.outputs == EMBED:
+            return False
+        found = reading.read_record(Description, archive, DESCRIPTION)
+        return any(Path(each.origin).is_relative_to(self.layout.root) for each in found.referenced)
 
     def write_sidecar(self, packed: Packed) -> None:
         """Write what bee-list shows of the archive."""
@@ -179,9 +195,17 @@ class Archiver:
             parent=self.record.parent,
             user=self.record.user,
             host=socket.gethostname(),
+            needs_directory=self.needs_directory(packed.path),
         )
         store.write_record(path, sidecar)
         sharing.settle_file(path, self.gid)
+
+
+def is_temporary(source: Source) -> bool:
+    """True for what a record was being written to (beeflow.store), by a process that was killed or still is at it."""
+    folder, _, name = source.name.rpartition("/")
+    of_users = referring.is_output(source) or folder.split("/")[0] in ("cwl", "inputs", "provenance")
+    return not of_users and _TEMPORARY.fullmatch(name) is not None
 
 
 def settle(layout: Layout, state: StateRecord, packed: Packed) -> StateRecord:

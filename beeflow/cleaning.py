@@ -176,7 +176,11 @@ class _Cleaner:
         record = found.record()
         if self.is_live(record):
             return
-        check_archive(archive_of(self.config, record, state), found.id)
+        made = archive_of(self.config, record, state)
+        check_archive(made, found.id)
+        if archived.needs_directory(made):
+            log.info("%s refers to files in the directory of workflow %s, which therefore stays", made, found.id)
+            return
         done = Cleaned(REMOVED, found.id, record.name, state.state.value, age_s(state.updated))
         if self.policy.dry_run or set_aside(parent, found.id, over, lock_s=0):
             self.take_away(parent, removal.PREFIX + found.id, done)

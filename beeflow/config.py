@@ -18,6 +18,7 @@ from typing import Any
 from beeflow import policy, sharing
 from beeflow.errors import ConfigError
 from beeflow.graph import RetryPolicy
+from beeflow.models import EMBED, EMBED_AUTO, REFERENCE, ArchivePolicy
 
 DRIVES = ("job", "here")
 APIS = ("cli", "pyslurm")
@@ -25,6 +26,7 @@ AUTO = "auto"
 LOCKS = (AUTO, "fcntl", "soft")
 _OF_SLURM = ("SLURM", "SBATCH_", "SALLOC_", "SRUN_", "SQUEUE_", "SCANCEL_", "SINFO_", "SACCT_")
 RUNTIMES = (AUTO, "charliecloud", "none")
+POLICIES = (EMBED_AUTO, EMBED, REFERENCE)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Config:
     modules: ModulesConfig = field(default_factory=ModulesConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
     retry: RetryPolicy = policy.DEFAULT
+    archive: ArchivePolicy = field(default_factory=ArchivePolicy)
     path: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -224,6 +227,7 @@ KEYS: dict[str, dict[str, Parser]] = {
         "task_options": _options,
         "srun_options": _options,
     },
+    "archive": {"inputs": _one_of(*POLICIES), "outputs": _one_of(*POLICIES), "output_limit_mib": _size},
     "container": {"runtime": _one_of(*RUNTIMES)},
     "task": {"preserve_environment": _variables},
     "retry": dict(policy.KEYS),
@@ -298,6 +302,7 @@ def _build(values: Mapping[str, Mapping[str, Any]], path: Path | None, env: Mapp
         modules=_modules(plain["modules"]),
         task=TaskConfig(**plain["task"]),
         retry=replace(policy.DEFAULT, **plain["retry"]),
+        archive=ArchivePolicy(**plain["archive"]),
         path=path,
         origins=origins,
     )

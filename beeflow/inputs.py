@@ -7,27 +7,44 @@ sha256.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from beeflow import locations, staging, store
 from beeflow.archive.contents import Source, record_source
+from beeflow.archive.description import Referenced
 from beeflow.archive.hashing import sha256_of
+from beeflow.archive.referring import refer
 from beeflow.layout import Layout
+from beeflow.models import EMBED, REFERENCE
 
 RECORD = "inputs.json"
 
 
 @dataclass(frozen=True)
+class InputPart:
+    """A file in a Directory. ``name``: relative to it."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class InputFile:
-    """One input. ``origin``: its path on the host where the workflow was submitted. ``embedded``: its place here."""
+    """One input. ``origin``: its path on the host where the workflow was submitted. ``embedded``: its place here.
+
+    ``parts``: the files of a Directory that is not embedded.
+    """
 
     origin: str
     kind: str
     size: int
     embedded: str | None = None
     sha256: str | None = None
+    parts: tuple[InputPart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,25 +88,51 @@ def _check_readable(path: Path) -> None:
         raise PermissionError(path)
 
 
-def embed(layout: Layout, limit_mib: int) -> list[Source]:
-    """List the input files to pack, all while they fit the limit, the rest by hash, and inputs.json."""
-    left = limit_mib << 20
+@dataclass(frozen=True)
+class Inputs:
+    """What an archive has of the inputs: files to pack, inputs.json among them, and what it only refers to."""
+
+    sources: tuple[Source, ...]
+    referenced: tuple[Referenced, ...]
+
+
+def embed(layout: Layout, policy: str, limit_mib: int) -> Inputs:
+    """Choose the input files to pack: all, none, or all while they fit the limit; what is left out is hashed."""
+    left = sys.maxsize if policy == EMBED else limit_mib << 20
+    why = f"inputs = {policy}" if policy == REFERENCE else f"does not fit input_copy_limit_mib = {limit_mib}"
     records: list[InputFile] = []
     sources: list[Source] = []
+    referenced: list[Referenced] = []
     for number, (kind, path) in enumerate(_outside(store.read_json(layout.job))):
         place = f"inputs/{number:04}/{path.name}"
         try:
             found = _sources(path, place)
-        except OSError:
+        except OSError as error:
             # Gone meanwhile, or not readable: its origin is what can be kept.
             records.append(InputFile(str(path), kind, 0))
+            referenced.append(Referenced(place, str(path), kind, 0, None, error.strerror or "cannot be read"))
             continue
         size = sum(each.size for each in found)
-        if size > left:
-            digest = sha256_of(path) if path.is_file() else None
-            records.append(InputFile(str(path), kind, size, None, digest))
-            continue
-        left -= size
-        sources += found
-        records.append(InputFile(str(path), kind, size, place))
-    return [*sources, record_source(RECORD, InputFiles(tuple(records)))]
+        if policy == REFERENCE or size > left:
+            outside = [refer(each, why) for each in found if each.path is not None]
+            records.append(_described(path, kind, size, place, outside))
+            referenced += outside
+        else:
+            left -= size
+            sources += found
+            records.append(InputFile(str(path), kind, size, place))
+    record = record_source(RECORD, InputFiles(tuple(records)))
+    return Inputs((*sources, record), tuple(referenced))
+
+
+def _described(path: Path, kind: str, size: int, place: str, files: list[Referenced]) -> InputFile:
+    """Describe what is not embedded: a file by its hash, a folder by those of its files."""
+    if kind == "Directory":
+        parts = (InputPart(each.name.removeprefix(f"{place}/"), each.size, each.sha256 or "") for each in files)
+        return InputFile(str(path), kind, size, parts=tuple(parts))
+    return InputFile(str(path), kind, size, sha256=files[0].sha256)
+
+
+def different_part(folder: Path, origin: InputFile) -> str | None:
+    """Name a file of a Directory that is not what it was when the archive was made; raises OSError when one is gone."""
+    return next((part.name for part in origin.parts if part.sha256 != sha256_of(folder / part.name)), None)

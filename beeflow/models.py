@@ -59,6 +59,21 @@ class SubmitOptions:
     preserve_environment: tuple[str, ...] = ()
 
 
+EMBED_AUTO, EMBED, REFERENCE = "auto", "embed", "reference"
+
+
+@dataclass(frozen=True)
+class ArchivePolicy:
+    """What an archive holds itself (EMBED), and of what it only keeps path, size and sha256 (REFERENCE).
+
+    EMBED_AUTO: all while they fit a limit; that of the inputs is ``input_copy_limit_mib``.
+    """
+
+    inputs: str = EMBED_AUTO
+    outputs: str = EMBED_AUTO
+    output_limit_mib: int = 102400
+
+
 @dataclass(frozen=True)
 class WorkflowRecord:
     """workflow.json: what was submitted, by whom, from what. Written once.
@@ -67,7 +82,7 @@ class WorkflowRecord:
     ``tasks_per_element``: of a scattered step, in one array element; 0: as many as it takes to have few elements.
     ``max_jobs``: how many array elements may be in the queue; 0: as many as the cluster lets a workflow have.
     ``lock``: how locks are taken (beeflow.locking). ``group``: who may read it besides the user; "": nobody.
-    ``loaded_modules``: of the shell that it was submitted from.
+    ``loaded_modules``: of the shell that it was submitted from. ``archive``: what of its files an archive holds.
     ``on_error``: what a failed task stops: only what depends on it (ON_ERROR_CONTINUE), or all that has not begun.
     """
 
@@ -95,6 +110,7 @@ class WorkflowRecord:
     lock: str = "auto"
     group: str = ""
     loaded_modules: tuple[str, ...] = ()
+    archive: ArchivePolicy = field(default_factory=ArchivePolicy)
 
     @property
     def stops_on_error(self) -> bool:
@@ -357,7 +373,10 @@ class TasksRecord:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """<archive_dir>/<id>.json: what bee-list shows of an archive without opening it."""
+    """<archive_dir>/<id>.json: what bee-list shows of an archive without opening it.
+
+    ``needs_directory``: it refers to files that are only in the workflow's directory.
+    """
 
     id: str
     name: str
@@ -369,6 +388,7 @@ class Sidecar:
     parent: str | None = None
     user: str = ""
     host: str = ""
+    needs_directory: bool = False
 
 
 @dataclass(frozen=True)

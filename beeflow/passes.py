@@ -10,9 +10,10 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
-from beeflow import finished, store
+from beeflow import archived, finished, store
 from beeflow.cwl.late import LateTools
 from beeflow.driver import Driver
 from beeflow.epilog import Epilog
@@ -71,6 +72,9 @@ class Pass:
     def remove(self, final: StateRecord) -> None:
         """Remove the directory, where bee.conf says so, as bee-clean does: what stays, that finds again."""
         if not self.record.delete_completed or final.state is not WorkflowState.ARCHIVED:
+            return
+        if final.archive and archived.needs_directory(Path(final.archive)):
+            log.info("%s refers to files in the workflow's directory, which therefore stays", final.archive)
             return
         try:
             for line in finished.remove_directory(self.layout.root).left:

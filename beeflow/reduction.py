@@ -12,6 +12,7 @@ from beeflow import attempts, models, store
 from beeflow.attempts import Progress
 from beeflow.graph import EXPRESSION_TOOL, Graph, Step, Workflow
 from beeflow.layout import Layout
+from beeflow.masking import masked
 from beeflow.models import (
     ElementResult,
     GroupRecord,
@@ -152,7 +153,7 @@ class Reduction:
             state=result.state,
             inputs=tuple(dict.fromkeys(source for link in leaf.step.inputs.values() for source in link.sources)),
             outputs=tuple(f"{leaf.path}/{port}" for port in leaf.step.outputs),
-            command=" ".join(result.command) or None,
+            command=" ".join(masked(result.command)) or None,
             container_runtime=result.container_runtime,
             container_hash=result.container_hash,
             host=result.host,

@@ -175,6 +175,7 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
         max_jobs=slurm.max_jobs,
         lock=config.lock,
         group=config.share_with_group,
+        archive=config.archive,
         loaded_modules=tuple(filter(None, os.environ.get("LOADEDMODULES", "").split(":"))),
     )
 

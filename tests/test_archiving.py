@@ -29,6 +29,7 @@ from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
 from beeflow.surroundings import Surroundings
 from tests import fakes
+from tests.archive.raw import description
 from tests.commands.place import Place, job_line, make_place
 
 Capture = pytest.CaptureFixture[str]
@@ -251,9 +252,25 @@ def test_the_same_workflow_gives_the_same_bytes(place: Place, monkeypatch: pytes
     assert archiver(found).run().path.read_bytes() == (place.top / "first.tgz").read_bytes()
 
 
+def test_what_a_killed_writer_left_is_no_part_of_it(place: Place) -> None:
+    found = make(place, COMPLETED)
+    folder = found.layout.root / "tasks/001-a/000/000000/7.0/0/out"
+    folder.mkdir(parents=True)
+    mine = [folder / ".conf.abcd1234", found.layout.outputs / ".conf.abcd1234"]
+    left = [found.layout.root / ".state.json.qkaw07k2", found.layout.control / ".cancel.0_z1y2x3"]
+    for path in (*mine, *left):
+        path.touch()
+    unpacking.unpack(archiver(found).run().path, place.top / "back")
+    for path in mine:
+        assert (place.top / "back" / path.relative_to(found.layout.root)).exists()
+    for path in left:
+        assert not (place.top / "back" / path.relative_to(found.layout.root)).exists()
+
+
 def test_files_that_a_running_task_takes_away_are_listed(place: Place) -> None:
     root = make(place, RUNNING).layout.root
     sources, omitted = contents.tree(root)
+    sources.append(contents.record_source(DESCRIPTION, description(root.name)))
     (root / "tasks/file").unlink()
     last = Last(omitted, is_running=True)
     made = packing.pack(root.name, sources, place.archives, finish=last.finish, changed=last.changed).path
@@ -296,9 +313,9 @@ def test_only_the_user_reads_it_whatever_the_umask_and_the_folder(place: Place, 
 
 
 def fill(found: WorkflowDir) -> None:
-    """Give it enough to be killed in the midst of: 24 MiB, and 300 small files."""
+    """Give it enough to be killed in the midst of: 12 MiB, and 300 small files."""
     noise = random.Random(5).randbytes(1 << 20)
-    for number in range(24):
+    for number in range(12):
         (found.layout.outputs / f"big{number}").write_bytes(noise)
     folder = found.layout.tasks / "many"
     folder.mkdir()

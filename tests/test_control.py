@@ -14,7 +14,7 @@ from beeflow.errors import SlurmError, TransitionError
 from beeflow.holding import Holding
 from beeflow.layout import Layout, folders
 from beeflow.listing import HELD_S, Queues, shows_paused, state_record, summarize
-from beeflow.models import Summary, WorkflowRecord
+from beeflow.models import Summary, WorkflowRecord, now
 from beeflow.scheduler import Dependency, JobRecord, JobRequest
 from beeflow.states import Command, JobState, TaskState, WorkflowState
 from beeflow.store import WorkflowDir
@@ -422,7 +422,7 @@ def test_pausing_what_has_no_job_left_is_refused_and_leaves_nothing(layout: Layo
 
 
 def test_what_bee_submit_is_about_to_start_can_be_paused(layout: Layout) -> None:
-    store.write_record(layout.workflow, RECORD)
+    store.write_record(layout.workflow, replace(RECORD, created=now()))
     world = chain(layout)
     do(PAUSE, world)
     assert world.run() is None

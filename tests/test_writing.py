@@ -291,6 +291,41 @@ def test_a_write_that_fails_leaves_nothing_and_names_the_archive(
     assert len(os.listdir(tmp_path / "root")) == len(tree)
 
 
+FULL = """
+import os, sys
+from pathlib import Path
+from beeflow.archive import contents, packing
+from beeflow.errors import SystemFileError
+try:
+    packing.pack(sys.argv[3], contents.tree(Path(sys.argv[1]))[0], Path(sys.argv[2]))
+except SystemFileError as error:
+    print(error)
+print(os.listdir(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(12, "No space left on device; make room in"), (30, "no room for the archive")]
+)
+def test_a_full_disk_is_told_and_left_as_it_was(tmp_path: Path, size: int, said: str) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "small").mkdir()
+    (tmp_path / "root/noise").write_bytes(random.Random(size).randbytes(size << 20))
+    (tmp_path / "script.py").write_text(FULL)
+    inside = f'mount -t tmpfs -o size=4m none "$2/small" && exec "$1" "$2/script.py" "$2/root" "$2/small" {TOP}'
+    # A mount of our own that nobody else sees, and that goes when its process does.
+    unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no mount namespaces here")
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    argv = [*unshare, "sh", "-c", inside, "sh", sys.executable, str(tmp_path)]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60, env=env)
+    first, left = done.stdout.splitlines()
+    assert first.startswith(f"{tmp_path}/small/{TOP}.tgz: ")
+    assert said in first
+    assert left == "[]"
+
+
 def test_too_little_room_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "noise").write_bytes(random.Random(1).randbytes(20 << 20))
     (tmp_path / "zeros").write_bytes(bytes(20 << 20))

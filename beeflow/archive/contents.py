@@ -39,7 +39,8 @@ def json_source(name: str, data: object) -> Source:
 
 
 def _text_source(name: str, text: str) -> Source:
-    data = text.encode(errors="surrogateescape")
+    # A name that is not UTF-8 has surrogates in it. So they are as JSON has them, and all of it is UTF-8.
+    data = text.encode(errors="backslashreplace")
     return Source(name, None, data, len(data))
 
 

@@ -7,18 +7,27 @@ bee-copy and bee-rerun take the newest.
 Any other is archived as it is at the moment, with what its tasks have made so far. That archive says so, and only its
 path leads to it: bee-inspect, bee-rerun and tar read it.
 
+With --zip no archive is made: the one that counts, or the .tgz that is named, is written as an RO-Crate in one .zip, as
+WorkflowHub and others take it, with ro-crate-metadata.json at its top.
+
 examples:
   bee-archive 3fc631bb
   bee-archive 3fc631bb 9d0f2c11           # each for itself
+  bee-archive 3fc631bb --zip              # <id>.zip, here
+  bee-archive 3fc631bb --zip crate.zip
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from beeflow import by_hand, cli, workflow
+from beeflow.archive.limits import UNLIMITED, Limits
+from beeflow.config import Config
+from beeflow.crate.zipping import write_zip
 from beeflow.errors import BeeError
 from beeflow.states import Command
 
@@ -26,17 +35,39 @@ from beeflow.states import Command
 def main(argv: Sequence[str]) -> int:
     """Archive; returns the worst exit code."""
     parser = cli.parser("bee-archive", __doc__)
-    parser.add_argument("ids", metavar="ID", nargs="+", help="a workflow's id, or the beginning of it")
+    parser.add_argument(
+        "ids", metavar="ID", nargs="+", help="a workflow's id, or the beginning of it; or a .tgz (--zip)"
+    )
+    parser.add_argument(
+        "--zip",
+        metavar="DEST",
+        nargs="?",
+        const=".",
+        type=Path,
+        help="write a .zip: a folder or a new file (default: .)",
+    )
+    parser.add_argument(
+        "--large", action="store_true", help="with --zip: also what inflates to more than 200 times its size"
+    )
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
     settings, worst = cli.load_own_config(), 0
+    allowed = UNLIMITED if arguments.large else Limits()
     for text in arguments.ids:
         try:
-            print(by_hand.archive(settings, workflow.resolve(settings, text, Command.ARCHIVE), os.environ))
+            if arguments.zip:
+                print(write_zip(workflow.locate(settings, text), arguments.zip, allowed))
+            else:
+                print(archive(settings, text))
         except BeeError as error:
             cli.error(str(error))
             worst = max(worst, error.exit_code)
     return worst
+
+
+def archive(settings: Config, text: str) -> Path:
+    """Archive one workflow."""
+    return by_hand.archive(settings, workflow.resolve(settings, text, Command.ARCHIVE), os.environ)
 
 
 def run() -> NoReturn:

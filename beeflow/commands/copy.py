@@ -35,6 +35,7 @@ from beeflow.copying.places import ArchiveFolder, Destination
 from beeflow.copying.progress import Bar
 from beeflow.copying.taking import Place, Taken
 from beeflow.errors import BeeError, UsageError
+from beeflow.remote import ssh
 from beeflow.remote.session import Session, UnreachableError, check_id
 
 STDOUT = "-"
@@ -124,7 +125,7 @@ def copier(arguments: argparse.Namespace, words: Sequence[str], dest: str, bar: 
 def put(session: Session, config: Config, word: str) -> str:
     """Copy one archive to another system."""
     done = session.put(offers.find(config, word, session.alive, for_archives=True))
-    return f"{session.host}:{done.path}{'' if done.is_new else ' (there already)'}"
+    return f"{session.host}:{ssh.safe(done.path)}{'' if done.is_new else ' (there already)'}"
 
 
 def said(taken: Taken) -> str:

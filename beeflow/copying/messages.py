@@ -87,8 +87,8 @@ _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Get, Put, O
 
 
 def encode_hello(hello: Hello) -> bytes:
-    """Write the line that tells a server from what a login shell prints before it."""
-    return f"beeflow-copy {hello.protocol} {hello.version}\n".encode()
+    """Write the line that tells a server from what a login shell prints before it, maybe without a line's end."""
+    return f"\nbeeflow-copy {hello.protocol} {hello.version}\n".encode()
 
 
 def decode_hello(line: bytes) -> Hello | None:

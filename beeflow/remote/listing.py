@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 LIST_TIMEOUT_S = 120.0
 MAX_BYTES = 64 << 20
-# So many lines are looked at: each is read as JSON to where it makes no sense.
+# So many lines are tried; somebody could print many thousand.
 _CANDIDATES = 10
 _COMMAND = "bee-list"
 _FIELDS = frozenset(each.name for each in dataclasses.fields(Summary))
@@ -44,16 +44,18 @@ def list_all(host: str, env: Mapping[str, str]) -> list[Summary]:
 def parse(host: str, text: str) -> list[Any]:
     """Find the JSON array in what bee-list printed; what a login shell printed before it is not ours.
 
-    The array begins on a line of its own, as no line in it does. A banner may have such a line too: the last one that
-    begins an array counts.
+    The array begins on a line of its own, as no line in it does, or behind a banner that has no line's end. A banner
+    may have such a line too: the last one that begins an array counts.
     """
-    for found in list(re.finditer(r"^\[\]?\r?$", text, re.MULTILINE))[: -_CANDIDATES - 1 : -1]:
-        try:
-            data, _ = json.JSONDecoder().raw_decode(text, found.start())
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(data, list):
-            return data
+    for pattern in (r"^\[\]?\r?$", r"\[\]?\r?$"):
+        begins = [found.start() for found in re.finditer(pattern, text, re.MULTILINE)]
+        for begin in reversed(begins[-_CANDIDATES:]):
+            try:
+                data, _ = json.JSONDecoder().raw_decode(text, begin)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(data, list):
+                return data
     raise RemoteError(f"{host}: bee-list there printed something else than a JSON array: {ssh.safe(text[:200])}")
 
 

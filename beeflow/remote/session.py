@@ -115,7 +115,10 @@ class Session:
         if not isinstance(error, CutError):
             return f"{self.host}: {error}"
         if code == ssh.USAGE:
-            return f"{self.host}: the beeflow there is older, and knows no {' '.join(_ARGV)}; install a newer one there"
+            return (
+                f"{self.host}: the beeflow there is older, and knows no {' '.join(_ARGV)}; install a newer one there: "
+                f"{ssh.safe(said)}"
+            )
         if code == 0:
             return f"{self.host}: {COMMAND} there did not say what it should: {ssh.safe(str(error))}"
         return ssh.failure(self.host, COMMAND, code, said)

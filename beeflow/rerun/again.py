@@ -34,16 +34,22 @@ def preview(request: Request, config: Config, env: Mapping[str, str]) -> Preview
     """Say what a re-execution would do; nothing is written but below a temporary folder, and no job submitted."""
     source = open_archive(request.archive, config)
     record, scheduler = on_site(request, source, config, env)
+    return look(request, source, config, record, scheduler)
+
+
+def look(request: Request, source: Source, config: Config, record: WorkflowRecord, scheduler: Scheduler) -> Preview:
+    """Fill a temporary folder as the new workflow's would be, and describe what that would do."""
     with tempfile.TemporaryDirectory(prefix="bee-rerun-") as folder:
         staged = Store(Path(folder) / "workflows").create(replace(record, group=""))
         filling = Filling(staged.layout, source, request, config, record, unpack_images=False)
+        error: BeeError | None = None
         try:
             filling.run()
             filling.given.check()
             filling.ask(scheduler)
-        except BeeError as error:
-            return previewing.describe(filling, error)
-        return previewing.describe(filling, None)
+        except BeeError as failure:
+            error = failure
+        return previewing.describe(filling, error)
 
 
 def on_site(

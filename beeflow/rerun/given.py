@@ -85,6 +85,8 @@ def _difference(here: Path, origin: InputFile) -> str | None:
             return f"not the same {origin.kind}: {size} bytes instead of {origin.size}"
         if origin.sha256 and here.is_file() and sha256_of(here) != origin.sha256:
             return "not the same File: its sha256 differs"
+        if name := inputs.different_part(here, origin):
+            return f"not the same Directory: the sha256 of {name} in it differs"
     except OSError as error:
         return f"{error.filename or here}: {error.strerror or error}"
     return None

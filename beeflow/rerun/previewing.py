@@ -82,7 +82,9 @@ def render(preview: Preview) -> str:
     for step in preview.steps:
         why = f" ({'; '.join(step.why)})" if step.why else ""
         lines.append(f"  step {step.path}: {_counts(step)}{why}")
-    lines += [f"  sbatch for {what}: {options}" for what, options in preview.sbatch]
+    for what, options in preview.sbatch:
+        alike = ", and all that ask for the same" if what.startswith("step ") else ""
+        lines.append(f"  sbatch for {what}{alike}: {options}")
     lines += [f"  note: {note}" for note in preview.notes]
     return "\n".join([*lines, "nothing was submitted"])
 

@@ -14,12 +14,11 @@ from beeflow.models import now
 from beeflow.rerun.request import Request
 from beeflow.rerun.sources import Source
 
-FOLDER = "provenance"
 ASKED = "rerun.json"
 # Of the archive, where it has them. The folder itself, too: of what that run was a re-execution.
 _KEPT = (
     *("workflow.json", "state.json", "tasks.json", "job.json", RECORD, "outputs.json", ENVIRONMENT),
-    *("comparison.json", OMITTED, DESCRIPTION, CRATE, MANIFEST, "metadata", FOLDER),
+    *("comparison.json", OMITTED, DESCRIPTION, CRATE, MANIFEST, "metadata", "provenance"),
 )
 
 
@@ -41,7 +40,7 @@ class Asked:
 
 def keep(unpacked: Path, layout: Layout, packed: Packed, source: Source, request: Request) -> None:
     """Keep what tells about the old run, and only that."""
-    folder = layout.root / FOLDER
+    folder = layout.provenance
     folder.mkdir()
     for name in _KEPT:
         if (unpacked / name).exists():

@@ -15,7 +15,7 @@ class Request:
     """A re-execution, beside bee.conf. ``archive``: a path, or the id of a workflow that has an archive.
 
     ``settings``: NAME=VALUE, of inputs; ``job_file``: a file with all of them. ``moves``: where files are now.
-    ``trust``: it may reach outside the archive.
+    ``trust``: the archive may do what only its owner may have meant.
     """
 
     archive: str

@@ -54,6 +54,7 @@ def plan(top: Path, count: int) -> dict[str, float]:
     layout = Layout(top / "workflows" / RECORD.id)
     for folder in folders(layout):
         folder.mkdir(parents=True)
+    store.write_record(layout.workflow, RECORD)
     store.write_text(layout.graph, dumps_graph(graph))
     words = words_of(count)
     store.write_json(layout.job, words)

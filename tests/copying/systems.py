@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 import uuid
@@ -31,7 +30,8 @@ number=${{host#*-}}
 case $host in
 gone) echo "ssh: connect to host gone port 22: Connection refused" >&2; exit 255 ;;
 key) printf 'Host key verification \\033[31mfailed.\\n' >&2; exit 255 ;;
-banner) echo "Welcome"; echo "[maintenance]"; echo "["; echo "beeflow-copy soon"; exec sh -c "$run" ;;
+banner) echo "Welcome"; echo "[maintenance]"; echo "["; echo "beeflow-copy soon"
+    printf "no end"; exec sh -c "$run" ;;
 bare) PATH=/usr/bin:/bin; exec sh -c "$run" ;;
 old) echo "bee-copy: error: the following arguments are required: ID" >&2; exit 2 ;;
 script-*) exec sh {top}/$number ;;
@@ -86,7 +86,7 @@ class System:
 
     def make(self, size: int = 1000, number: int = 1, name: str = "theirs") -> Path:
         """Make an archive of about this size, with what is beside it."""
-        return make_archive(self.top, self.archives, random.randbytes(size), number, name)
+        return make_archive(self.top, self.archives, os.urandom(size), number, name)
 
     def archived(self) -> set[str]:
         """Name everything in the archive folder."""

@@ -367,6 +367,13 @@ def test_answers_that_make_no_sense(systems: Systems, dest: Path, script: str, s
     assert os.listdir(dest) == []
 
 
+def test_what_another_system_says_is_no_terminal_code(systems: Systems) -> None:
+    made = systems.here.make()
+    host = systems.script(answers('{"Done": {"path": "/a\\u001b[31m\\nb", "is_new": true}}'))
+    done = systems.here.bee("bee-copy", "--to", host, made.stem)
+    assert (done.returncode, done.stdout) == (0, f"{host}:/a\N{REPLACEMENT CHARACTER}[31m / b\n")
+
+
 def test_more_bytes_than_were_offered(systems: Systems, dest: Path) -> None:
     chunk = r"""printf '\000\000\000\002ab\000\000\000\000'; echo '{"Sent": {}}'; cat >/dev/null"""
     done = systems.here.bee("bee-copy", "--host", systems.script(f"{HELLO} echo '{offer()}'; {chunk}"), ID, dest)

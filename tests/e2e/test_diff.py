@@ -71,9 +71,9 @@ class Runs:
         (folder / "job.json").write_text(json.dumps({"words": words, "number": number, "data": given}))
         return submit(self.slurm, self.top / "flow.cwl", folder / "job.json")
 
-    def rerun(self, workflow_id: str) -> str:
+    def rerun(self, workflow_id: str, *argv: str) -> str:
         """Re-execute and return the new id."""
-        return self.slurm.bee("bee-rerun", workflow_id).stdout.split()[-1].rstrip(".")
+        return self.slurm.bee("bee-rerun", workflow_id, *argv).stdout.split()[-1].rstrip(".")
 
     def diff(self, *argv: str | Path) -> tuple[int, str]:
         """Return bee-diff's exit code and what it prints."""
@@ -96,9 +96,11 @@ def runs(slurm: PrivateSlurm, tmp_path: Path) -> Runs:
 
 
 def test_runs_are_compared(slurm: PrivateSlurm, runs: Runs) -> None:
-    first, second = runs.submit("one", 1.0, "a", "b"), runs.submit("two", 1.001, "a", "b", "c")
-    for each in (first, second):
-        wait_state(slurm, each, "Archived")
+    first = runs.submit("one", 1.0, "a", "b")
+    wait_state(slurm, first, "Archived")
+    (runs.top / "two").write_text("two\n")
+    second = runs.rerun(first, "--set", "number=1.001", "--set", "words=[a, b, c]", "--set", f"data={runs.top / 'two'}")
+    wait_state(slurm, second, "Archived")
     code, said = runs.diff(first[:13], archive(slurm, second))
     assert code == 1
     assert "workflow     4 identical" in said
@@ -116,6 +118,7 @@ def test_runs_are_compared(slurm: PrivateSlurm, runs: Runs) -> None:
         ("said[2]", "extra"),
     ]
     assert [each["where"] for each in details["folder"]["differences"]] == ["folder/sub/data"]
+    assert "3 differ, compared with" in slurm.bee("bee-query", second).stdout
     ignored = ("--ignore", "*/data", "--ignore", "length", "--ignore", "c.txt", "--ignore", "said?2?")
     assert runs.diff(*lenient, *ignored, first, second)[0] == 0
 

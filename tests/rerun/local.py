@@ -24,6 +24,40 @@ from beeflow.states import JobState, WorkflowState
 from beeflow.store import Store, WorkflowDir
 from tests.fakes import FakeJob, FakeScheduler
 
+DOCUMENT = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}}
+inputs: {words: 'string[]', data: File, tail: {type: int, default: 1}, note: string?}
+outputs: {all: {type: File, outputSource: join/o}}
+steps:
+  each:
+    scatter: word
+    in: {word: words}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [echo, made]
+      inputs: {word: {type: string, inputBinding: {}}}
+      outputs: {o: stdout}
+  cut:
+    in: {data: data, n: tail}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [tail]
+      inputs: {data: {type: File, inputBinding: {position: 2}}, n: {type: int, inputBinding: {prefix: -n}}}
+      outputs: {o: stdout}
+  join:
+    in: {files: each/o, cut: cut/o}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: cat
+      inputs: {files: {type: 'File[]', inputBinding: {position: 1}}, cut: {type: File, inputBinding: {position: 2}}}
+      outputs: {o: stdout}
+"""
+
 HERE = Target("", "", "a Slurm in memory")
 
 
@@ -157,3 +191,9 @@ def text_of(found: WorkflowDir, name: str) -> str:
     """Read an output file."""
     made = json.loads(found.layout.output_object.read_text())
     return (found.layout.root / str(made[name]["location"])).read_text()
+
+
+def first(site: Local, **record: Any) -> WorkflowDir:
+    data = site.write("data/in put.txt", "one\ntwo\nthree\n")
+    job = {"words": ["a", "b"], "data": {"class": "File", "path": str(data)}}
+    return site.submit(DOCUMENT, job, **record)

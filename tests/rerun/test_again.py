@@ -15,47 +15,7 @@ from beeflow.rerun import relocating
 from beeflow.rerun.sources import open_archive
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
-from tests.rerun.local import Local, ran, state, tasks, text_of
-
-DOCUMENT = """
-cwlVersion: v1.2
-class: Workflow
-requirements: {ScatterFeatureRequirement: {}}
-inputs: {words: 'string[]', data: File, tail: {type: int, default: 1}, note: string?}
-outputs: {all: {type: File, outputSource: join/o}}
-steps:
-  each:
-    scatter: word
-    in: {word: words}
-    out: [o]
-    run:
-      class: CommandLineTool
-      baseCommand: [echo, made]
-      inputs: {word: {type: string, inputBinding: {}}}
-      outputs: {o: stdout}
-  cut:
-    in: {data: data, n: tail}
-    out: [o]
-    run:
-      class: CommandLineTool
-      baseCommand: [tail]
-      inputs: {data: {type: File, inputBinding: {position: 2}}, n: {type: int, inputBinding: {prefix: -n}}}
-      outputs: {o: stdout}
-  join:
-    in: {files: each/o, cut: cut/o}
-    out: [o]
-    run:
-      class: CommandLineTool
-      baseCommand: cat
-      inputs: {files: {type: 'File[]', inputBinding: {position: 1}}, cut: {type: File, inputBinding: {position: 2}}}
-      outputs: {o: stdout}
-"""
-
-
-def first(site: Local, **record: Any) -> WorkflowDir:
-    data = site.write("data/in put.txt", "one\ntwo\nthree\n")
-    job = {"words": ["a", "b"], "data": {"class": "File", "path": str(data)}}
-    return site.submit(DOCUMENT, job, **record)
+from tests.rerun.local import DOCUMENT, Local, first, ran, state, tasks, text_of
 
 
 @pytest.fixture
@@ -92,6 +52,7 @@ def test_it_runs_anew_elsewhere_with_nothing_of_the_old_place(site: Local, other
     leaking = [name for name in files_with(str(site.top), made.layout.root) if not name.startswith("provenance/")]
     assert leaking == []
     assert [name for name in files_with(old.id, made.layout.root) if not name.startswith("provenance/")] == [
+        "comparison.json",
         "state.json",
         "workflow.json",
     ]
@@ -238,7 +199,7 @@ def test_a_move_that_makes_no_sense(text: str) -> None:
 
 def test_a_workflow_without_an_archive(site: Local) -> None:
     old = first(site, use_archive=False)
-    with pytest.raises(TransitionError, match="has no archive: it is Completed"):
+    with pytest.raises(TransitionError, match="has no archive of its end: it is Completed"):
         open_archive(old.id[:8], site.config)
     with pytest.raises(NotFoundError, match="no workflow has an id"):
         open_archive("ffffffff", site.config)

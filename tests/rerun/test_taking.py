@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from beeflow.errors import InputError, UsageError
+from beeflow.errors import ArchiveError, InputError, UsageError
 from beeflow.rerun.choice import Choice
 from beeflow.states import TaskState, WorkflowState
 from beeflow.store import WorkflowDir
-from tests.rerun.local import Local, ran, repacked, state, tasks, text_of
-from tests.rerun.test_again import files_with, first
+from tests.rerun.local import Local, first, ran, repacked, state, tasks, text_of
+from tests.rerun.test_again import files_with
 
 REUSE = Choice(reuse=True)
 
@@ -52,8 +53,8 @@ GOOD = "made a\nmade b\nthree\n"
         (only("cut", reuse=True), ["cut", "join"]),
     ],
 )
-def test_a_part(site: Local, choice: Choice, runs: list[str]) -> None:
-    made = again(site, first(site), choice)
+def test_a_part(site: Local, archived: Path, choice: Choice, runs: list[str]) -> None:
+    made = again(site, archived, choice)
     assert (ran(made), text_of(made, "all")) == (runs, GOOD)
 
 
@@ -71,15 +72,14 @@ def test_what_was_taken_says_so_and_nothing_of_how_it_ran(site: Local, other_sit
     assert not list(made.layout.tasks.glob("*/000/*/*/0/out/*")) or ran(made) == ["join"]
 
 
-def test_a_step_that_there_is_not(site: Local) -> None:
-    old = first(site)
+def test_a_step_that_there_is_not(site: Local, archived: Path) -> None:
     with pytest.raises(UsageError, match="nothing: not a step of the workflow; they are cut, each, join"):
-        site.begin(old, choice=only("nothing"))
-    assert os.listdir(site.config.workflows_dir) == [old.id]
+        site.begin(archived, choice=only("nothing"))
+    assert os.listdir(site.config.workflows_dir) == []
 
 
-def test_a_rerun_of_a_part_can_be_taken_from(site: Local) -> None:
-    second = again(site, first(site), starting("join"))
+def test_a_rerun_of_a_part_can_be_taken_from(site: Local, archived: Path) -> None:
+    second = again(site, archived, starting("join"))
     shutil.rmtree(second.layout.root)
     third = again(site, site.config.bee_archive_dir / f"{second.id}.tgz", only("cut"))
     assert (ran(third), text_of(third, "all")) == (["cut"], GOOD)
@@ -178,10 +178,9 @@ def test_elements_of_another_size(site: Local, other_site: Local, before: int, a
 # -- what is affected --------------------------------------------------------------------------------------------------
 
 
-def test_an_element_of_which_some_tasks_are_taken(site: Local) -> None:
-    old = first(site)
+def test_an_element_of_which_some_tasks_are_taken(site: Local, archived: Path) -> None:
     (site.top / "bee.conf").write_text(f"[DEFAULT]\nbee_workdir = {site.top}/bee\n[slurm]\ntasks_per_element = 2\n")
-    made = again(site, old, REUSE, "words=[b, x, a, y]")
+    made = again(site, archived, REUSE, "words=[b, x, a, y]")
     assert ran(made) == ["each[1]", "each[3]", "join"]
     assert text_of(made, "all") == "made b\nmade x\nmade a\nmade y\nthree\n"
 
@@ -198,8 +197,10 @@ def test_an_element_of_which_some_tasks_are_taken(site: Local) -> None:
         (("words=[]",), ["join"], "three\n"),
     ],
 )
-def test_only_what_is_affected(site: Local, settings: tuple[str, ...], runs: list[str], text: str) -> None:
-    made = again(site, first(site), REUSE, *settings)
+def test_only_what_is_affected(
+    site: Local, archived: Path, settings: tuple[str, ...], runs: list[str], text: str
+) -> None:
+    made = again(site, archived, REUSE, *settings)
     assert (ran(made), text_of(made, "all")) == (runs, text)
 
 
@@ -232,19 +233,19 @@ def without(pattern: str) -> Any:
     return change
 
 
-def test_what_an_archive_does_not_have_whole_runs(site: Local, tmp_path: Path) -> None:
-    kept = repacked(site.archive(first(site)), tmp_path / "changed", without("tasks/*-each/000/000001/*/1/out/*"))
+def test_what_an_archive_does_not_have_whole_runs(site: Local, archived: Path, tmp_path: Path) -> None:
+    kept = repacked(archived, tmp_path / "changed", without("tasks/*-each/000/000001/*/1/out/*"))
     made = again(site, kept)
     assert (ran(made), text_of(made, "all")) == (["each[1]", "join"], GOOD)
 
 
-def test_what_is_not_what_the_task_made_runs(site: Local, tmp_path: Path) -> None:
+def test_what_is_not_what_the_task_made_runs(site: Local, archived: Path, tmp_path: Path) -> None:
     def change(top: Path) -> None:
         (path,) = (path for path in top.glob("tasks/*-each/000/000001/*/1/out/*"))
         path.chmod(0o644)
         path.write_text("MADE b\n")
 
-    kept = repacked(site.archive(first(site)), tmp_path / "changed", change)
+    kept = repacked(archived, tmp_path / "changed", change)
     for choice, runs in ((REUSE, ["each[1]", "join"]), (starting("join"), ["each[1]", "join"])):
         made = again(site, kept, choice)
         assert (ran(made), text_of(made, "all")) == (runs, GOOD)
@@ -405,3 +406,38 @@ def test_variables_that_nobody_recorded_are_not_taken_for_the_same(site: Local) 
     conf = f"[DEFAULT]\nbee_workdir = {site.top}/bee\n[task]\npreserve_environment = OMP_*\n"
     (site.top / "bee.conf").write_text(conf)
     assert ran(again(site, old)) == ["w"]
+
+
+# -- what a stranger's archive may say ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "old", "new"),
+    [
+        ("tasks/*-each/000/000001/result.json", r'"folder": "tasks/[^"]*"', '"folder": "OUTSIDE"'),
+        ("tasks/*-each/000/000001/result.json", r'"folder": "tasks/[^"]*"', '"folder": "../../OUTSIDE"'),
+        ("tasks/*-each/000/000001/result.json", r'"folder": "tasks/[^"]*"', '"folder": "cwl"'),
+        ("tasks/*-each/000/000001/result.json", r'"location": "tasks/[^"]*"', '"location": "tasks/../../../x"'),
+        ("tasks/*-each/000/000001/result.json", r'"location": "tasks/[^"]*"', '"location": "%2Fetc%2Fpasswd"'),
+        ("omitted.json", r"the same file as [^\"]*", "the same file as ../../../x"),
+        ("omitted.json", r"the same file as [^\"]*", "the same file as OUTSIDE"),
+    ],
+)
+def test_names_that_lead_out_of_an_archive_are_refused(
+    site: Local, archived: Path, tmp_path: Path, pattern: str, old: str, new: str
+) -> None:
+    outside = tmp_path / "precious"
+    (outside / "sub").mkdir(parents=True)
+    (outside / "sub/file").write_text("x")
+
+    def change(top: Path) -> None:
+        (path,) = top.glob(pattern)
+        text = path.read_text()
+        path.write_text(re.sub(old, new.replace("OUTSIDE", str(outside)), text))
+        assert path.read_text() != text
+
+    kept = repacked(archived, tmp_path / "changed", change)
+    with pytest.raises(ArchiveError, match="unsafe"):
+        site.begin(kept, choice=REUSE)
+    assert (outside / "sub/file").read_text() == "x"
+    assert os.listdir(site.config.workflows_dir) == []

@@ -1,0 +1,57 @@
+"""Keep credentials out of an archive: in the records that we write, which may quote a command line or a message."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from pathlib import Path
+
+from beeflow.archive.contents import Source, json_source
+from beeflow.masking import has_sign, mask, masked
+
+# All but what is the user's: documents, inputs, outputs, and what tasks print.
+_OURS = (
+    *("workflow.json", "state.json", "tasks.json", "jobs/*", "metadata/*", "log/*", "control/*"),
+    *("tasks/*/slurm/*", "tasks/*/result*.json", "tasks/*/lost*.json", "tasks/*/started*.json"),
+)
+# tasks/GROUP/000/000000/ATTEMPT/started.json: what is below that is a task's.
+_DEEPEST = 6
+# A record of more is not held in memory: that of 100,000 tasks has 50 MiB.
+_MOST = 256 << 20
+
+
+def without_credentials(source: Source) -> Source:
+    """Return what to pack of a file: itself, or its contents with what looks like a credential hidden."""
+    if source.path is None or source.size > _MOST or not is_ours(source):
+        return source
+    try:
+        given = Path(source.path).read_bytes().decode(errors="surrogateescape")
+    except OSError:
+        # Whoever packs it says so.
+        return source
+    data = _hidden(given, source.name)
+    return source if data is None else Source(source.name, None, data, len(data))
+
+
+def is_ours(source: Source) -> bool:
+    """True for a record of ours that is no user's data."""
+    parts = source.name.split("/")
+    if parts[0] == "tasks" and len(parts) > _DEEPEST:
+        return False
+    return any(fnmatch.fnmatchcase(source.name, pattern) for pattern in _OURS)
+
+
+def _hidden(text: str, name: str) -> bytes | None:
+    """Return a record with credentials hidden, or None when it has none."""
+    if not has_sign(text):
+        return None
+    if name.endswith(".json"):
+        try:
+            data = json.loads(text)
+        except ValueError:
+            pass
+        else:
+            made = masked(data)
+            return json_source(name, made).data if made != data else None
+    made = mask(text)
+    return made.encode(errors="surrogateescape") if made != text else None

@@ -1,0 +1,105 @@
+"""What looks like a credential, and what does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beeflow.archive import hiding
+from beeflow.archive.contents import Source
+from beeflow.masking import mask, masked
+
+S = "S3nt1nel"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"tool --password={S} x",
+        f"tool --password {S} x",
+        f"tool --db-password '{S} and more' x",
+        f'tool --passwd="{S} and more" x',
+        f"-access-key {S}",
+        f"AWS_SECRET_ACCESS_KEY={S}",
+        f"export GITHUB_TOKEN={S}",
+        f"password: {S}",
+        f"--api_key={S}",
+        f"curl https://me:{S}@example.org/x",
+        f"postgresql+psycopg://me:{S}@db:5432/x",
+        f"Authorization: Bearer {S}{S}",
+        f"https://example.org/?token={S}&x=1",
+        f"ghp_{S}012345678901234567890",
+        "AKIA0123456789S3NT1X",
+        f"-----BEGIN RSA PRIVATE KEY-----\n{S}\n-----END RSA PRIVATE KEY-----\nafter",
+    ],
+)
+def test_credentials_are_hidden(text: str) -> None:
+    made = mask(text)
+    assert S not in made
+    assert "S3NT1" not in made
+    assert "***" in made
+    assert mask(made) == made
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tool --pass 2 --tokens 512 --token-file here --secretary x",
+        "https://example.org:8080/a@b",
+        "error: invalid token at line 3",
+        "keyboard=us monkey=1 --key-count 3",
+        "step token COMPLETED",
+        "--password --verbose",
+        "file:///home/me/x:y@z",
+    ],
+)
+def test_what_is_none_stays(text: str) -> None:
+    assert mask(text) == text
+
+
+def test_words_and_records() -> None:
+    given: dict[str, Any] = {
+        "argv": ["tool", "--password", S, "x"],
+        "n": 1,
+        "password": S,
+        "token": "",
+        "deep": [[f"p={S}"]],
+    }
+    made = masked(given)
+    assert made == {
+        "argv": ["tool", "--password", "***", "x"],
+        "n": 1,
+        "password": "***",
+        "token": "",
+        "deep": [[f"p={S}"]],
+    }
+
+
+OURS = ["workflow.json", "jobs/a.json", "log/passes.log", "metadata/001-a.json", "tasks/g/000/000000/result.json"]
+OURS += ["tasks/g/000/000000/7.0/started.json", "tasks/g/slurm/7.out", "control/retry.json"]
+USERS = ["job.json", "cwl/a.json", "outputs/workflow.json", "tasks/g/000/000000/7.0/0/out/result.json", "inputs/0/a"]
+USERS += ["tasks/g/000/000000/7.0/0/stderr", "tasks/g/run.json", "tasks/g/000/000000/7.0/0/out/log/started.json"]
+
+
+@pytest.mark.parametrize("name", OURS + USERS)
+def test_of_records_that_are_ours(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text(json.dumps({"command": f"tool --token={S}\nline", "é": "\udcff"}, ensure_ascii=True))
+    made = hiding.without_credentials(Source(name, path, size=path.stat().st_size))
+    if name in USERS:
+        assert made.path == path
+        return
+    assert made.data is not None
+    assert S.encode() not in made.data
+    if name.endswith(".json"):
+        assert json.loads(made.data)["command"] == "tool --token=***\nline"
+
+
+def test_what_has_none_is_packed_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text('{"version": 1, "key": "pass.1", "job_name": "bee-0-pass"}')
+    given = Source("jobs/pass.1.json", path, size=path.stat().st_size)
+    assert hiding.without_credentials(given) is given
