@@ -74,7 +74,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--dry-run", action="store_true", help="say what would run, and with which sbatch options, and what is missing"
     )
-    made.add_argument("--trust", action="store_true", help="run it though it may do what only its owner meant")
     cli.add_run_options(made)
     return made
 

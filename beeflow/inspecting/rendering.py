@@ -14,7 +14,7 @@ from beeflow.inspecting.steps import StepShown
 _CELL = 60
 _LINE = 110
 # Of a script or an expression; --json has all of it.
-_LINES = 8
+_LINES = 20
 
 
 def escaped(text: str) -> str:
@@ -31,6 +31,12 @@ def render(found: Report) -> str:
     """Write all of it."""
     parts = [head(found), steps(found.steps), *details(found.steps), inputs(found), contents(found), risks(found)]
     return "\n\n".join(part for part in parts if part)
+
+
+def whole(text: str, width: int = _LINE) -> str:
+    """Write text for a table, all of it, on as many lines as it takes: what is cut off is where harm would be."""
+    line = escaped(text)
+    return "\n".join(line[start : start + width] for start in range(0, len(line), width))
 
 
 def head(found: Report) -> str:
@@ -59,7 +65,7 @@ def steps(found: Sequence[StepShown]) -> str:
     for step in found:
         name = f"{step.name} (for each {', '.join(step.scatter)})" if step.scatter else step.name
         where = f"image {step.image}" if step.image else "no command" if step.kind != "CommandLineTool" else "the host"
-        rows.append((cell(name, 40), cell(where, 40), cell(step.command, _LINE)))
+        rows.append((cell(name, 40), cell(where, 40), whole(step.command)))
     return "What it would run\n" + tabulate(rows, headers=("Step", "In", "Command"), disable_numparse=True)
 
 
@@ -73,8 +79,8 @@ def details(found: Sequence[StepShown]) -> Iterable[str]:
     if needs:
         yield "Requirements and hints\n" + tabulate(needs, headers=("Step", "Of class"), disable_numparse=True)
     for step in found:
-        lines = [f"when {cell(step.when, _LINE)}"] if step.when else []
-        lines += [f"variable {cell(each, _LINE)}" for each in step.environment]
+        lines = [f"when {whole(step.when)}"] if step.when else []
+        lines += [f"variable {whole(each)}" for each in step.environment]
         for script in step.scripts:
             lines += [f"file {cell(script.name) or '(named by an expression)'}:", *block(script.text)]
         for text in step.javascript:
@@ -85,8 +91,8 @@ def details(found: Sequence[StepShown]) -> Iterable[str]:
 
 def block(text: str) -> list[str]:
     """Write some lines of a script."""
-    lines = text.strip("\n").split("\n")
-    shown = [f"  | {cell(line, _LINE)}" for line in lines[:_LINES]]
+    lines = [part for line in text.strip("\n").split("\n") for part in whole(line).split("\n")]
+    shown = [f"  | {line}" for line in lines[:_LINES]]
     return [*shown, f"  | ... {len(lines) - _LINES} lines more (--json has all)"] if len(lines) > _LINES else shown
 
 
@@ -119,7 +125,7 @@ def risks(found: Report) -> str:
     """Say what takes trust."""
     if not found.risks:
         return "Nothing in it reaches outside the archive, as far as that can be seen without running it."
-    rows = [(cell(each.where, 50), cell(each.what, 80), each.why) for each in found.risks]
+    rows = [(cell(each.where, 50), whole(each.what, 60), each.why) for each in found.risks]
     table = tabulate(rows, headers=("Where", "What", "Why it takes trust"), disable_numparse=True)
     end = (
         "It is an archive of yours, made here: bee-rerun takes it."

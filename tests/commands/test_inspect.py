@@ -252,6 +252,13 @@ def test_nothing_is_executed_or_written(place: Place) -> None:
     assert sorted(place.top.rglob("*")) == before
 
 
+def test_nothing_of_a_command_is_cut_off(place: Place, capsys: Capture) -> None:
+    evil = {**MAKE, "baseCommand": ["sh", "-c", "true;" + " " * 500 + "evil"]}
+    graph = {**GRAPH, "tools": {**GRAPH["tools"], "make": {"document": evil}}}
+    assert run(made(place, {"cwl/graph.json": graph})) == 0
+    assert "evil" in capsys.readouterr().out
+
+
 def test_escaping() -> None:
     assert rendering.escaped("a\nb\x1b\x9b\u202e\udcff\U0001f41d") == "a\\nb\\x1b\\x9b\\u202e\\udcff\U0001f41d"
 
