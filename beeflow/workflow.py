@@ -125,7 +125,7 @@ def locate(config: Config, text: str) -> Path:
 def archive_of(config: Config, text: str) -> Path:
     """Find the newest whole archive of a workflow's end by the beginning of its id.
 
-    Raises NotFoundError or TransitionError.
+    Raises NotFoundError, TransitionError or, where archives are all that is left and none is whole, ArchiveError.
     """
     found = versions(config.bee_archive_dir.glob(f"*{ARCHIVE_SUFFIX}"))
     workflows = Store(config.workflows_dir)
@@ -137,6 +137,9 @@ def archive_of(config: Config, text: str) -> Path:
     state = workflows.get(chosen).state()
     if state is not None and state.archive and Path(state.archive).is_file():
         return Path(state.archive)
+    if not workflows.get(chosen).layout.root.exists():
+        left = "".join(f"\n  bee-verify {path}" for path in found[chosen])
+        raise ArchiveError(f"workflow {chosen} has no whole archive of its end, and no directory any more; see:{left}")
     shown = state.state.value if state else "not finished"
     others = "".join(f"\n  made by hand: {path}" for path in found.get(chosen, ()))
     raise TransitionError(

@@ -204,7 +204,8 @@ def test_an_archive_that_is_damaged_there(systems: Systems, dest: Path) -> None:
     done = systems.here.bee("bee-copy", "--host", "other", made.stem, short.stem, good.stem, dest)
     assert (done.returncode, done.stdout) == (75, f"{dest / good.name}\n")
     assert f"{made}: damaged: it does not have the sha256 that it was archived with; nothing was kept" in done.stderr
-    assert f"{short}: damaged: " in done.stderr
+    assert f"workflow {short.stem} has no whole archive of its end" in done.stderr
+    assert f"{short}: not whole: it had {short.stat().st_size + 1} bytes" in done.stderr
     assert os.listdir(dest) == [good.name]
     assert len(systems.calls) == 1
 
