@@ -13,7 +13,7 @@ from typing import Any
 
 from beeflow import codec, locations, site, staging, store, submit
 from beeflow.archive import unpacking
-from beeflow.archive.limits import UNLIMITED
+from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
 from beeflow.cwl import schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
@@ -70,8 +70,8 @@ class Filling:
         schema_cache.install(cache_dir(self.layout))
         try:
             # All of it is verified as it is unpacked; nothing of it is used before.
-            limits = UNLIMITED if self.request.trust else None
-            self.packed = unpacking.unpack(path, self.unpacked, self.source.description.id, limits)
+            allowed = UNLIMITED if self.request.trust else Limits()
+            self.packed = unpacking.unpack(path, self.unpacked, self.source.description.id, allowed)
             checking.check(self.packed, self.unpacked, self.config, trusted=self.request.trust)
             self.begin()
             self.needed(self.layout.graph)
