@@ -127,15 +127,16 @@ class Archiver:
         last = Last(omitted, is_running=not self.state.state.final)
         wanted = (each for each in sources if each.name not in _LEFT_OUT and not is_temporary(each))
         chosen = referring.choose(wanted, policy, last.changed)
+        referenced = (*given.referenced, *chosen.referenced)
         records = [
-            record_source(DESCRIPTION, self.describe(number, (*given.referenced, *chosen.referenced))),
+            record_source(DESCRIPTION, self.describe(number, referenced)),
             record_source(ENVIRONMENT, surroundings.look(self.record, self.graph, self.nodes())),
         ]
         if not self.state.state.final:
             records += [record_source(STATE, self.state), record_source(TASKS, TasksRecord(tuple(self.tasks)))]
         clean = (hiding.without_credentials(each) for each in chosen.sources)
         kept = {each.name: each for each in (*clean, *given.sources, *records)}
-        run = Run(self.layout, self.record, self.graph, self.state, self.tasks, given.sources)
+        run = Run(self.layout, self.record, self.graph, self.state, self.tasks, given.sources, referenced)
         return packing.pack(
             self.record.id,
             list(kept.values()),

@@ -12,7 +12,7 @@ from beeflow import config, embedding, locations, store, submit
 from beeflow.archive import unpacking
 from beeflow.epilog import Epilog
 from beeflow.layout import ARCHIVE_SUFFIX, CRATE, Layout, folders
-from beeflow.models import StateRecord, TaskResult
+from beeflow.models import ArchivePolicy, StateRecord, TaskResult
 from beeflow.results import step_at
 from beeflow.states import TaskState
 from beeflow.submit import Request
@@ -21,6 +21,7 @@ from tests.running import Site, seen_group
 from tests.test_driver import World
 
 STARTED, ENDED = "2026-01-02T03:04:05.678+00:00", "2026-01-02T03:04:06.789+00:00"
+SECRET = "hunter2"
 # Makes a task's outputs below a folder; None: it fails.
 Makes = Callable[[str, Mapping[str, Any], Path], "dict[str, Any] | None"]
 
@@ -44,10 +45,10 @@ class Runner(Site):
         image = tool.container
         return TaskResult(
             TaskState.FAILED if outputs is None else TaskState.COMPLETED,
-            reason="the command ended with exit code 3" if outputs is None else "",
+            reason=f"the command ended with exit code 3, token={SECRET}" if outputs is None else "",
             exit_code=3 if outputs is None else 0,
             outputs=locations.relative(outputs or {}, self.layout.root),
-            command=("do", "it", f"for {label}"),
+            command=("do", "it", f"for {label}", "--password", SECRET),
             job_id="7",
             node="node7",
             started=STARTED,
@@ -73,7 +74,9 @@ class Crate:
 
     def __post_init__(self) -> None:
         """Read the crate; no entity may be in it twice."""
-        listed = json.loads((self.folder / CRATE).read_text(encoding="utf-8"))["@graph"]
+        text = (self.folder / CRATE).read_text(encoding="utf-8")
+        assert SECRET not in text
+        listed = json.loads(text)["@graph"]
         self.entities = {each["@id"]: each for each in listed}
         assert len(self.entities) == len(listed), "an entity is there twice"
 
@@ -105,6 +108,7 @@ def make(
     functions: Mapping[str, Function] | None = None,
     *,
     copy_limit_mib: int = 1024,
+    policy: ArchivePolicy = RECORD.archive,
     cancelled: bool = False,
 ) -> Crate:
     """Run a document to its end, and archive it. ``cancelled``: before anything began."""
@@ -120,7 +124,11 @@ def make(
         folder.mkdir()
     embedding.write(layout, prepared.graph, prepared.job, prepared.packed, prepared.sources)
     record = replace(
-        RECORD, document=prepared.document, archive_dir=str(top / "archives"), input_copy_limit_mib=copy_limit_mib
+        RECORD,
+        document=prepared.document,
+        archive_dir=str(top / "archives"),
+        input_copy_limit_mib=copy_limit_mib,
+        archive=policy,
     )
     store.write_record(layout.workflow, record)
     world = World(layout, prepared.graph, prepared.job, functions or {}, record=record)
@@ -140,8 +148,9 @@ def make(
 def written(path: Path, text: str = "x\n") -> dict[str, Any]:
     """Write a file, and describe it as a task does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o444)
+    if not path.exists():
+        path.write_text(text)
+        path.chmod(0o444)
     return {"class": "File", "location": locations.to_uri(path), "basename": path.name, "size": len(text)}
 
 

@@ -324,10 +324,11 @@ def fill(found: WorkflowDir) -> None:
 
 
 def seen(root: Path) -> dict[Path, bytes]:
+    """Hash all files but state.json, and what a killed writer of that leaves, which no archive has."""
     return {
         path: hashlib.sha256(path.read_bytes()).digest()
         for path in root.rglob("*")
-        if path.is_file() and path.parent.name != "control" and path.name != "state.json"
+        if path.is_file() and path.parent.name != "control" and not path.name.startswith(("state.json", ".state.json."))
     }
 
 

@@ -18,6 +18,7 @@ from beeflow.crate.zipping import write_zip
 from beeflow.errors import ArchiveError
 from beeflow.inputs import InputFile
 from beeflow.layout import CRATE, MANIFEST
+from beeflow.models import REFERENCE, ArchivePolicy
 from beeflow.states import WorkflowState
 from tests import roc
 from tests.crates import ENDED, STARTED, Crate, as_list, folder_of, make, written
@@ -161,20 +162,28 @@ def tool(top: Path) -> Crate:
 
 
 @pytest.fixture(scope="module")
+def slim(top: Path) -> Crate:
+    """One whose inputs and outputs are only referred to."""
+    written(top / "x.txt")
+    policy = ArchivePolicy(inputs=REFERENCE, outputs=REFERENCE)
+    return make(top / "slim", top / "tool.cwl", {"f": file_at(top / "x.txt")}, makes, policy=policy)
+
+
+@pytest.fixture(scope="module")
 def nothing(top: Path) -> Crate:
     written(top / "x.txt")
     return make(top / "nothing", top / "failing.cwl", {"f": file_at(top / "x.txt")}, makes, cancelled=True)
 
 
 def test_roc_validator_finds_nothing_that_is_required_and_missing(
-    everything: Crate, failing: Crate, tool: Crate, nothing: Crate, tmp_path: Path
+    everything: Crate, failing: Crate, tool: Crate, slim: Crate, nothing: Crate, tmp_path: Path
 ) -> None:
     """One test for all: starting the validator takes longer than most crates."""
     zipped = write_zip(everything.archive, tmp_path)
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / CRATE).write_bytes((tool.folder / CRATE).read_bytes())
-    crates = [everything.folder, zipped, failing.folder, tool.folder, broken]
+    crates = [everything.folder, zipped, failing.folder, tool.folder, slim.folder, broken]
     found = roc.problems(crates, tmp_path / "cache")
     # A crate without its files, so that the rest of the test can fail.
     assert any("does not include the Data Entity 'outputs/o.txt'" in each for each in found.pop(str(broken)))
@@ -193,7 +202,7 @@ def references(value: Any) -> Iterator[str]:
             yield from references(inner)
 
 
-@pytest.mark.parametrize("name", ["everything", "failing", "tool", "nothing"])
+@pytest.mark.parametrize("name", ["everything", "failing", "tool", "slim", "nothing"])
 def test_all_that_is_referred_to_is_there(name: str, request: pytest.FixtureRequest) -> None:
     crate: Crate = request.getfixturevalue(name)
     for entity in crate.entities.values():
@@ -201,7 +210,7 @@ def test_all_that_is_referred_to_is_there(name: str, request: pytest.FixtureRequ
             assert each in crate.entities or each.startswith("https://"), f"{each} of {entity['@id']}"
 
 
-@pytest.mark.parametrize("name", ["everything", "failing", "tool", "nothing"])
+@pytest.mark.parametrize("name", ["everything", "failing", "tool", "slim", "nothing"])
 def test_files_have_the_manifests_sums(name: str, request: pytest.FixtureRequest) -> None:
     crate: Crate = request.getfixturevalue(name)
     files = [each for each in crate.of_type("File") if "://" not in each["@id"]]
@@ -255,7 +264,7 @@ def test_types_of_parameters(everything: Crate) -> None:
 
 def test_a_task_tells_its_command_times_job_image_and_usage(everything: Crate) -> None:
     action = everything.named("CreateAction", "Run of mk")
-    assert action["description"] == "do it 'for 0' (on node node7)"
+    assert action["description"] == "do it 'for 0' --password '***' (on node node7)"
     assert (action["startTime"], action["endTime"]) == (STARTED, ENDED)
     assert everything.follow(action, "identifier")[0]["value"] == "7"
     (image,) = everything.follow(action, "containerImage")
@@ -337,6 +346,14 @@ def test_what_is_only_referred_to_is_no_path_in_the_crate(everything: Crate) -> 
     assert records["options/a"]["value"] == "1"
 
 
+def test_inputs_and_outputs_left_out_by_policy(slim: Crate) -> None:
+    run = slim.entities["#run"]
+    for each in (*slim.follow(run, "object"), *slim.follow(run, "result")):
+        assert each["@id"].startswith("file:///")
+        assert len(each["sha256"]) == 64
+    assert run["result"] == slim.named("CreateAction", "Run of tool")["result"]
+
+
 def test_outputs_that_the_archive_only_refers_to(tmp_path: Path) -> None:
     members = {"outputs/d/kept": Member("1" * 64, 1)}
     left = {
@@ -364,7 +381,7 @@ def test_a_failure(failing: Crate) -> None:
     assert failing.state.state is WorkflowState.ARCHIVED_FAILED
     bad = failing.named("CreateAction", "Run of bad")
     assert bad["actionStatus"] == "http://schema.org/FailedActionStatus"
-    assert bad["error"] == "FAILED: the command ended with exit code 3\nalas"
+    assert bad["error"] == "FAILED: the command ended with exit code 3, token=***\nalas"
     logs = [each for each in failing.of_type("File") if each.get("about") == {"@id": bad["@id"]}]
     assert [each["name"] for each in logs] == ["stderr"]
     assert failing.named("ControlAction", "Run of step bad")["error"] == "1 of 1 tasks did not complete"

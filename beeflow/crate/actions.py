@@ -14,6 +14,7 @@ from beeflow.crate.records import Made, Records
 from beeflow.crate.terms import ACTIVE, COMPLETED, FAILED, OURS, Entity, fragment, ref, refs, without_nothing
 from beeflow.crate.values import Values
 from beeflow.graph import Graph, Step, Workflow
+from beeflow.masking import mask, masked
 from beeflow.models import TaskRecord
 from beeflow.reduction import Leaf, leaves
 from beeflow.states import TaskState
@@ -218,7 +219,7 @@ class Actions:
 
 
 def _words(task: TaskRecord, result: Made) -> str:
-    words = shlex.join(result.command) if result.command else task.command or "no command: an expression"
+    words = shlex.join(masked(result.command)) if result.command else task.command or "no command: an expression"
     where = f" (on node {task.node})" if task.node else ""
     return f"{words}{where}" + (f" (try {task.tries})" if task.tries > 1 else "")
 
@@ -232,4 +233,4 @@ def error_of(task: TaskRecord) -> str | None:
     """Say why a task failed, in its own last words too."""
     if status_of(task) != FAILED:
         return None
-    return "\n".join([f"{task.state.value}: {task.reason}".rstrip(": "), *task.stderr_tail])
+    return mask("\n".join([f"{task.state.value}: {task.reason}".rstrip(": "), *task.stderr_tail]))

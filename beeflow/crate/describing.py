@@ -26,6 +26,7 @@ from beeflow.crate.values import Values
 from beeflow.graph import Graph
 from beeflow.inputs import RECORD, InputFile, InputFiles
 from beeflow.layout import CRATE, Layout
+from beeflow.masking import mask
 from beeflow.models import StateRecord, TaskRecord, WorkflowRecord
 from beeflow.states import WorkflowState
 
@@ -163,7 +164,7 @@ class _Crate:
             "startTime": record.created,
             "endTime": run.state.updated if is_over else None,
             "actionStatus": _status(outcome),
-            "error": (run.state.reason or outcome.value) if _status(outcome) == terms.FAILED else None,
+            "error": mask(run.state.reason or outcome.value) if _status(outcome) == terms.FAILED else None,
         }
         action = {
             "@id": terms.RUN,

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from beeflow import codec, locations, site, staging, store, submit
 from beeflow.archive import unpacking
@@ -82,7 +81,7 @@ class Filling:
             if not self.given.missing:
                 self.plan = self.planned(old_graph, self.graph)
             # Not before: what is taken is compared with what the old run took.
-            self.remove_unused(self.given.job)
+            self.remove_unused()
         except OSError as error:
             raise SystemFileError(f"{error.filename or path}: {error.strerror or error}") from error
         except (KeyError, AttributeError, TypeError, ValueError) as error:
@@ -107,9 +106,12 @@ class Filling:
         store.write_json(self.layout.job, made.job)
         return made
 
-    def remove_unused(self, job: Any) -> None:
-        """Remove the embedded inputs that others took the place of."""
-        used = {str(entry.get("location", "")).split("/")[1] for entry in locations.entries(job) if _is_embedded(entry)}
+    def remove_unused(self) -> None:
+        """Remove the embedded inputs that others took the place of, unless a task that was taken passed one on."""
+        taken = self.taking.results.values() if self.taking else ()
+        values = [self.given.job, *(result.outputs for results in taken for result in results.values())]
+        named = (str(entry.get("location", "")) for entry in locations.entries(values))
+        used = {location.split("/")[1] for location in named if location.startswith("inputs/")}
         for folder in self.layout.inputs.iterdir() if self.layout.inputs.is_dir() else ():
             if folder.name not in used:
                 staging.remove_tree(folder)
@@ -163,10 +165,6 @@ class Filling:
         """Keep what tells about the old run, and remove the rest of it."""
         provenance.keep(self.unpacked, self.layout, self.packed, self.source, self.request)
         staging.remove_tree(self.unpacked)
-
-
-def _is_embedded(entry: locations.Entry) -> bool:
-    return str(entry.get("location", "")).startswith("inputs/")
 
 
 def _other_images(old: Graph, new: Graph) -> Iterator[str]:

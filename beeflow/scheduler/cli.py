@@ -50,7 +50,7 @@ class CliScheduler:
             job_id = lines.parse_submitted(done.stdout)
             log.info("sbatch %s: job %s", request.name, job_id)
             return job_id
-        raise refusal(done.stderr)
+        raise refusal(words_of(done))
 
     def check(self, request: JobRequest) -> None:
         """Ask sbatch --test-only, and sbatch itself where only that can tell."""
@@ -59,7 +59,7 @@ class CliScheduler:
             if done.returncode != 0 and lines.lacks_nodes(done.stderr):
                 self._try_out(request)
             elif done.returncode != 0:
-                raise refusal(done.stderr)
+                raise refusal(words_of(done))
         except SubmissionDoubtError as error:
             # Nothing was to be submitted, so nothing is in doubt.
             raise SlurmUnreachableError(str(error)) from error
@@ -84,7 +84,7 @@ class CliScheduler:
     def _squeue(self, argv: Sequence[str]) -> list[JobRecord]:
         done = self._ask(argv)
         if done.returncode != 0:
-            raise failure("squeue", done.stderr)
+            raise failure("squeue", words_of(done))
         return lines.parse_squeue(done.stdout)
 
     def history(self, job_ids: Sequence[str], since: str) -> list[JobRecord]:
@@ -96,7 +96,7 @@ class CliScheduler:
             except (process.ProgramTimeoutError, process.ProgramMissingError) as error:
                 raise SlurmError(str(error)) from error
             if done.returncode != 0:
-                raise failure("sacct", done.stderr)
+                raise failure("sacct", words_of(done))
             records += lines.parse_sacct(done.stdout)
         return records
 
@@ -144,7 +144,7 @@ class CliScheduler:
             batch = job_ids[start : start + CANCEL_BATCH]
             done = self._ask(lines.scancel_argv(name, batch, pending_only=pending_only))
             if lines.has_failed(done.returncode, done.stderr):
-                raise failure("scancel", lines.complaint(done.stderr))
+                raise failure("scancel", lines.complaint(words_of(done)))
 
     def set_mail(self, job_id: str, mail_type: str, mail_user: str) -> None:
         """Run scontrol update MailType=."""
@@ -158,12 +158,12 @@ class CliScheduler:
         for batch in lines.job_lists(job_ids):
             done = self._ask(["scontrol", verb, batch])
             if lines.has_failed(done.returncode, done.stderr):
-                raise failure(f"scontrol {verb}", lines.complaint(done.stderr))
+                raise failure(f"scontrol {verb}", lines.complaint(words_of(done)))
 
     def _scontrol(self, argv: Sequence[str]) -> str:
         done = self._ask(argv)
         if done.returncode != 0:
-            raise failure(" ".join(argv[:3]), done.stderr)
+            raise failure(" ".join(argv[:3]), words_of(done))
         return done.stdout
 
     def _ask(self, argv: Sequence[str]) -> process.Completed:
@@ -175,6 +175,12 @@ class CliScheduler:
 
     def _run(self, argv: Sequence[str], timeout_s: float) -> process.Completed:
         return process.run(argv, timeout_s=timeout_s, env=self.env)
+
+
+def words_of(done: process.Completed) -> str:
+    """Return what a program that failed wrote, or how it ended when it wrote nothing: nobody knows what it did."""
+    ending = f"exit code {done.returncode}" if done.returncode > 0 else f"killed by signal {-done.returncode}"
+    return done.stderr if done.stderr.strip() else f"{done.argv[0]} {lines.SILENT} ({ending})"
 
 
 def refusal(stderr: str) -> SlurmError:

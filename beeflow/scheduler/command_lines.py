@@ -24,7 +24,8 @@ MAX_ARGUMENT_CHARS = 60_000
 
 # Slurm's words for "nothing was done, ask again", and for "perhaps": seen on Slurm 22.05.8, src/common/slurm_errno.c;
 # the rate limit is of Slurm 23.02 (SlurmctldParameters=rl_enable), "retry later" of 24.05. Authentication may fail for
-# the answer as well as for the question.
+# the answer as well as for the question. SILENT is ours, of a program that was killed or gave up without a word.
+SILENT = "ended without a word"
 _UNREACHABLE = (
     "(connect failure)",
     "Connection refused",
@@ -34,6 +35,7 @@ _UNREACHABLE = (
     "the DB index is being set, try again",
 )
 _DOUBT = (
+    SILENT,
     "Socket timed out",
     "Connection timed out",
     "(send failure)",

@@ -364,6 +364,22 @@ def test_a_folder_that_nobody_recorded_is_not_taken_for_the_same(site: Local) ->
     assert ran(again(site, passing(site), REUSE, f"d={site.top}/a/d", f"also={site.top}/a/also")) == []
 
 
+def test_an_input_that_a_taken_task_passed_on_stays(site: Local) -> None:
+    text = """
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {InlineJavascriptRequirement: {}}
+baseCommand: "true"
+inputs: {f: File}
+outputs: {same: {type: File, outputBinding: {outputEval: $(inputs.f)}}}
+"""
+    given, copy = site.write("a/x.txt", "x\n"), site.write("b/x.txt", "x\n")
+    old = site.submit(text, {"f": {"class": "File", "path": str(given)}})
+    given.unlink()
+    made = again(site, old, REUSE, f"f={copy}")
+    assert (ran(made), text_of(made, "same")) == ([], "x\n")
+
+
 CHANGES = """
 cwlVersion: v1.2
 class: CommandLineTool

@@ -170,3 +170,34 @@ def test_all_calls_share_patience_until_there_is_an_answer(clock: Clock) -> None
 def test_an_answer_costs_nothing(clock: Clock) -> None:
     assert clock.patience().ask(lambda: 7) == 7
     assert clock.slept == []
+
+
+ENDINGS = {"exit 3": "(exit code 3)", "kill -9 $$": "(killed by signal 9)"}
+
+
+def silence(programs: Programs, ending: str) -> PatientScheduler:
+    """Have the programs end twice without a word."""
+    made = programs.scheduler("", failures=2)
+    for path in programs.folder.glob("s*"):
+        path.write_text(path.read_text().replace(path.read_text().split("then ")[1].split("; fi")[0], ending))
+    return made
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("call", ["query", "check", "relink"])
+def test_a_program_that_says_nothing_is_asked_again(programs: Programs, call: str, ending: str) -> None:
+    CALLS[call](silence(programs, ending))
+    assert programs.calls == 3
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_sbatch_that_says_nothing_may_have_submitted(programs: Programs, ending: str) -> None:
+    with pytest.raises(SubmissionDoubtError, match="sbatch ended without a word") as raised:
+        silence(programs, ending).submit(REQUEST)
+    assert str(raised.value).endswith(ENDINGS[ending])
+    assert programs.calls == 1
+
+
+def test_a_scancel_that_is_killed_is_asked_again(programs: Programs) -> None:
+    silence(programs, "kill -9 $$").cancel("n", ["7"])
+    assert programs.calls == 3
