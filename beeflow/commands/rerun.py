@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="only what the archive has no task for with the same tool, command, image and contents of inputs",
     )
+    made.add_argument("--trust", action="store_true", help="run it though it may do what only its owner meant")
     made.add_argument(
         "--dry-run", action="store_true", help="say what would run, and with which sbatch options, and what is missing"
     )
