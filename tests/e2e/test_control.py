@@ -317,7 +317,9 @@ def test_all(slurm: PrivateSlurm, scatter: Scatter, tmp_path: Path) -> None:
     conf = tmp_path / "bee.conf"
     conf.write_text(f"[DEFAULT]\nbee_workdir = {tmp_path / 'own'}\n")
     env = {"BEE_CONFIG": str(conf)}
-    found = [submit(slurm, *options, scatter.document, env=env) for options in ((), (), ("--no-start",))]
+    # On a busy machine the first could otherwise be over before the last is submitted.
+    found = [submit(slurm, scatter.document, "--seconds", "10", env=env) for _ in range(2)]
+    found.append(submit(slurm, "--no-start", scatter.document, env=env))
 
     def states() -> list[str]:
         listed = {each["id"]: each["state"] for each in json.loads(slurm.bee("bee-list", "--json", env=env).stdout)}
