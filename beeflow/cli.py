@@ -61,8 +61,9 @@ def load_own_config(env: Mapping[str, str] | None = None) -> config.Config:
 
 
 def error(text: str) -> None:
-    """Tell the user, on stderr, what went wrong."""
-    print(f"error: {text}", file=sys.stderr)
+    """Tell the user, on stderr, what went wrong; no control character of somebody else's gets at the terminal."""
+    safe = "".join(each if each in "\n\t" or " " <= each <= "~" or each > "\x9f" else repr(each)[1:-1] for each in text)
+    print(f"error: {safe}", file=sys.stderr)
 
 
 def guarded(main: Main, argv: Sequence[str]) -> int:

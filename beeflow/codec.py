@@ -84,7 +84,7 @@ def loads(kind: type[T], text: str, source: Path) -> T:
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise SystemFileError(f"{source}: damaged: {error!r}") from error
     if version != VERSION:
-        raise SystemFileError(f"{source}: schema version {version}; this beeflow reads {VERSION}: use a newer one")
+        raise SystemFileError(f"{source}: schema version {version!r}; this beeflow reads {VERSION}: use a newer one")
     try:
         return from_json(kind, data)
     except DecodeError as error:

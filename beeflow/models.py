@@ -375,7 +375,7 @@ class TasksRecord:
 class Sidecar:
     """<archive_dir>/<id>.json: what bee-list shows of an archive without opening it.
 
-    ``needs_directory``: it refers to files that are only in the workflow's directory.
+    ``needs_directory``: it refers to files that are only in the workflow's directory. ``imported``: from elsewhere.
     """
 
     id: str
@@ -389,6 +389,7 @@ class Sidecar:
     user: str = ""
     host: str = ""
     needs_directory: bool = False
+    imported: bool = False
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ def sidecar(description: Description, sha256: str, size: int) -> Sidecar:
         parent=description.parent,
         user=description.user,
         host=description.host,
+        imported=True,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import IO
 
@@ -9,6 +10,7 @@ from beeflow.config import Config
 from beeflow.copying import offers
 from beeflow.copying.places import Destination
 from beeflow.copying.taking import Place, Taken, Unwatched, Watch, take
+from beeflow.errors import ArchiveError
 
 
 def copy(config: Config, text: str, dest: Path) -> Path:
@@ -23,8 +25,14 @@ def copy_to(config: Config, text: str, place: Place, watch: Watch, *, for_archiv
 
 
 def send(config: Config, text: str, out: IO[bytes]) -> None:
-    """Write an archive to a stream."""
+    """Write an archive to a stream; raises ArchiveError at the end when it is not what it was when it was made."""
     held = offers.find(config, text, Unwatched().alive)
+    digest = hashlib.sha256()
     for data in offers.read(held.path, 0, held.offer.size):
+        digest.update(data)
         out.write(data)
     out.flush()
+    if digest.hexdigest() != held.offer.sha256:
+        raise ArchiveError(
+            f"{held.path}: damaged: it does not have the sha256 that it was archived with; do not use what was written"
+        )

@@ -125,7 +125,7 @@ def opened(target: Path, offer: Offer, alive: Alive) -> Iterator[Part]:
 
 def _open(path: Path) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             _lock(path, descriptor)
             if _is_still(path, descriptor):

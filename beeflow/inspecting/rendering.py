@@ -104,7 +104,7 @@ def inputs(found: Report) -> str:
             cell(each.value, 70),
             each.state,
             "" if each.size is None else tables.size(each.size),
-            each.detail,
+            cell(each.detail, _LINE),
         )
         for each in found.inputs
     ]

@@ -44,7 +44,10 @@ class Session:
         wire = self._connected()
         with self._explained():
             wire.send(Get(text))
-            return exchange.receive(wire, wire.expect(Offer), place, self)
+            offer = wire.expect(Offer)
+            if not offer.name.startswith(text.lower()):
+                raise RemoteError(f"offers {offer.name}, which is not what was asked for: {text}")
+            return exchange.receive(wire, offer, place, self)
 
     def put(self, held: Held) -> Done:
         """Have an archive of ours be put into the archive folder there."""

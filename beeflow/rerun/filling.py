@@ -84,7 +84,7 @@ class Filling:
             self.remove_unused()
         except OSError as error:
             raise SystemFileError(f"{error.filename or path}: {error.strerror or error}") from error
-        except (KeyError, AttributeError, TypeError, ValueError) as error:
+        except (LookupError, AttributeError, TypeError, ValueError, RecursionError) as error:
             raise ArchiveError(f"{path}: what it would run makes no sense: {error!r}") from error
 
     def begin(self) -> None:

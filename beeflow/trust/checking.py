@@ -52,7 +52,7 @@ def is_own(packed: Packed, config: Config) -> bool:
     except OSError:
         return False
     sidecar = store.read_record(Sidecar, beside) if owned else None
-    return sidecar is not None and sidecar.sha256 == packed.sha256
+    return sidecar is not None and not sidecar.imported and sidecar.sha256 == packed.sha256
 
 
 def _is_users_file(path: Path) -> bool:

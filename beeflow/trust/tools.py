@@ -55,7 +55,9 @@ def requirements(document: dict[str, Any], *names: str) -> Iterator[dict[str, An
 
 def has_image(tool: dict[str, Any]) -> bool:
     """True when a tool's command is to run in an image, and the host's files are not there."""
-    return any(True for _ in requirements({"requirements": tool["document"].get("requirements")}, "DockerRequirement"))
+    # By its very name, as what runs it goes by: anything else is no reason to look away.
+    named = listed(tool["document"].get("requirements"))
+    return any(isinstance(each, dict) and each.get("class") == "DockerRequirement" for each in named)
 
 
 def _of_document(document: dict[str, Any], *, has_image: bool) -> Iterator[Found]:
@@ -111,7 +113,9 @@ def _of_images(document: dict[str, Any]) -> Iterator[Found]:
 def _of_variables(definitions: Any) -> Iterator[Found]:
     pairs = definitions.items() if isinstance(definitions, dict) else ()
     given = [(str(name), value) for name, value in pairs]
-    given += [(str(each.get("envName")), each.get("envValue")) for each in listed(definitions) if "envName" in each]
+    given += [
+        (str(each.get("envName")), each.get("envValue")) for each in listed(definitions) if isinstance(each, dict)
+    ]
     for name, value in given:
         if not _VARIABLE.fullmatch(name):
             yield f"envName: {name}", "is no name of a variable"

@@ -495,8 +495,19 @@ def test_what_is_offered_and_is_something_else(systems: Systems, named: str, say
     (systems.here.top / "data").write_bytes(len(data).to_bytes(4, "big") + data + bytes(4))
     rest = f"""read answer; cat {systems.here.top}/data; echo '{{"Sent": {{}}}}'; cat >/dev/null"""
     host = systems.script(f"{HELLO} echo '{said}'; {rest}")
-    done = systems.here.bee("bee-copy", "--host", host, "--archive", ID)
+    done = systems.here.bee("bee-copy", "--host", host, "--archive", named or theirs.stem)
     assert done.returncode == 75
     assert f"{systems.here.archives / name}: {says}" in done.stderr
     assert done.stderr.endswith("nothing was kept\n")
     assert systems.here.archived() == set()
+
+
+def test_another_archive_than_was_asked_for_is_not_taken(systems: Systems) -> None:
+    theirs = systems.there.make()
+    data = theirs.read_bytes()
+    said = offer(theirs.name, len(data), hashlib.sha256(data).hexdigest())
+    host = systems.script(f"{HELLO} echo '{said}'; cat >/dev/null")
+    done = systems.here.bee("bee-copy", "--host", host, "--archive", "f" if theirs.name[0] != "f" else "0")
+    assert done.returncode == 76
+    assert "which is not what was asked for" in done.stderr
+    assert not list(systems.here.archives.glob("*.tgz"))

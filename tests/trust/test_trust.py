@@ -310,3 +310,23 @@ def test_another_users_file_is_not_ones_own(config: Config) -> None:
     packed, _ = hostile(config, config.bee_archive_dir)
     os.chown(packed.path, 12345, -1)
     assert not checking.is_own(packed, config)
+
+
+def test_what_was_copied_into_the_own_folder_is_not_of_ones_own(config: Config) -> None:
+    packed, _ = hostile(config, config.bee_archive_dir)
+    beside = packed.path.with_suffix(".json")
+    assert checking.is_own(packed, config)
+    sidecar = store.read_record(Sidecar, beside)
+    assert sidecar is not None
+    store.write_record(beside, replace(sidecar, imported=True))
+    assert not checking.is_own(packed, config)
+
+
+def test_a_class_that_only_looks_like_an_image_hides_nothing() -> None:
+    tool = {
+        "class": "CommandLineTool",
+        "baseCommand": "/home/eve/evil.sh",
+        "requirements": [{"class": "x:DockerRequirement", "dockerPull": "debian"}],
+    }
+    found = checking.risks(of(graph={"tools": {"a": {"document": tool}}}, packed=tool))
+    assert any("/home/eve/evil.sh" in each.what for each in found)
