@@ -219,4 +219,5 @@ def test_a_workflow_is_copied_to_another_system_and_run_there(carol: OtherUser, 
     sidecars = [store.read_record(Sidecar, archive(user, found).with_suffix(".json")) for user in (carol, dave)]
     assert sidecars[0] is not None
     assert sidecars[1] is not None
-    assert replace(sidecars[0], archived="") == replace(sidecars[1], archived="")
+    assert (sidecars[0].imported, sidecars[1].imported) == (True, False)
+    assert replace(sidecars[0], archived="", imported=False) == replace(sidecars[1], archived="")
