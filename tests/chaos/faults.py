@@ -53,7 +53,7 @@ class MissedError(Exception):
 class Fault:
     """One fault. ``hurts``: Slurm may have to be mended after it. ``patience_s``: how much longer a run may take.
 
-    ``left_s``: how much longer jobs may be left at the end. ``forgets``: slurmctld gives ids again that it has given already.
+    ``left_s``: how much longer jobs may be left at its end. ``forgets``: slurmctld gives ids again that were given.
     ``timed``: it comes when its time has; else what it does is planned, and whether it came is seen at the end.
     """
 
