@@ -370,6 +370,18 @@ def test_what_slurm_could_not_launch_is_not_waited_for_in_vain(layout: Layout) -
     assert len(live_passes(world)) == 1
 
 
+def test_what_slurm_could_not_launch_and_made_twice_is_cancelled(layout: Layout) -> None:
+    world = started(wide(layout))
+    s = world.job("s")
+    second = world.scheduler.jobs[world.scheduler.submit(s.request)]
+    for job in (s, second):
+        job.states = dict.fromkeys(job.states, (JobState.PENDING, "launch failed requeued held"))
+    do(START, world)
+    assert {state for state, _ in second.states.values()} == {JobState.CANCELLED}
+    assert {state for state, _ in s.states.values()} == {JobState.PENDING}
+    assert world.scheduler.released[-1].startswith(f"{s.id}_")
+
+
 def test_what_a_user_held_is_not_stalled(layout: Layout) -> None:
     world = started(chain(layout))
     os.utime(layout.jobs, (0, 0))
