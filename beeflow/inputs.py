@@ -15,7 +15,7 @@ from typing import Any
 from beeflow import locations, staging, store
 from beeflow.archive.contents import Source, record_source
 from beeflow.archive.description import Referenced
-from beeflow.archive.hashing import sha256_of
+from beeflow.archive.hashing import sha256_of_size
 from beeflow.archive.referring import refer
 from beeflow.layout import Layout
 from beeflow.models import EMBED, REFERENCE
@@ -135,4 +135,6 @@ def _described(path: Path, kind: str, size: int, place: str, files: list[Referen
 
 def different_part(folder: Path, origin: InputFile) -> str | None:
     """Name a file of a Directory that is not what it was when the archive was made; raises OSError when one is gone."""
-    return next((part.name for part in origin.parts if part.sha256 != sha256_of(folder / part.name)), None)
+    return next(
+        (part.name for part in origin.parts if part.sha256 != sha256_of_size(folder / part.name, part.size)), None
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beeflow.archive.hashing import sha256_of
+from beeflow.archive.hashing import sha256_of_size
 from beeflow.trust import reach
 from beeflow.trust.documents import is_embedded, places
 from beeflow.trust.shipped import INPUTS, JOB, Shipped, listed
@@ -80,11 +80,11 @@ def _of_host(name: str, path: Path, origin: dict[str, Any], *, hashes: bool) -> 
         now = path.stat().st_size
         if size is not None and origin.get("kind") == "File" and now != size:
             return Input(name, str(path), DIFFERS, size, f"{now} bytes here")
-        if not isinstance(sha256, str):
+        if not isinstance(sha256, str) or size is None:
             return Input(name, str(path), HERE, size, "its sha256 is not known")
         if not hashes:
             return Input(name, str(path), HERE, size, "of the same size")
-        same = sha256_of(path) == sha256
+        same = sha256_of_size(path, size) == sha256
     except OSError as error:
         return Input(name, str(path), MISSING, size, error.strerror or str(error))
     return Input(name, str(path), HERE if same else DIFFERS, size, "the same sha256" if same else "another sha256")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from beeflow import inputs, locations, staging, store
-from beeflow.archive.hashing import sha256_of
+from beeflow.archive.hashing import sha256_of_size
 from beeflow.cwl import documents, job_order
 from beeflow.cwl.setting import Settings
 from beeflow.errors import InputError
@@ -83,7 +83,7 @@ def _difference(here: Path, origin: InputFile) -> str | None:
         size = here.stat().st_size if here.is_file() else _size_of_folder(here)
         if size != origin.size:
             return f"not the same {origin.kind}: {size} bytes instead of {origin.size}"
-        if origin.sha256 and here.is_file() and sha256_of(here) != origin.sha256:
+        if origin.sha256 and here.is_file() and sha256_of_size(here, origin.size) != origin.sha256:
             return "not the same File: its sha256 differs"
         if name := inputs.different_part(here, origin):
             return f"not the same Directory: the sha256 of {name} in it differs"

@@ -138,6 +138,16 @@ def test_inputs_and_where_they_are(place: Place, capsys: Capture) -> None:
     assert [each["state"] for each in json.loads(capsys.readouterr().out)["inputs"]].count("differs") == 0
 
 
+@pytest.mark.parametrize("size", [0, 4, None])
+def test_what_is_longer_than_it_says_is_not_read_to_its_end(place: Place, capsys: Capture, size: int | None) -> None:
+    endless = "/proc/self/pagemap"
+    record = {"files": [{"origin": endless, "kind": "File", "size": size, "sha256": "0" * 64}]}
+    job = {"x": {"class": "File", "location": f"file://{endless}"}}
+    assert run("--json", made(place, {"inputs.json": record, "job.json": job})) == 0
+    (found,) = json.loads(capsys.readouterr().out)["inputs"]
+    assert found["state"] == ("here" if size is None else "differs")
+
+
 def test_an_embedded_input_that_is_not_there(place: Place, capsys: Capture) -> None:
     record = {"files": [{"origin": "/data/a", "kind": "File", "size": 5, "embedded": "inputs/0009/a"}]}
     job = {"a": {"class": "File", "location": "file:///data/a"}}

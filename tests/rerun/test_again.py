@@ -15,7 +15,7 @@ from beeflow.rerun import relocating
 from beeflow.rerun.sources import open_archive
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
-from tests.rerun.local import DOCUMENT, Local, first, ran, state, tasks, text_of
+from tests.rerun.local import DOCUMENT, Local, first, ran, repacked, state, tasks, text_of
 
 
 @pytest.fixture
@@ -178,6 +178,24 @@ def test_another_file_is_not_taken_for_it(referring: WorkflowDir, site: Local, c
     moves = (relocating.parse(f"{site.top}/data/in put.txt={there}"),)
     with pytest.raises(InputError, match=complaint):
         site.begin(referring, moves=moves)
+
+
+def test_what_is_longer_than_it_says_is_not_read_to_its_end(
+    referring: WorkflowDir, other_site: Local, tmp_path: Path
+) -> None:
+    endless = "/proc/self/pagemap"
+
+    def change(top: Path) -> None:
+        record = json.loads((top / "inputs.json").read_text())
+        record["files"][0].update(origin=endless, size=0)
+        (top / "inputs.json").write_text(json.dumps(record))
+        job = json.loads((top / "job.json").read_text())
+        job["data"]["location"] = f"file://{endless}"
+        (top / "job.json").write_text(json.dumps(job))
+
+    kept = repacked(other_site.archive(referring), tmp_path / "changed", change)
+    with pytest.raises(InputError, match="its sha256 differs"):
+        other_site.begin(kept)
 
 
 def test_the_longest_prefix_counts_and_only_whole_names() -> None:
