@@ -29,11 +29,12 @@ class Origins:
     def known(self) -> dict[Path, InputFile]:
         """What inputs.json says: path on the host of the old run -> what it was."""
         record = store.read_record(InputFiles, self.root / inputs.RECORD) or InputFiles(())
-        return {Path(each.origin): each for each in record.files}
+        return inputs.by_origin((each.origin, each) for each in record.files)
 
     def of(self, path: Path) -> InputFile | None:
         """Find what is known of a file, or of the folder that it is in."""
-        return next((self.known[each] for each in (path, *path.parents) if each in self.known), None)
+        found = inputs.origin_of(self.known, path)
+        return found[1] if found else None
 
     def place(self, location: str) -> str:
         """Say where a file of the old run is: what is embedded is in the workflow directory."""

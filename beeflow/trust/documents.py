@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from beeflow import locations
+from beeflow import inputs, locations
 from beeflow.trust import reach, tools
 from beeflow.trust.risk import Risk
 from beeflow.trust.shipped import DOCUMENTS, GRAPH, INPUTS, JOB, PACKED_CWL, WORKFLOW, Shipped, listed
@@ -90,24 +91,27 @@ def _of_defaults(shipped: Shipped) -> Iterator[Risk]:
 
 
 def _of_job(shipped: Shipped) -> Iterator[Risk]:
-    files = [each for each in listed(shipped.mapping(INPUTS).get("files")) if isinstance(each, dict)]
-    for each in files:
+    known = shipped.origins()
+    for each in known.values():
         embedded = each.get("embedded")
         if embedded is not None and (not isinstance(embedded, str) or not is_embedded(embedded)):
             yield Risk(INPUTS, f"embedded: {embedded}", "is not among the archive's inputs")
-    known = {str(each.get("origin")): each for each in files}
     for place in dict.fromkeys(places(shipped.record(JOB))):
-        if not reach.location_leads_out(place):
-            continue
-        if place.startswith("/") or not place.startswith("file:///"):
-            yield Risk(JOB, place, "reads what is not in the archive")
-            continue
-        path = reach.host_path(place)
-        origin = next((known[str(each)] for each in (path, *path.parents) if str(each) in known), {}) if path else {}
-        has_dots = path is not None and ".." in path.parts
-        # Nobody can have a file read whose sha256 he does not know.
-        if has_dots or not (origin.get("embedded") or (origin.get("sha256") and origin.get("kind") == "File")):
-            yield Risk(JOB, place, "reads a file or folder of this host, whatever is in it")
+        if reach.location_leads_out(place) and (why := _why_not_known(place, known)):
+            yield Risk(JOB, place, why)
+
+
+def _why_not_known(place: str, known: Mapping[Path, dict[str, Any]]) -> str | None:
+    """Say why a place out of the archive is none that the archive vouches for, or None."""
+    path = reach.host_path(place) if place.startswith("file:///") else None
+    if path is None:
+        return "reads what is not in the archive"
+    where, origin = inputs.origin_of(known, path) or (path, {})
+    # Nobody can have a file read whose sha256 he does not know.
+    is_vouched = bool(origin.get("sha256")) and origin.get("kind") == "File" and where == path
+    if ".." in path.parts or not (origin.get("embedded") or is_vouched):
+        return "reads a file or folder of this host, whatever is in it"
+    return None
 
 
 def is_embedded(name: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from beeflow import inputs
 from beeflow.archive import reading, verifying
 from beeflow.archive.limits import Limits
 from beeflow.archive.verifying import Packed, Verified
@@ -50,6 +51,14 @@ class Shipped:
         if found is not None and not isinstance(found, dict):
             raise ArchiveError(f"{self.path}: damaged or unsafe: {name} is no JSON object")
         return found or {}
+
+    def origins(self) -> dict[Path, dict[str, Any]]:
+        """Return what inputs.json says, by where each was; raises ArchiveError for what may be read in two ways."""
+        files = [each for each in listed(self.mapping(INPUTS).get("files")) if isinstance(each, dict)]
+        try:
+            return inputs.by_origin((str(each.get("origin")), each) for each in files)
+        except ArchiveError as error:
+            raise ArchiveError(f"{self.path}: {error}") from error
 
     def tools(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the tools that would run, by the names that the graph has for them."""

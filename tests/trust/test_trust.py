@@ -215,6 +215,16 @@ def test_inputs_that_claim_another_place(place: Any) -> None:
     assert whats(of(packed={}, inputs=record)) == [f"embedded: {place}"]
 
 
+@pytest.mark.parametrize("other", ["/h/./x", "/h//x", "/h/x/", "//h/x", "h/x", "/h/x"])
+def test_origins_that_may_be_read_in_two_ways(other: str) -> None:
+    record = {"files": [
+        {"origin": "/h/x", "kind": "File", "embedded": None, "sha256": "0" * 64},
+        {"origin": other, "kind": "File", "embedded": None, "sha256": None},
+    ]}  # fmt: skip
+    with pytest.raises(ArchiveError, match=r"x\.tgz: unsafe: inputs\.json has"):
+        checking.risks(of(packed={}, job=file_at("file:///h/x"), inputs=record))
+
+
 def test_a_graph_that_runs_something_else_than_is_shown() -> None:
     tool = {"class": "CommandLineTool", "baseCommand": ["echo", "hello"]}
     graph = {"tools": {"a": {"document": tool}, "b": {"document": {**tool, "baseCommand": ["rm", "-rf"]}}}}
