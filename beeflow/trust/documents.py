@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from beeflow import inputs, locations
 from beeflow.trust import reach, tools
+from beeflow.trust.reading import parse
 from beeflow.trust.risk import Risk
 from beeflow.trust.shipped import DOCUMENTS, GRAPH, INPUTS, JOB, PACKED_CWL, WORKFLOW, Shipped, listed
 
@@ -17,7 +16,6 @@ _REFERENCES = ("run", "$import", "$include", "$mixin")
 # What a person may have written.
 _MAX_YAML = 2 << 20
 _SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def risks(shipped: Shipped) -> Iterator[Risk]:
@@ -48,14 +46,6 @@ def _of_original(name: str, data: bytes) -> Iterator[Risk]:
             yield Risk(name, each, "reads a document that is not in the archive")
 
 
-def parse(data: bytes) -> Any:
-    """Read YAML: never more than text, numbers, lists and mappings. None for what is none."""
-    try:
-        return yaml.load(data, Loader=_LOADER)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-
-
 def references(document: Any) -> Iterator[str]:
     """Yield what a document runs, imports and includes."""
     for each in mappings(document):
@@ -68,7 +58,7 @@ def mappings(document: Any) -> Iterator[dict[Any, Any]]:
     rest = [document]
     while rest:
         value = rest.pop()
-        if not isinstance(value, (dict, list)) or id(value) in seen:
+        if not isinstance(value, (dict, list, tuple)) or id(value) in seen:
             continue
         seen.add(id(value))
         if isinstance(value, dict):

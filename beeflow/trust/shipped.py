@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ GRAPH, PACKED_CWL, JOB, INPUTS, WORKFLOW = (
     "workflow.json",
 )
 DOCUMENTS = "cwl/documents/"
+# Of a resolved tool.
+_LISTS = ("requirements", "hints", "inputs", "outputs")
 _RECORDS = frozenset({GRAPH, PACKED_CWL, JOB, INPUTS, WORKFLOW})
 # Of one file; a graph has a step's resolved tool once, however wide it is scattered.
 MAX_SIZE = 256 << 20
@@ -63,13 +66,39 @@ class Shipped:
     def tools(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the tools that would run, by the names that the graph has for them."""
         for name, tool in entries_of(self.mapping(GRAPH).get("tools")):
-            if not isinstance(tool.get("document"), dict):
-                raise ArchiveError(f"{self.path}: damaged or unsafe: {GRAPH}: the tool {name!r} has no document")
+            odd = what_is_odd(tool)
+            if odd:
+                raise ArchiveError(f"{self.path}: damaged or unsafe: {GRAPH}: the tool {name!r} {odd}")
             yield name, tool
 
     def documents(self) -> Iterator[tuple[str, bytes]]:
         """Yield the documents as they were given."""
         return ((name, data) for name, data in self.files.items() if name.startswith(DOCUMENTS))
+
+
+def what_is_odd(tool: dict[str, Any]) -> str | None:
+    """Say in what a tool is not of the form that our own submission writes, or None: who looks at it relies on that."""
+    document = tool.get("document")
+    if not isinstance(document, dict):
+        return "has no document"
+    if "kind" in tool and tool["kind"] != document.get("class"):
+        return f"is said to be a {tool['kind']!r} and is a {document.get('class')!r}"
+    for field in _LISTS:
+        found = document.get(field, [])
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            return f"has {field} that are no list of objects"
+        if field in _LISTS[:2] and not all(isinstance(each.get("class"), str) for each in found):
+            return f"has {field} without a class"
+    return None
+
+
+@contextlib.contextmanager
+def making_sense(path: Path) -> Iterator[None]:
+    """Turn what trips over an archive's documents, which may be of any form, into an ArchiveError."""
+    try:
+        yield
+    except (LookupError, AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise ArchiveError(f"{path}: damaged or unsafe: what it would run makes no sense: {error!r}") from error
 
 
 def entries_of(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:

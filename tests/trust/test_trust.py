@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -176,9 +177,64 @@ def test_documents_that_do_not(document: bytes) -> None:
     assert checking.risks(of(packed={}, w_cwl=document)) == []
 
 
-def test_aliases_are_not_multiplied() -> None:
-    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30))]
-    assert checking.risks(of(packed={}, w_cwl="\n".join(lines).encode())) == []
+BOMB = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30))]
+MERGED = ["m0: &m0 {x: y}", *(f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}" for n in range(1, 30))]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [*BOMB, "t: {class: CommandLineTool, baseCommand: *a29}"],
+        [*BOMB, "t: {class: CommandLineTool, inputs: {x: {inputBinding: {prefix: *a29}}}}"],
+        [*MERGED, "t: {class: CommandLineTool, baseCommand: *m29}"],
+        ["t: &t {class: CommandLineTool, baseCommand: [*t]}"],
+        ["t: {class: CommandLineTool, baseCommand: [2026-11-27, {2026-11-27: 1, 1: 2, null: 3}]}"],
+        ["t: {class: CommandLineTool, inputs: {x: {inputBinding: {prefix: {2026-11-27: x}}}}}"],
+        ["t: {class: CommandLineTool, baseCommand: !!binary eA==}", "u: !!set {x, y}", "v: !!omap [a: b]"],
+        [f"t: 1{':1' * 900_000}"],
+        ["t: {class: CommandLineTool, baseCommand: " + "[" * 500 + "]" * 500 + "}"],
+    ],
+)
+def test_documents_that_are_larger_or_other_than_they_look(lines: list[str]) -> None:
+    # So that the commands of the documents are looked at, too.
+    packed = {"steps": [{"run": {"$import": "#x"}}]}
+    assert checking.risks(of(packed=packed, w_cwl="\n".join(lines).encode())) == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"requirements": {"EnvVarRequirement": {"envDef": {"LD_PRELOAD": "/x.so"}}}},
+        {"hints": {"DockerRequirement": {"dockerFile": "FROM x"}}},
+        {"inputs": {"x": {"type": "File"}}},
+        {"outputs": {"x": {"type": "File", "outputBinding": {"glob": "/etc/*"}}}},
+        {"requirements": [["EnvVarRequirement"]]},
+        {"requirements": [{"envDef": {}}]},
+        {"hints": "x"},
+    ],
+)
+def test_a_tool_of_another_form_is_refused(document: dict[str, Any]) -> None:
+    with pytest.raises(ArchiveError, match=r"x\.tgz: damaged or unsafe: cwl/graph\.json: the tool 'step' has "):
+        checking.risks(of_tool(document))
+
+
+def test_a_tool_of_two_kinds_is_refused() -> None:
+    with pytest.raises(ArchiveError, match="is said to be a 'ExpressionTool' and is a 'CommandLineTool'"):
+        checking.risks(of_tool({}, kind="ExpressionTool"))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"requirements": [{"class": "EnvVarRequirement", "envDef": 5}], "arguments": {"x": [{}]}, "baseCommand": {}},
+        {"requirements": [{"class": "InitialWorkDirRequirement", "listing": {"x": 1}}], "stdout": [1], "stdin": {}},
+        {"outputs": [{"outputBinding": {"glob": {"x": 1}}, "secondaryFiles": 5}], "inputs": [{"id": 7}]},
+        {"requirements": [{"class": "DockerRequirement", "dockerPull": {"x": [1]}}]},
+    ],
+)
+def test_what_is_in_no_form_at_all_is_no_bug_of_ours(document: dict[str, Any]) -> None:
+    with contextlib.suppress(ArchiveError):
+        checking.risks(of_tool(document, modules={"x": 1}, srun_options=5, modules_init=[]))
 
 
 def file_at(location: str) -> dict[str, Any]:
