@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from beeflow.trust.documents import mappings
-from beeflow.trust.reading import is_small, parse
+from beeflow.trust.reading import is_small, mappings, parse
 from beeflow.trust.risk import Risk
 from beeflow.trust.shipped import GRAPH, PACKED_CWL, Shipped, listed
 

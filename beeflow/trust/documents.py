@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from beeflow import inputs, locations
+from beeflow import inputs
 from beeflow.trust import reach, tools
-from beeflow.trust.reading import parse
+from beeflow.trust.reading import mappings, parse
 from beeflow.trust.risk import Risk
 from beeflow.trust.shipped import DOCUMENTS, GRAPH, INPUTS, JOB, PACKED_CWL, WORKFLOW, Shipped, listed
 
+_WEB = ("https://", "http://")
 _REFERENCES = ("run", "$import", "$include", "$mixin")
 # What a person may have written.
 _MAX_YAML = 2 << 20
@@ -25,6 +26,8 @@ def risks(shipped: Shipped) -> Iterator[Risk]:
     for each in references(shipped.record(PACKED_CWL)):
         if not each.startswith("#"):
             yield Risk(PACKED_CWL, each, "reads a document that is not in the archive")
+    yield from _of_schemas(shipped)
+    yield from _of_names(shipped)
     yield from _of_defaults(shipped)
     yield from _of_job(shipped)
     options = shipped.mapping(WORKFLOW).get("options")
@@ -32,6 +35,14 @@ def risks(shipped: Shipped) -> Iterator[Risk]:
         for option in listed(options.get(field) if isinstance(options, dict) else None):
             for what, why in tools.dangerous_option(field, option):
                 yield Risk(f"{WORKFLOW}: options", what, why)
+
+
+def _of_schemas(shipped: Shipped) -> Iterator[Risk]:
+    """Ontologies are read with other inputs (--set); those of the web are public."""
+    packed = shipped.record(PACKED_CWL)
+    for each in listed(packed.get("$schemas") if isinstance(packed, dict) else None):
+        if not isinstance(each, str) or (reach.location_leads_out(each) and not each.startswith(_WEB)):
+            yield Risk(PACKED_CWL, f"$schemas: {each}", "reads what is not in the archive")
 
 
 def _of_original(name: str, data: bytes) -> Iterator[Risk]:
@@ -52,26 +63,31 @@ def references(document: Any) -> Iterator[str]:
         yield from (each[key] for key in _REFERENCES if isinstance(each.get(key), str))
 
 
-def mappings(document: Any) -> Iterator[dict[Any, Any]]:
-    """Yield all mappings in a document, each once: with YAML, it may contain itself."""
-    seen: set[int] = set()
-    rest = [document]
-    while rest:
-        value = rest.pop()
-        if not isinstance(value, (dict, list, tuple)) or id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, dict):
-            yield value
-        rest.extend(value.values() if isinstance(value, dict) else value)
+def entries(value: Any) -> Iterator[dict[Any, Any]]:
+    """Yield what may be a File or Directory: cwltool may know them by more names than we do."""
+    return (each for each in mappings(value) if "class" in each)
 
 
 def places(value: Any) -> Iterator[str]:
     """Yield where the files and folders in a value are."""
-    for entry in locations.entries(value):
+    for entry in entries(value):
         for key in ("location", "path"):
             if isinstance(entry.get(key), str):
                 yield entry[key]
+
+
+def _of_names(shipped: Shipped) -> Iterator[Risk]:
+    """What is put into the folder of a task or of the outputs goes by its name there."""
+    for record in (GRAPH, JOB):
+        for entry in entries(shipped.record(record)):
+            for key in ("basename", "dirname"):
+                if key in entry and not (key == "basename" and is_plain_name(entry[key])):
+                    yield Risk(record, f"{key}: {entry[key]}", "is put outside the folder that is made for it")
+
+
+def is_plain_name(name: Any) -> bool:
+    """True for the name of a file in a folder."""
+    return isinstance(name, str) and "/" not in name and name not in (".", "..")
 
 
 def _of_defaults(shipped: Shipped) -> Iterator[Risk]:

@@ -1,7 +1,8 @@
-"""Read a stranger's YAML: never more than text, lists and mappings, and in a time that its length bounds."""
+"""Read and walk a stranger's YAML: never more than text, lists and mappings, and in a time that its length bounds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -28,6 +29,20 @@ def parse(data: bytes) -> Any:
         return yaml.load(data, Loader=_LOADER)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         return None
+
+
+def mappings(document: Any) -> Iterator[dict[Any, Any]]:
+    """Yield all mappings in a document, each once: with YAML, it may contain itself."""
+    seen: set[int] = set()
+    rest = [document]
+    while rest:
+        value = rest.pop()
+        if not isinstance(value, (dict, list, tuple)) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            yield value
+        rest.extend(reversed(list(value.values()) if isinstance(value, dict) else value))
 
 
 def is_small(value: Any, most: int) -> bool:

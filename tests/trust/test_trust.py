@@ -82,6 +82,18 @@ REACHING: list[tuple[dict[str, Any], str]] = [
         {"requirements": [{"class": "DockerRequirement", "https://github.com/lanl/BEE#useContainer": "$HOME/x.sqfs"}]},
         "useContainer: $HOME/x.sqfs",
     ),
+    (
+        {"outputs": [{"type": {"type": "record", "fields": [{"outputBinding": {"glob": "../x"}}]}}]},
+        "glob: ../x",
+    ),
+    ({"outputs": [{"secondaryFiles": [{"pattern": "^^/../../etc/passwd"}]}]}, "secondaryFiles: ^^/../../etc/passwd"),
+    ({"inputs": [{"id": "x", "secondaryFiles": ["^../x"]}]}, "secondaryFiles: ^../x"),
+    ({"inputs": [{"id": "x", "inputBinding": {"valueFrom": "/home/eve/x.sh"}}]}, "valueFrom: /home/eve/x.sh"),
+    (
+        {"inputs": [{"type": {"type": "array", "items": "int", "inputBinding": {"prefix": "~/x"}}}]},
+        "prefix: ~/x",
+    ),
+    ({"hints": [{"class": "DockerRequirement", "xuseContainer": "/x.sqfs"}]}, "xuseContainer: /x.sqfs"),
     ({"hints": [{"class": "DockerRequirement", "beeflow:copyContainer": "/x.sqfs"}]}, "copyContainer: /x.sqfs"),
     (
         {"requirements": [{"class": "DockerRequirement", "dockerPull": "a", "dockerOutputDirectory": "/a/../b"}]},
@@ -137,8 +149,9 @@ def test_variables(name: str, field: str) -> None:
         ({"container": {"image": "/x"}}, "container: {'image': '/x'}"),
     ],
 )
-def test_what_the_graph_has_beside_the_document(fields: dict[str, Any], what: str) -> None:
-    assert whats(of_tool({}, **fields)) == [what]
+@pytest.mark.parametrize("hints", [[], [{"class": "x:DockerRequirement", "dockerPull": "debian"}]])
+def test_what_the_graph_has_beside_the_document(fields: dict[str, Any], what: str, hints: list[Any]) -> None:
+    assert whats(of_tool({"hints": hints}, **fields)) == [what]
 
 
 @pytest.mark.parametrize(
@@ -263,6 +276,28 @@ def test_inputs_that_are_in_the_archive_or_known() -> None:
     assert whats(of(packed={}, job=job, inputs=record)) == [
         f"file:///data/{name}" for name in ("c", "d", "d/x", "e/../../etc/passwd")
     ]
+
+
+def literal(**fields: Any) -> dict[str, Any]:
+    return {"x": [{"class": "Directory", "location": "_:1", "listing": [{"class": "File", "contents": "", **fields}]}]}
+
+
+@pytest.mark.parametrize("name", ["/home/bob/.ssh/authorized_keys", "../x", "a/b", "..", ".", 5])
+def test_files_whose_names_lead_elsewhere(name: Any) -> None:
+    assert whats(of(packed={}, job=literal(basename=name))) == [f"basename: {name}"]
+    defaults = {"workflow": {"defaults": literal(basename=name)}}
+    assert whats(of(packed={}, graph=defaults)) == [f"basename: {name}"]
+    assert whats(of(packed={}, job=literal(basename="x", dirname="/home/bob"))) == ["dirname: /home/bob"]
+
+
+def test_files_by_another_name_of_their_class() -> None:
+    entry = {"class": "https://w3id.org/cwl/cwl#File", "location": "file:///etc/passwd"}
+    assert whats(of(packed={}, job={"x": entry})) == ["file:///etc/passwd"]
+
+
+def test_ontologies_of_this_host() -> None:
+    schemas = ["https://schema.org/x.rdf", "files/0000/x.rdf", "file:///etc/passwd", "../x"]
+    assert whats(of(packed={"$schemas": schemas})) == ["$schemas: file:///etc/passwd", "$schemas: ../x"]
 
 
 @pytest.mark.parametrize("place", ["/etc", "inputs/../../x", "cwl/graph.json", 5])
