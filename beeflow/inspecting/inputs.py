@@ -11,7 +11,8 @@ from typing import Any
 from beeflow.archive.hashing import sha256_of_size
 from beeflow.inputs import origin_of
 from beeflow.trust import reach
-from beeflow.trust.documents import is_embedded, places
+from beeflow.trust.documents import is_embedded
+from beeflow.trust.reading import places
 from beeflow.trust.shipped import JOB, Shipped
 
 EMBEDDED, HERE, MISSING, DIFFERS, LITERAL, VALUE = "embedded", "here", "missing", "differs", "literal", "value"

@@ -8,7 +8,7 @@ from typing import Any
 
 from beeflow import inputs
 from beeflow.trust import reach, tools
-from beeflow.trust.reading import mappings, parse
+from beeflow.trust.reading import entries, mappings, parse, places
 from beeflow.trust.risk import Risk
 from beeflow.trust.shipped import DOCUMENTS, GRAPH, INPUTS, JOB, PACKED_CWL, WORKFLOW, Shipped, listed
 
@@ -27,9 +27,12 @@ def risks(shipped: Shipped) -> Iterator[Risk]:
         if not each.startswith("#"):
             yield Risk(PACKED_CWL, each, "reads a document that is not in the archive")
     yield from _of_schemas(shipped)
-    yield from _of_names(shipped)
+    for record in (GRAPH, JOB):
+        for entry in entries(shipped.record(record)):
+            yield from _of_names(record, entry)
     yield from _of_defaults(shipped)
     yield from _of_job(shipped)
+    yield from _of_results(shipped)
     options = shipped.mapping(WORKFLOW).get("options")
     for field in ("driver_options", "task_options"):
         for option in listed(options.get(field) if isinstance(options, dict) else None):
@@ -63,31 +66,10 @@ def references(document: Any) -> Iterator[str]:
         yield from (each[key] for key in _REFERENCES if isinstance(each.get(key), str))
 
 
-def entries(value: Any) -> Iterator[dict[Any, Any]]:
-    """Yield what may be a File or Directory: cwltool may know them by more names than we do."""
-    return (each for each in mappings(value) if "class" in each)
-
-
-def places(value: Any) -> Iterator[str]:
-    """Yield where the files and folders in a value are."""
-    for entry in entries(value):
-        for key in ("location", "path"):
-            if isinstance(entry.get(key), str):
-                yield entry[key]
-
-
-def _of_names(shipped: Shipped) -> Iterator[Risk]:
+def _of_names(where: str, entry: Mapping[Any, Any]) -> Iterator[Risk]:
     """What is put into the folder of a task or of the outputs goes by its name there."""
-    for record in (GRAPH, JOB):
-        for entry in entries(shipped.record(record)):
-            for key in ("basename", "dirname"):
-                if key in entry and not (key == "basename" and is_plain_name(entry[key])):
-                    yield Risk(record, f"{key}: {entry[key]}", "is put outside the folder that is made for it")
-
-
-def is_plain_name(name: Any) -> bool:
-    """True for the name of a file in a folder."""
-    return isinstance(name, str) and "/" not in name and name not in (".", "..")
+    for key, name in reach.odd_names(entry):
+        yield Risk(where, f"{key}: {name}", "is put outside the folder that is made for it")
 
 
 def _of_defaults(shipped: Shipped) -> Iterator[Risk]:
@@ -105,6 +87,19 @@ def _of_job(shipped: Shipped) -> Iterator[Risk]:
     for place in dict.fromkeys(places(shipped.record(JOB))):
         if reach.location_leads_out(place) and (why := _why_not_known(place, known)):
             yield Risk(JOB, place, why)
+
+
+def _of_results(shipped: Shipped) -> Iterator[Risk]:
+    """What tasks made may be taken (--only, --from, --reuse)."""
+    known = shipped.origins()
+    for name, found in shipped.results.items():
+        if found is None:
+            yield Risk(name, f"{shipped.sizes[name]} bytes", "is too large to see what it refers to")
+        for entry in found or ():
+            for place in places(entry):
+                if reach.location_leads_out(place) and (why := _why_not_known(place, known)):
+                    yield Risk(name, place, why)
+            yield from _of_names(name, entry)
 
 
 def _why_not_known(place: str, known: Mapping[Path, dict[str, Any]]) -> str | None:

@@ -45,6 +45,19 @@ def mappings(document: Any) -> Iterator[dict[Any, Any]]:
         rest.extend(reversed(list(value.values()) if isinstance(value, dict) else value))
 
 
+def entries(value: Any) -> Iterator[dict[Any, Any]]:
+    """Yield what may be a File or Directory: cwltool may know them by more names than we do."""
+    return (each for each in mappings(value) if "class" in each)
+
+
+def places(value: Any) -> Iterator[str]:
+    """Yield where the files and folders in a value are."""
+    for entry in entries(value):
+        for key in ("location", "path"):
+            if isinstance(entry.get(key), str):
+                yield entry[key]
+
+
 def is_small(value: Any, most: int) -> bool:
     """True for a value that has no more parts than this when it is written out: what has two names counts twice."""
     rest = [value]
