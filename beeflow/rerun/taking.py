@@ -25,7 +25,7 @@ from beeflow.plan import Group, Plan, Task, walk
 from beeflow.rerun.choice import Choice
 from beeflow.rerun.fingerprints import Contents, UnknownError, key_of, why_never
 from beeflow.rerun.given import Origins
-from beeflow.rerun.old import OldRun, Results, looking_up
+from beeflow.rerun.old import OldRun, Results, looking_up, task_of
 from beeflow.rerun.relocating import Move, moved_location
 from beeflow.states import TaskState
 from beeflow.values import Known
@@ -245,7 +245,8 @@ class Taking:
                 self.refuse_unknown(location)
                 continue
             path = self.there.path_of(location)
-            if not path.exists():
+            task_of(locations.unquoted(location))
+            if not (path.is_file() if entry["class"] == "File" else path.is_dir()):
                 raise UnknownError(f"its output {entry.get('basename')} is not in the archive")
             if entry["class"] == "Directory":
                 self.there.folder(path)
