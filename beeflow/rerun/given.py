@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from beeflow import inputs, locations, staging, store
 from beeflow.archive.hashing import sha256_of_size
 from beeflow.cwl import documents, job_order
 from beeflow.cwl.setting import Settings
-from beeflow.errors import InputError
+from beeflow.errors import IncompleteArchiveError, InputError
 from beeflow.inputs import InputFile, InputFiles
 from beeflow.layout import Layout, cache_dir
 from beeflow.rerun.relocating import Move, moved
@@ -120,6 +120,7 @@ def inputs_of(layout: Layout, old_job: Any, origins: Origins, settings: Sequence
     Raises InputError for a setting or file of inputs that does not fit the workflow.
     """
     if job_file is None and not settings:
+        refuse_absent(old_job, origins, layout)
         return Given(_placed(old_job, origins), missing(old_job, origins))
     document = documents.load_inputs(layout.packed, cache_dir(layout))
     reader = Settings(document, Path.cwd())
@@ -127,6 +128,7 @@ def inputs_of(layout: Layout, old_job: Any, origins: Origins, settings: Sequence
     if job_file is not None:
         return Given(locations.relative(_whole(document, job_file, changed), layout.root))
     kept = {name: value for name, value in old_job.items() if name not in changed}
+    refuse_absent(kept, origins, layout)
     lacking = missing(kept, origins)
     if lacking:
         return Given({**_placed(kept, origins), **changed}, lacking)
@@ -159,3 +161,24 @@ def missing(job: Any, origins: Origins) -> tuple[str, ...]:
         if (problem := origins.problem(str(entry.get("location", ""))))
     )
     return tuple(dict.fromkeys(found))
+
+
+def refuse_absent(job: Any, origins: Origins, layout: Layout) -> None:
+    """Raise IncompleteArchiveError that lists the files which should be in the archive and are not."""
+    found = (
+        f"input {name}: {path}"
+        for name, value in job.items()
+        for place in map(origins.place, _locations(value))
+        if locations.is_relative(place) and not (layout.root / (path := locations.unquoted(place))).exists()
+    )
+    absent = tuple(dict.fromkeys(found))
+    if absent:
+        raise IncompleteArchiveError(
+            "inputs that should be in the archive are not:\n  "
+            + "\n  ".join(absent)
+            + "\ngive others with --set NAME=VALUE or --inputs JOB.yml"
+        )
+
+
+def _locations(value: Any) -> Iterator[str]:
+    return (entry["location"] for entry in locations.entries(value) if isinstance(entry.get("location"), str))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from beeflow.errors import ArchiveError, InputError, NotFoundError, TransitionError, UsageError
+from beeflow.errors import ArchiveError, IncompleteArchiveError, InputError, NotFoundError, TransitionError, UsageError
 from beeflow.rerun import relocating
 from beeflow.rerun.sources import open_archive
 from beeflow.states import WorkflowState
@@ -196,6 +196,27 @@ def test_what_is_longer_than_it_says_is_not_read_to_its_end(
     kept = repacked(other_site.archive(referring), tmp_path / "changed", change)
     with pytest.raises(InputError, match="its sha256 differs"):
         other_site.begin(kept)
+
+
+def test_an_input_that_should_be_in_the_archive_and_is_not(site: Local, other_site: Local, tmp_path: Path) -> None:
+    def change(top: Path) -> None:
+        (path,) = (path for path in top.glob("inputs/*/*") if path.is_file())
+        path.unlink()
+        job = json.loads((top / "job.json").read_text())
+        job["also"] = {"class": "File", "location": "cwl/files/0000/gone.txt"}
+        (top / "job.json").write_text(json.dumps(job))
+
+    kept = repacked(site.archive(first(site)), tmp_path / "changed", change)
+    with pytest.raises(IncompleteArchiveError) as caught:
+        other_site.begin(kept)
+    assert caught.value.exit_code == 79
+    assert "input data: inputs/0000/in put.txt\n" in str(caught.value)
+    assert "input also: cwl/files/0000/gone.txt\n" in str(caught.value)
+    assert os.listdir(other_site.config.workflows_dir) == []
+    assert other_site.scheduler.jobs == {}
+    here = other_site.write("here.txt", "1\n")
+    with pytest.raises(IncompleteArchiveError, match=r"not:\n  input also"):
+        other_site.begin(kept, settings=(f"data={here}",))
 
 
 def test_the_longest_prefix_counts_and_only_whole_names() -> None:
