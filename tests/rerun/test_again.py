@@ -109,6 +109,13 @@ def test_settings(site: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not made.layout.inputs.exists() or os.listdir(made.layout.inputs) == []
 
 
+def test_a_credential_that_is_set_is_not_in_the_record_of_it(site: Local) -> None:
+    made = site.begin(first(site), settings=("note=curl --token=S3nt1nel x",))
+    asked = (made.layout.provenance / "rerun.json").read_text()
+    assert json.loads(asked)["settings"] == ["note=curl --token=*** x"]
+    assert json.loads(made.layout.job.read_text())["note"] == "curl --token=S3nt1nel x"
+
+
 def test_an_input_that_is_set_need_not_be_here_as_it_was(referring: WorkflowDir, site: Local) -> None:
     site.write("data/in put.txt", "changed\n")
     other = site.write("other.txt", "other\n")
