@@ -338,25 +338,26 @@ def test_what_vanished_while_it_was_paused_is_driven_again(layout: Layout) -> No
     assert len(live_passes(world)) == 2
 
 
-@pytest.mark.parametrize("forgotten", [False, True])
+@pytest.mark.parametrize("end", [JobState.CANCELLED, JobState.FAILED, None])
 @pytest.mark.parametrize("command", [START, RESUME])
 def test_what_never_began_is_submitted_again_when_all_jobs_vanished(
-    layout: Layout, command: Command, forgotten: bool
+    layout: Layout, command: Command, end: JobState | None
 ) -> None:
+    """However their jobs ended (None: Slurm no longer knows them): FAILED is what they are where the disk was full."""
     world = started(wide(layout))
     world.finish("s", 1)
     world.begin("s", 1)
     if command is RESUME:
         do(PAUSE, world)
     for job_id in list(world.scheduler.jobs):
-        world.scheduler.end(job_id, JobState.CANCELLED)
-        if forgotten:
+        world.scheduler.end(job_id, end or JobState.CANCELLED)
+        if end is None:
             world.scheduler.forget(job_id)
     do(command, world)
     assert run_pass(world) is None
     assert [list(job.request.array or []) for job in world.jobs("s")][-1] == [0]
     assert [job.request.script_args for job in world.jobs("s")][-1] == ("001-s.1:2",)
-    assert world.result("s", 1).state is (TaskState.FAILED if forgotten else TaskState.CANCELLED)
+    assert world.result("s", 1).state is (TaskState.CANCELLED if end is JobState.CANCELLED else TaskState.FAILED)
 
 
 def test_what_takes_from_a_vanished_task_that_need_not_run_does_not_wait_for_it(layout: Layout) -> None:
