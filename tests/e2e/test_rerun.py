@@ -120,7 +120,7 @@ def test_a_dry_run_writes_nothing_and_submits_nothing(counting: Counting, slurm:
 @pytest.mark.parametrize(
     ("argv", "code", "says"),
     [
-        (("--set", "tail=x"), 66, "'x' is not of type int\nits inputs are:\n  data: File\n  tail: int?\n"),
+        (("--set", "tail=x"), 66, "not of type int\nits inputs are:\n  data: File\n  note: string?\n  tail: int?\n"),
         (("--set", "nothing=x"), 66, "the workflow has no input 'nothing'"),
         (("--only", "nothing"), 2, "not a step of the workflow; they are cut, each, join"),
         (("--map", "here=there"), 2, "write OLD=NEW"),
