@@ -124,7 +124,7 @@ class Submitter:
     def ours(self, jobs: Iterable[JobRecord]) -> list[JobRecord]:
         """Leave out jobs that only have a name of ours: that of ours has an id we know, or one that is in doubt.
 
-        One that Slurm made twice of a submission ends when it begins, unless it cannot be launched: that is ours to end.
+        One that Slurm made twice of a submission ends when it begins, unless it cannot be launched, and is ours to end.
         ``jobs``: as Slurm had them before this call; an intent is written before its job.
         """
         ids: dict[str, set[str | None]] = {}
