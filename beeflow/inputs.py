@@ -6,8 +6,10 @@ sha256.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,12 @@ def _check_readable(path: Path) -> None:
         raise PermissionError(path)
 
 
+def _free_folders(layout: Layout) -> Iterator[str]:
+    """Yield the folders that inputs are packed in; a re-execution has some of its archive's in its own directory."""
+    names = (f"inputs/{number:04}" for number in itertools.count())
+    return (name for name in names if not (layout.root / name).exists())
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What an archive has of the inputs: files to pack, inputs.json among them, and what it only refers to."""
@@ -103,8 +111,8 @@ def embed(layout: Layout, policy: str, limit_mib: int) -> Inputs:
     records: list[InputFile] = []
     sources: list[Source] = []
     referenced: list[Referenced] = []
-    for number, (kind, path) in enumerate(_outside(store.read_json(layout.job))):
-        place = f"inputs/{number:04}/{path.name}"
+    for folder, (kind, path) in zip(_free_folders(layout), _outside(store.read_json(layout.job)), strict=False):
+        place = f"{folder}/{path.name}"
         try:
             found = _sources(path, place)
         except OSError as error:

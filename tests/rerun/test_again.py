@@ -124,6 +124,29 @@ def test_a_file_of_inputs_takes_the_place_of_them_all(referring: WorkflowDir, si
     assert text_of(made, "all") == "made r\nx\n"
 
 
+TWO = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: cat
+stdout: all.txt
+inputs:
+  a: {type: File, inputBinding: {position: 1}}
+  b: {type: File, inputBinding: {position: 2}}
+outputs:
+  all: stdout
+"""
+
+
+def test_an_input_of_the_same_name_does_not_take_the_place_of_one_that_was_kept(site: Local) -> None:
+    job = {
+        name: {"class": "File", "location": f"file://{site.write(f'{name}/x.txt', name)}"} for name in ("a", "b")
+    }
+    old = site.submit(TWO, job)
+    second = site.rerun(old, settings=(f"b={site.write('c/x.txt', 'c')}",))
+    assert text_of(second, "all") == "ac"
+    assert text_of(site.rerun(second), "all") == "ac"
+
+
 @pytest.mark.parametrize(
     ("request_", "complaint"),
     [
