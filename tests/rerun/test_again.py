@@ -138,9 +138,7 @@ outputs:
 
 
 def test_an_input_of_the_same_name_does_not_take_the_place_of_one_that_was_kept(site: Local) -> None:
-    job = {
-        name: {"class": "File", "location": f"file://{site.write(f'{name}/x.txt', name)}"} for name in ("a", "b")
-    }
+    job = {name: {"class": "File", "location": f"file://{site.write(f'{name}/x.txt', name)}"} for name in ("a", "b")}
     old = site.submit(TWO, job)
     second = site.rerun(old, settings=(f"b={site.write('c/x.txt', 'c')}",))
     assert text_of(second, "all") == "ac"
