@@ -7,10 +7,12 @@ sha256.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,11 @@ from beeflow.archive.referring import refer
 from beeflow.layout import Layout
 from beeflow.models import EMBED, REFERENCE
 
+log = logging.getLogger(__name__)
+
 RECORD = "inputs.json"
+# A file server's clock and ours may be so far apart.
+_CLOCKS = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class InputPart:
 class InputFile:
     """One input. ``origin``: its path on the host where the workflow was submitted. ``embedded``: its place here.
 
-    ``parts``: the files of a Directory that is not embedded.
+    ``parts``: the files of a Directory that is not embedded. ``changed``: when it was last, if that was after the
+    workflow was submitted: what its tasks took may have been something else.
     """
 
     origin: str
@@ -47,6 +54,7 @@ class InputFile:
     embedded: str | None = None
     sha256: str | None = None
     parts: tuple[InputPart, ...] = ()
+    changed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +112,11 @@ class Inputs:
     referenced: tuple[Referenced, ...]
 
 
-def embed(layout: Layout, policy: str, limit_mib: int) -> Inputs:
-    """Choose the input files to pack: all, none, or all while they fit the limit; what is left out is hashed."""
+def embed(layout: Layout, policy: str, limit_mib: int, submitted: str) -> Inputs:
+    """Choose the input files to pack: all, none, or all while they fit the limit; what is left out is hashed.
+
+    ``submitted``: when the workflow was; what was changed since is told.
+    """
     left = sys.maxsize if policy == EMBED else limit_mib << 20
     why = f"inputs = {policy}" if policy == REFERENCE else f"does not fit input_copy_limit_mib = {limit_mib}"
     records: list[InputFile] = []
@@ -115,6 +126,7 @@ def embed(layout: Layout, policy: str, limit_mib: int) -> Inputs:
         place = f"{folder}/{path.name}"
         try:
             found = _sources(path, place)
+            changed = _changed(path, found, submitted)
         except OSError as error:
             # Gone meanwhile, or not readable: its origin is what can be kept.
             records.append(InputFile(str(path), kind, 0))
@@ -123,14 +135,29 @@ def embed(layout: Layout, policy: str, limit_mib: int) -> Inputs:
         size = sum(each.size for each in found)
         if policy == REFERENCE or size > left:
             outside = [refer(each, why) for each in found if each.path is not None]
-            records.append(_described(path, kind, size, place, outside))
+            made = _described(path, kind, size, place, outside)
             referenced += outside
         else:
             left -= size
             sources += found
-            records.append(InputFile(str(path), kind, size, place))
+            made = InputFile(str(path), kind, size, place)
+        records.append(replace(made, changed=changed))
     record = record_source(RECORD, InputFiles(tuple(records)))
     return Inputs((*sources, record), tuple(referenced))
+
+
+def _changed(path: Path, found: list[Source], submitted: str) -> str | None:
+    """Say when an input was changed, if that was after the workflow was submitted; warns of it."""
+    names = {path, *(each.path for each in found if each.path is not None)}
+    newest = datetime.fromtimestamp(max(os.stat(each).st_mtime for each in names), timezone.utc)
+    if newest <= datetime.fromisoformat(submitted) + _CLOCKS:
+        return None
+    when = newest.isoformat(timespec="seconds")
+    log.warning(
+        "%s: changed at %s, after the workflow was submitted: the archive may have something else than its tasks took",
+        *(path, when),
+    )
+    return when
 
 
 def _described(path: Path, kind: str, size: int, place: str, files: list[Referenced]) -> InputFile:

@@ -5,12 +5,13 @@ Documents, inputs, what the user has taken of what tasks made, and nothing else 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from beeflow import codec, locations, site, staging, store, submit
+from beeflow import codec, locations, site, staging, store, submit, tables
 from beeflow.archive import unpacking
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
@@ -32,6 +33,8 @@ from beeflow.rerun.taking import Taking
 from beeflow.results import dumps_graph, read_graph
 from beeflow.scheduler import Scheduler
 from beeflow.trust import checking
+
+log = logging.getLogger(__name__)
 
 # What of an archive a new run starts from; everything else is the old run's.
 STARTS_FROM = ("cwl", "inputs")
@@ -104,6 +107,7 @@ class Filling:
         origins = Origins(self.unpacked, self.request.moves)
         made = given.inputs_of(self.layout, old, origins, self.request.settings, self.request.job_file)
         store.write_json(self.layout.job, made.job)
+        tell_of_changed(origins, made)
         return made
 
     def remove_unused(self) -> None:
@@ -165,6 +169,17 @@ class Filling:
         """Keep what tells about the old run, and remove the rest of it."""
         provenance.keep(self.unpacked, self.layout, self.packed, self.source, self.request)
         staging.remove_tree(self.unpacked)
+
+
+def tell_of_changed(origins: Origins, made: Given) -> None:
+    """Warn of inputs of the archive that may not be what the old run took of them."""
+    used = {str(entry.get("location", "")) for entry in locations.entries(made.job)}
+    for each in origins.known.values():
+        if each.changed and origins.place(locations.to_uri(Path(each.origin))) in used:
+            log.warning(
+                "%s: was changed after the workflow of the archive was submitted: it may have taken something else",
+                tables.one_line(each.origin, 1000),
+            )
 
 
 def _other_images(old: Graph, new: Graph) -> Iterator[str]:
