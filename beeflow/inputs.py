@@ -1,7 +1,7 @@
 """The files a workflow was given: remembered at submit, copied into the archive up to a limit, found again on re-run.
 
-inputs.json: one record a File or Directory location of job.json. What is not embedded is known by its origin, size and
-sha256.
+inputs.json: one record a File or Directory location of job.json, or of cwl/graph.json. What is not embedded is known by
+its origin, size and sha256.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 from beeflow import locations, staging, store
 from beeflow.archive.contents import Source, record_source
@@ -64,12 +63,17 @@ class InputFiles:
     files: tuple[InputFile, ...]
 
 
-def _outside(job: Any) -> list[tuple[str, Path]]:
-    """List the distinct (class, path) of what an input object names outside the workflow directory."""
+def _outside(layout: Layout) -> list[tuple[str, Path]]:
+    """List the distinct (class, path) of what a workflow takes from outside its directory.
+
+    Of the graph that is what its documents name as a default and is too large to be copied as it is submitted.
+    """
     found: dict[Path, str] = {}
-    for entry in locations.entries(job):
+    given, graph = (locations.entries(store.read_json(path)) for path in (layout.job, layout.graph))
+    for entry, is_given in (*((each, True) for each in given), *((each, False) for each in graph)):
         path = locations.to_path(str(entry.get("location", "")))
-        if path is not None:
+        # A default that is not there may not be needed.
+        if path is not None and (is_given or path.exists()):
             found.setdefault(path, entry["class"])
     # A file inside a Directory that is named too is there already.
     folders = [path for path, kind in found.items() if kind == "Directory"]
@@ -122,7 +126,7 @@ def embed(layout: Layout, policy: str, limit_mib: int, submitted: str) -> Inputs
     records: list[InputFile] = []
     sources: list[Source] = []
     referenced: list[Referenced] = []
-    for folder, (kind, path) in zip(_free_folders(layout), _outside(store.read_json(layout.job)), strict=False):
+    for folder, (kind, path) in zip(_free_folders(layout), _outside(layout), strict=False):
         place = f"{folder}/{path.name}"
         try:
             found = _sources(path, place)
