@@ -138,6 +138,12 @@ def test_what_follows_zip_is_a_place_or_an_id(
     assert str(made) == {"there": f"there/{found.id}.zip", "new.zip": "new.zip"}.get(argv[1], f"{found.id}.zip")
 
 
+def test_folders_in_each_other_as_a_command_may_well_make_them(place: Place) -> None:
+    found = make(place, FAILED)
+    (found.layout.outputs / "/".join("d" * 150)).mkdir(parents=True)
+    assert run(found.id) == 0
+
+
 def test_a_running_workflow_is_archived_as_it_is_and_that_does_not_count(place: Place, capsys: Capture) -> None:
     found = make(place, RUNNING)
     place.slurm_has(job_line(found))
