@@ -73,6 +73,10 @@ class Action:
         again. Where no job at all is left, passes are told that those which never began are to be submitted again.
         """
         passes = self.passes(jobs)
+        if self.submitter.record.drive == "here" and any(job.held for job in passes):
+            # The command that was killed had more to submit, which the pass that it left may not.
+            self.submitter.scheduler.cancel(self.submitter.record.job_name(pass_key(1)), [job.job_id for job in passes])
+            passes = []
         held = [job for job in jobs if not job.state.ended and (job.put_aside or (job.held and job in passes))]
         if held:
             self.submitter.scheduler.release(*render_elements(held))
