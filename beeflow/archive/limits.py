@@ -8,7 +8,7 @@ from beeflow.errors import ArchiveError
 
 MEMBERS = 5_000_000
 # Of a member's name: folders above each other, bytes of all of it, bytes of each part (Linux: PATH_MAX, NAME_MAX).
-DEPTH = 128
+DEPTH = 200
 NAME_SIZE = 4000
 PART_SIZE = 255
 # What is read into memory whole: a record, the manifest.

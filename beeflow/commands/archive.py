@@ -27,7 +27,7 @@ from typing import NoReturn
 from beeflow import by_hand, cli, workflow
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
-from beeflow.crate.zipping import write_zip
+from beeflow.crate.zipping import ZIP_SUFFIX, write_zip
 from beeflow.errors import BeeError
 from beeflow.states import Command
 
@@ -36,33 +36,44 @@ def main(argv: Sequence[str]) -> int:
     """Archive; returns the worst exit code."""
     parser = cli.parser("bee-archive", __doc__)
     parser.add_argument(
-        "ids", metavar="ID", nargs="+", help="a workflow's id, or the beginning of it; or a .tgz (--zip)"
+        "ids", metavar="ID", nargs="*", help="a workflow's id, or the beginning of it; or a .tgz (--zip)"
     )
     parser.add_argument(
         "--zip",
         metavar="DEST",
         nargs="?",
         const=".",
-        type=Path,
-        help="write a .zip: a folder or a new file (default: .)",
+        help="write a .zip: a folder, or a new file that ends in .zip (default: .)",
     )
     parser.add_argument(
         "--large", action="store_true", help="with --zip: also what inflates to more than 200 times its size"
     )
     arguments = parser.parse_args(argv)
+    ids, dest = meant(arguments.ids, arguments.zip)
+    if not ids:
+        parser.error("the following arguments are required: ID")
     cli.start_logging(arguments.verbose)
     settings, worst = cli.load_own_config(), 0
     allowed = UNLIMITED if arguments.large else Limits()
-    for text in arguments.ids:
+    for text in ids:
         try:
-            if arguments.zip:
-                print(write_zip(workflow.locate(settings, text), arguments.zip, allowed))
+            if dest is not None:
+                print(write_zip(workflow.locate(settings, text), dest, allowed))
             else:
                 print(archive(settings, text))
         except BeeError as error:
             cli.error(str(error))
             worst = max(worst, error.exit_code)
     return worst
+
+
+def meant(ids: list[str], zipped: str | None) -> tuple[list[str], Path | None]:
+    """Tell what follows --zip: where to write, or, as in ``--zip ID``, the first of what is to be written."""
+    if zipped is None:
+        return ids, None
+    if Path(zipped).is_dir() or zipped.endswith(ZIP_SUFFIX):
+        return ids, Path(zipped)
+    return [zipped, *ids], Path()
 
 
 def archive(settings: Config, text: str) -> Path:

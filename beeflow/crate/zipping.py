@@ -20,8 +20,8 @@ from beeflow.layout import ARCHIVE_SUFFIX, CRATE
 
 ZIP_SUFFIX = ".zip"
 _LEVEL = 6
-# The oldest time that a zip file can tell.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+# The oldest and the newest time that a zip file can tell.
+_EPOCH, _LAST = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 _FOLDER_MODE, _FILE_MODE, _PROGRAM_MODE = 0o40755, 0o100644, 0o100755
 _MS_DOS_FOLDER = 0x10
 _UNIX = 3
@@ -95,4 +95,5 @@ def _add(made: zipfile.ZipFile, member: Member, pieces: Iterator[memoryview], pa
 
 def _date(mtime: int) -> tuple[int, int, int, int, int, int]:
     at = time.gmtime(mtime)
-    return max(_EPOCH, (at.tm_year, at.tm_mon, at.tm_mday, at.tm_hour, at.tm_min, at.tm_sec))
+    told = (at.tm_year, at.tm_mon, at.tm_mday, at.tm_hour, at.tm_min, at.tm_sec)
+    return min(max(_EPOCH, told), _LAST)
