@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import urllib.parse
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,11 @@ def load(document: str, cache_dir: Path, overrides: list[Any] | None = None) -> 
     return Document(process, context, uri, path)
 
 
-def load_inputs(packed: Path, cache_dir: Path) -> Document:
-    """Load of a packed document what says which inputs it takes: a workflow without steps."""
+def load_inputs(packed: Path, cache_dir: Path, place: Callable[[str], str]) -> Document:
+    """Load of a packed document what says which inputs it takes: a workflow without steps.
+
+    ``place``: says where a file is that it names and that is not beside it.
+    """
     data = json.loads(packed.read_text(encoding="utf-8"))
     main = next((each for each in data.get("$graph", ()) if each.get("id") == "#main"), data)
     kept = ("SchemaDefRequirement", "InlineJavascriptRequirement", "LoadListingRequirement")
@@ -135,7 +138,7 @@ def load_inputs(packed: Path, cache_dir: Path) -> Document:
     made.update(outputs=[], steps=[], requirements=needed)
     # Beside the other: locations are relative to it.
     path = packed.with_name(f".inputs-{packed.name}")
-    path.write_text(json.dumps(made), encoding="utf-8")
+    path.write_text(json.dumps(locations.rewritten(made, place)), encoding="utf-8")
     try:
         return load(str(path), cache_dir)
     finally:

@@ -46,6 +46,13 @@ class Origins:
             return locations.quoted(Path(origin.embedded) / path.relative_to(origin.origin))
         return locations.to_uri(moved(path, self.moves))
 
+    def uri(self, location: str, root: Path) -> str:
+        """Say where a file of the old run is, what is embedded below a new workflow directory."""
+        if locations.to_path(location) is None:
+            return location
+        found = self.place(location)
+        return locations.to_uri(root / locations.unquoted(found)) if locations.is_relative(found) else found
+
     def problem(self, location: str) -> str | None:
         """Say what keeps a file that is only referred to from being used, or None."""
         path = locations.to_path(location)
@@ -122,7 +129,7 @@ def inputs_of(layout: Layout, old_job: Any, origins: Origins, settings: Sequence
     if job_file is None and not settings:
         refuse_absent(old_job, origins, layout)
         return Given(_placed(old_job, origins), missing(old_job, origins))
-    document = documents.load_inputs(layout.packed, cache_dir(layout))
+    document = documents.load_inputs(layout.packed, cache_dir(layout), lambda each: origins.uri(each, layout.root))
     reader = Settings(document, Path.cwd())
     changed = dict(map(reader.read, settings))
     if job_file is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from beeflow import inputs
 from beeflow.trust import reach, tools
-from beeflow.trust.reading import entries, mappings, parse, places
+from beeflow.trust.reading import entries, mappings, parse
 from beeflow.trust.risk import Risk
 from beeflow.trust.shipped import DOCUMENTS, GRAPH, INPUTS, JOB, PACKED_CWL, WORKFLOW, Shipped, listed
 
@@ -27,7 +27,8 @@ def risks(shipped: Shipped) -> Iterator[Risk]:
         if not each.startswith("#"):
             yield Risk(PACKED_CWL, each, "reads a document that is not in the archive")
     yield from _of_schemas(shipped)
-    for record in (GRAPH, JOB):
+    yield from _of_ports(shipped)
+    for record in (GRAPH, PACKED_CWL, JOB):
         for entry in entries(shipped.record(record)):
             yield from _of_names(record, entry)
     yield from _of_defaults(shipped)
@@ -38,6 +39,14 @@ def risks(shipped: Shipped) -> Iterator[Risk]:
         for option in listed(options.get(field) if isinstance(options, dict) else None):
             for what, why in tools.dangerous_option(field, option):
                 yield Risk(f"{WORKFLOW}: options", what, why)
+
+
+def _of_ports(shipped: Shipped) -> Iterator[Risk]:
+    """Name what goes along with inputs by packed.json alone, which other inputs (--set) are completed by."""
+    known = set(tools.secondary_files([tool["document"] for _, tool in shipped.tools()]))
+    for found in tools.secondary_files(shipped.record(PACKED_CWL)):
+        if found not in known:
+            yield Risk(PACKED_CWL, *found)
 
 
 def _of_schemas(shipped: Shipped) -> Iterator[Risk]:
@@ -73,9 +82,11 @@ def _of_names(where: str, entry: Mapping[Any, Any]) -> Iterator[Risk]:
 
 
 def _of_defaults(shipped: Shipped) -> Iterator[Risk]:
-    for place in dict.fromkeys(places(shipped.record(GRAPH))):
-        if reach.location_leads_out(place):
-            yield Risk(GRAPH, place, "reads what is not in the archive")
+    """What documents name as a default: one that is not in the archive is taken as it is here, whatever it was."""
+    known = {path: each for path, each in shipped.origins().items() if each.get("embedded")}
+    for record in (GRAPH, PACKED_CWL):
+        for place, why in _reaching(shipped.record(record), known):
+            yield Risk(record, place, why)
 
 
 def _of_job(shipped: Shipped) -> Iterator[Risk]:
@@ -84,9 +95,8 @@ def _of_job(shipped: Shipped) -> Iterator[Risk]:
         embedded = each.get("embedded")
         if embedded is not None and (not isinstance(embedded, str) or not is_embedded(embedded)):
             yield Risk(INPUTS, f"embedded: {embedded}", "is not among the archive's inputs")
-    for place in dict.fromkeys(places(shipped.record(JOB))):
-        if reach.location_leads_out(place) and (why := _why_not_known(place, known)):
-            yield Risk(JOB, place, why)
+    for place, why in _reaching(shipped.record(JOB), known):
+        yield Risk(JOB, place, why)
 
 
 def _of_results(shipped: Shipped) -> Iterator[Risk]:
@@ -96,10 +106,22 @@ def _of_results(shipped: Shipped) -> Iterator[Risk]:
         if found is None:
             yield Risk(name, f"{shipped.sizes[name]} bytes", "is too large to see what it refers to")
         for entry in found or ():
-            for place in places(entry):
-                if reach.location_leads_out(place) and (why := _why_not_known(place, known)):
-                    yield Risk(name, place, why)
+            for place, why in _reaching(entry, known):
+                yield Risk(name, place, why)
             yield from _of_names(name, entry)
+
+
+def _reaching(value: Any, known: Mapping[Path, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield where files and folders are that are neither in the archive nor known to it, and why that takes trust."""
+    for entry in entries(value):
+        for key in ("location", "path"):
+            place = entry.get(key)
+            if isinstance(place, str) and reach.location_leads_out(place):
+                # Only a location of the very classes is looked up among what is known (beeflow.locations).
+                is_looked_up = key == "location" and entry["class"] in ("File", "Directory")
+                why = _why_not_known(place, known if is_looked_up else {})
+                if why:
+                    yield place, why
 
 
 def _why_not_known(place: str, known: Mapping[Path, dict[str, Any]]) -> str | None:

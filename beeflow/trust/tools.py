@@ -111,7 +111,12 @@ def _of_ports(document: dict[str, Any]) -> Iterator[Found]:
         for glob in listed(binding.get("glob") if isinstance(binding, dict) else None):
             if _is_literal(glob) and reach.leads_out(glob):
                 yield f"glob: {glob}", "collects what is not in the folder that its command runs in"
-    for port in mappings([document.get("inputs"), document.get("outputs")]):
+    yield from secondary_files([document.get("inputs"), document.get("outputs")])
+
+
+def secondary_files(value: Any) -> Iterator[Found]:
+    """Yield what goes along with a file and is not beside it: of all ports in a value."""
+    for port in mappings(value):
         for each in listed(port.get("secondaryFiles")):
             pattern = each.get("pattern") if isinstance(each, dict) else each
             if _is_literal(pattern) and reach.leads_out(pattern.lstrip("^")):

@@ -193,6 +193,29 @@ def test_a_large_file_that_a_document_names(
     assert not caplog.messages
 
 
+LARGE_INPUT = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [wc, -c]
+inputs:
+  a: {type: File, inputBinding: {}, default: {class: File, location: large.dat}}
+  n: {type: int, default: 1}
+outputs: {all: stdout}
+"""
+
+
+def test_a_large_default_is_taken_from_the_archive_with_another_input_set(site: Local, other_site: Local) -> None:
+    large = site.write("given/large.dat", "")
+    os.truncate(large, embedding.MAX_DOCUMENT_FILE + 1)
+    old = site.submit(LARGE_INPUT, input_copy_limit_mib=1000)
+    large.unlink()
+    made = other_site.rerun(Path(site.archive(old)), settings=("n=2",))
+    assert text_of(made, "all").split()[0] == str(embedding.MAX_DOCUMENT_FILE + 1)
+    other_site.write("all.yml", "n: 3\n")
+    again_made = other_site.rerun(Path(site.archive(old)), job_file=str(other_site.top / "all.yml"))
+    assert text_of(again_made, "all").split()[0] == str(embedding.MAX_DOCUMENT_FILE + 1)
+
+
 @pytest.mark.parametrize(
     ("request_", "complaint"),
     [

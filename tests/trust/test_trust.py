@@ -278,6 +278,30 @@ def test_inputs_that_are_in_the_archive_or_known() -> None:
     ]
 
 
+def test_what_is_known_by_a_name_that_nobody_looks_up() -> None:
+    record = {"files": [{"origin": "/data/a", "kind": "File", "embedded": "inputs/0000/a"}]}
+    for entry in (
+        {"class": "https://w3id.org/cwl/cwl#File", "location": "file:///data/a"},
+        {"class": "File", "path": "file:///data/a"},
+    ):
+        assert whats(of(packed={}, job={"x": entry}, inputs=record)) == ["file:///data/a"]
+
+
+def test_defaults_are_in_the_archive_or_a_risk() -> None:
+    record = {"files": [
+        {"origin": "/data/a", "kind": "File", "embedded": "inputs/0000/a"},
+        {"origin": "/data/b", "kind": "File", "embedded": None, "sha256": "0" * 64},
+    ]}  # fmt: skip
+    default = {"inputs": [{"id": "x", "default": file_at(f"file:///data/{name}")["x"]} for name in ("a", "b")]}
+    assert whats(of(packed=default, inputs=record)) == ["file:///data/b"]
+    assert whats(of(packed={}, graph={"workflow": default}, inputs=record)) == ["file:///data/b"]
+
+
+def test_what_goes_along_with_inputs_of_the_packed_document() -> None:
+    packed = {"$graph": [{"class": "Workflow", "inputs": [{"id": "x", "secondaryFiles": [{"pattern": "^/../../x"}]}]}]}
+    assert whats(of(packed=packed)) == ["secondaryFiles: ^/../../x"]
+
+
 def literal(**fields: Any) -> dict[str, Any]:
     return {"x": [{"class": "Directory", "location": "_:1", "listing": [{"class": "File", "contents": "", **fields}]}]}
 
