@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class Input:
 
 def shown(shipped: Shipped, *, hashes: bool) -> Iterator[Input]:
     """Yield the inputs, and each file and folder in them."""
-    known = shipped.origins()
+    known, sizes = shipped.origins(), _sizes(shipped)
     for name, value in shipped.mapping(JOB).items():
         found = list(dict.fromkeys(places(value)))
         if not found:
@@ -43,30 +44,38 @@ def shown(shipped: Shipped, *, hashes: bool) -> Iterator[Input]:
                 yield Input(str(name), json.dumps(value), VALUE)
             continue
         for place in found:
-            yield _of_file(str(name), place, known, shipped, hashes=hashes)
+            yield _of_file(str(name), place, known, sizes, hashes=hashes)
 
 
-def _of_file(name: str, place: str, known: Mapping[Path, dict[str, Any]], shipped: Shipped, *, hashes: bool) -> Input:
+def _of_file(
+    name: str, place: str, known: Mapping[Path, dict[str, Any]], sizes: Mapping[str, int], *, hashes: bool
+) -> Input:
     if place.startswith("_:"):
         return Input(name, place, LITERAL)
     path = reach.host_path(place)
     if path is None:
-        size = _size_in(shipped, place)
+        size = sizes.get(place)
         return Input(name, place, MISSING if size is None else EMBEDDED, size)
     _, origin = origin_of(known, path) or (path, {})
     embedded = origin.get("embedded")
     if isinstance(embedded, str):
-        size = _size_in(shipped, embedded) if is_embedded(embedded) else None
+        size = sizes.get(embedded) if is_embedded(embedded) else None
         if size is None:
             return Input(name, str(path), MISSING, detail=f"{embedded} is not in the archive")
         return Input(name, str(path), EMBEDDED, size)
     return _of_host(name, path, origin, hashes=hashes)
 
 
-def _size_in(shipped: Shipped, place: str) -> int | None:
-    """Return the size of a file or folder in the archive; None when it is not there."""
-    sizes = [size for each, size in shipped.sizes.items() if each == place or each.startswith(f"{place}/")]
-    return sum(sizes) if sizes else None
+def _sizes(shipped: Shipped) -> Mapping[str, int]:
+    """Sum up what is in files, and in the folders that inputs may be (beeflow.inputs, beeflow.embedding)."""
+    made: Counter[str] = Counter()
+    for name, size in shipped.sizes.items():
+        parts = name.split("/")
+        is_inside = parts[0] == "inputs" or parts[:2] == ["cwl", "files"]
+        for end in range(1, len(parts)) if is_inside else ():
+            made["/".join(parts[:end])] += size
+        made[name] += size
+    return made
 
 
 def _of_host(name: str, path: Path, origin: dict[str, Any], *, hashes: bool) -> Input:

@@ -14,8 +14,6 @@ from beeflow.trust.shipped import DOCUMENTS, GRAPH, INPUTS, JOB, PACKED_CWL, WOR
 
 _WEB = ("https://", "http://")
 _REFERENCES = ("run", "$import", "$include", "$mixin")
-# What a person may have written.
-_MAX_YAML = 2 << 20
 _SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
 
 
@@ -23,6 +21,8 @@ def risks(shipped: Shipped) -> Iterator[Risk]:
     """Yield all of them."""
     for name, data in shipped.documents():
         yield from _of_original(name, data)
+    for name, size in shipped.too_large():
+        yield Risk(name, f"{size} bytes", "is too large to see what it refers to")
     for each in references(shipped.record(PACKED_CWL)):
         if not each.startswith("#"):
             yield Risk(PACKED_CWL, each, "reads a document that is not in the archive")
@@ -58,9 +58,6 @@ def _of_schemas(shipped: Shipped) -> Iterator[Risk]:
 
 
 def _of_original(name: str, data: bytes) -> Iterator[Risk]:
-    if len(data) > _MAX_YAML:
-        yield Risk(name, f"{len(data)} bytes", "is too large to see what it refers to")
-        return
     found = parse(data)
     if found is None and data.strip() and name.endswith(_SUFFIXES):
         yield Risk(name, "no YAML", "nobody can see what it refers to")

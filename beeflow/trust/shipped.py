@@ -30,6 +30,11 @@ _LISTS = ("requirements", "hints", "inputs", "outputs")
 _RECORDS = frozenset({GRAPH, PACKED_CWL, JOB, INPUTS, WORKFLOW})
 # Of one file; a graph has a step's resolved tool once, however wide it is scattered.
 MAX_SIZE = 256 << 20
+# Of a document, and of all of them: what a person may have written. YAML takes a thousand times its size.
+MAX_DOCUMENT = 2 << 20
+MAX_DOCUMENTS = 16 << 20
+# Values in a record: "[]," is three bytes, and 64 in memory.
+_MOST_VALUES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,11 @@ class Shipped:
         """Read one of the JSON files, None when it is not there; raises ArchiveError when it is none."""
         if name not in self.files:
             return None
+        data = self.files[name]
+        if sum(map(data.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+            raise ArchiveError(f"{self.path}: damaged or unsafe: {name} has more than {_MOST_VALUES} values")
         try:
-            return json.loads(self.files[name].decode(errors="surrogateescape"))
+            return json.loads(data.decode(errors="surrogateescape"))
         except (ValueError, RecursionError) as error:
             raise ArchiveError(f"{self.path}: damaged or unsafe: {name} cannot be read: {error}") from error
 
@@ -77,8 +85,14 @@ class Shipped:
             yield name, tool
 
     def documents(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the documents as they were given."""
+        """Yield the documents as they were given, but for those that are too large."""
         return ((name, data) for name, data in self.files.items() if name.startswith(DOCUMENTS))
+
+    def too_large(self) -> Iterator[tuple[str, int]]:
+        """Yield the documents that were not kept, and their sizes."""
+        for name, size in self.sizes.items():
+            if name.startswith(DOCUMENTS) and name not in self.files:
+                yield name, size
 
 
 def what_is_odd(tool: dict[str, Any]) -> str | None:
@@ -120,10 +134,6 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _is_wanted(name: str, size: int) -> bool:
-    return (name in _RECORDS or name.startswith(DOCUMENTS) or is_result(name)) and size <= MAX_SIZE
-
-
 @dataclass
 class _Gathering:
     """What was seen so far of the files of an archive."""
@@ -131,6 +141,13 @@ class _Gathering:
     files: dict[str, bytes] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     results: dict[str, Entries | None] = field(default_factory=dict)
+    _documents: int = 0
+
+    def wants(self, name: str, size: int) -> bool:
+        """Say whether the contents of a file count, and may be held in memory."""
+        if name.startswith(DOCUMENTS):
+            return size <= MAX_DOCUMENT and self._documents + size <= MAX_DOCUMENTS
+        return (name in _RECORDS or is_result(name)) and size <= MAX_SIZE
 
     def add(self, name: str, size: int, data: bytes) -> None:
         """Keep what counts of a file. ``data``: nothing of one that is not wanted."""
@@ -138,8 +155,11 @@ class _Gathering:
         if is_result(name):
             # Those of 100,000 tasks need not be held.
             self.results[name] = reaching_out(name, data) if size <= MAX_SIZE else None
-        elif data or name in _RECORDS:
+        elif name in _RECORDS:
             self.files[name] = data
+        elif len(data) == size and name.startswith(DOCUMENTS):
+            self.files[name] = data
+            self._documents += size
 
 
 def of_archive(path: Path, allowed: Limits | None = None) -> tuple[Verified, Shipped]:
@@ -147,7 +167,8 @@ def of_archive(path: Path, allowed: Limits | None = None) -> tuple[Verified, Shi
     seen = _Gathering()
     with reading.opened(path, "", allowed) as archive:
         for member, pieces in verifying.checked(archive):
-            kept = [bytes(piece) for piece in pieces if _is_wanted(member.name, member.size)]
+            is_wanted = not member.is_folder and seen.wants(member.name, member.size)
+            kept = [bytes(piece) for piece in pieces if is_wanted]
             if not member.is_folder:
                 seen.add(member.name, member.size, b"".join(kept))
         found = verifying.summary(archive, len(seen.sizes), sum(seen.sizes.values()))
@@ -161,5 +182,5 @@ def of_folder(packed: Packed, root: Path) -> Shipped:
         for each in names:
             path = Path(parent, each)
             name, size = str(path.relative_to(root)), path.lstat().st_size
-            seen.add(name, size, path.read_bytes() if _is_wanted(name, size) else b"")
+            seen.add(name, size, path.read_bytes() if seen.wants(name, size) else b"")
     return Shipped(packed.path, seen.files, seen.sizes, seen.results)

@@ -176,7 +176,6 @@ def test_options_of_sbatch(option: str, field: str) -> None:
         (b"[" * 100_000, "no YAML"),
         (b"%", "no YAML"),
         (b"a: !!python/object/apply:os.system [x]", "no YAML"),
-        (b"#" * (3 << 20), f"{3 << 20} bytes"),
     ],
 )
 def test_documents_that_refer_to_others(document: bytes, what: str) -> None:
@@ -300,6 +299,30 @@ def test_defaults_are_in_the_archive_or_a_risk() -> None:
 def test_what_goes_along_with_inputs_of_the_packed_document() -> None:
     packed = {"$graph": [{"class": "Workflow", "inputs": [{"id": "x", "secondaryFiles": [{"pattern": "^/../../x"}]}]}]}
     assert whats(of(packed=packed)) == ["secondaryFiles: ^/../../x"]
+
+
+def folder_of(top: Path, **files: bytes) -> Shipped:
+    """Have documents, by their names without a suffix, read from an unpacked archive."""
+    for name, data in {"packed": b"{}", **files}.items():
+        path = top / (shipped.PACKED_CWL if name == "packed" else f"{shipped.DOCUMENTS}{name}.cwl")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return shipped.of_folder(Packed(ELSEWHERE, "", 0), top)
+
+
+def test_documents_that_are_too_large_are_not_held(tmp_path: Path) -> None:
+    size = shipped.MAX_DOCUMENT
+    found = folder_of(tmp_path, large=b"#" * (size + 1), empty=b"")
+    assert whats(found) == [f"{size + 1} bytes"]
+    found = folder_of(tmp_path, large=b"", **{f"d{number}": b"a:".ljust(size) for number in range(20)})
+    assert sum(map(len, found.files.values())) <= shipped.MAX_DOCUMENTS + 10
+    assert set(whats(found)) == {f"{size} bytes"}
+    assert len(checking.risks(found)) == 20 - shipped.MAX_DOCUMENTS // size
+
+
+def test_a_record_that_takes_more_memory_than_it_looks() -> None:
+    with pytest.raises(ArchiveError, match=r"graph\.json has more than 10000000 values"):
+        checking.risks(of(packed={}, graph=b"[" + b"[]," * 6_000_000 + b"[]]"))
 
 
 def literal(**fields: Any) -> dict[str, Any]:
