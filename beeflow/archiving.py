@@ -128,6 +128,7 @@ class Archiver:
         policy = self.record.archive
         given = inputs.embed(self.layout, policy.inputs, self.record.input_copy_limit_mib, self.record.created)
         sources, omitted = contents.tree(self.layout.root, _SCRATCH)
+        omitted.update(given.omitted)
         # Whoever removes a workflow directory begins with this: what was listed may lack anything.
         if not self.layout.workflow.exists():
             raise SystemFileError(f"{self.layout.root}: removed while it was archived; nothing was written")

@@ -154,7 +154,9 @@ def check(found: Target, queues: Asked) -> None:
 
 def inputs_of(workflow: WorkflowDir) -> set[str]:
     """Return the ids of workflows in whose directories a workflow's input files may be."""
-    return set(store.find_ids(store.read_text(workflow.layout.job) or "")) - {workflow.id}
+    # The graph has the large files that documents name as defaults.
+    texts = (store.read_text(path) or "" for path in (workflow.layout.job, workflow.layout.graph))
+    return {each for text in texts for each in store.find_ids(text)} - {workflow.id}
 
 
 def in_use(config: Config) -> dict[str, str]:

@@ -88,13 +88,16 @@ def _outside(layout: Layout) -> list[tuple[str, Path]]:
     ]
 
 
-def _sources(path: Path, place: str) -> list[Source]:
-    """List what to pack of an input; raises OSError when some of it cannot be read."""
+def _sources(path: Path, place: str, omitted: dict[str, str]) -> list[Source]:
+    """List what to pack of an input; raises OSError when some of it cannot be read.
+
+    ``omitted``: gets what is left out: name -> why.
+    """
     if path.is_file():
         _check_readable(path)
         return [Source(place, path, size=path.stat().st_size)]
     found = [Source(place, None)]
-    for name, each, is_folder in staging.contents(path):
+    for name, each, is_folder in staging.contents(path, lambda name, why: omitted.update({f"{place}/{name}": why})):
         _check_readable(each)
         size = 0 if is_folder else each.stat().st_size
         found.append(Source(f"{place}/{name}", None if is_folder else each, size=size))
@@ -114,10 +117,14 @@ def _free_folders(layout: Layout) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What an archive has of the inputs: files to pack, inputs.json among them, and what it only refers to."""
+    """What an archive has of the inputs: files to pack, inputs.json among them, and what it only refers to.
+
+    ``omitted``: what is in folders to pack and cannot be packed: name -> why.
+    """
 
     sources: tuple[Source, ...]
     referenced: tuple[Referenced, ...]
+    omitted: Mapping[str, str]
 
 
 def embed(layout: Layout, policy: str, limit_mib: int, submitted: str) -> Inputs:
@@ -130,10 +137,12 @@ def embed(layout: Layout, policy: str, limit_mib: int, submitted: str) -> Inputs
     records: list[InputFile] = []
     sources: list[Source] = []
     referenced: list[Referenced] = []
+    omitted: dict[str, str] = {}
     for folder, (kind, path) in zip(_free_folders(layout), _outside(layout), strict=False):
         place = f"{folder}/{path.name}"
+        left_out: dict[str, str] = {}
         try:
-            found = _sources(path, place)
+            found = _sources(path, place, left_out)
             changed = _changed(path, found, submitted)
         except OSError as error:
             # Gone meanwhile, or not readable: its origin is what can be kept.
@@ -148,10 +157,11 @@ def embed(layout: Layout, policy: str, limit_mib: int, submitted: str) -> Inputs
         else:
             left -= size
             sources += found
+            omitted.update(left_out)
             made = InputFile(str(path), kind, size, place)
         records.append(replace(made, changed=changed))
     record = record_source(RECORD, InputFiles(tuple(records)))
-    return Inputs((*sources, record), tuple(referenced))
+    return Inputs((*sources, record), tuple(referenced), omitted)
 
 
 def _changed(path: Path, found: list[Source], submitted: str) -> str | None:

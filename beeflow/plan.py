@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -112,6 +113,9 @@ class Group:
         return self.positions[label] // self.tasks_per_element
 
 
+CROSSPRODUCTS = ("nested_crossproduct", "flat_crossproduct")
+# Of a workflow: each takes a kilobyte of memory while it is planned, and a crossproduct of two lists is soon too many.
+MAX_TASKS = 1_000_000
 # A step of more tasks than this has several tasks an element, if nobody says otherwise.
 MAX_ELEMENTS = 1000
 
@@ -232,6 +236,7 @@ class _Walker:
         self.groups: dict[str, Group] = {}
         # What must be made before all instances of the workflow that is walked are known: its steps wait for them.
         self.unknown: list[Output] | None = None
+        self.scattered = 0
 
     def workflow(self, workflow: Workflow, scopes: list[_Scope], path: str) -> list[Inputs]:
         """Walk all instances of a workflow at once; returns the outputs of each."""
@@ -389,6 +394,7 @@ class _Walker:
         if pending:
             return _Expansion([], None, pending=pending)
         try:
+            self.count(step, path, columns)
             rows, lengths = _rows(step, path, columns)
         except InputError as error:
             return _Expansion([], None, broken=str(error))
@@ -397,6 +403,13 @@ class _Walker:
             for index, row in enumerate(rows)
         ]
         return _Expansion(instances, lengths)
+
+    def count(self, step: Step, path: str, columns: list[tuple[Value, ...]]) -> None:
+        """Raise InputError for a scatter that makes too many tasks."""
+        lengths = [len(column) for column in columns]
+        self.scattered += math.prod(lengths) if step.scatter_method in CROSSPRODUCTS else max(lengths)
+        if self.scattered > MAX_TASKS:
+            raise InputError(f"step {path}: its scatter makes more than {MAX_TASKS} tasks")
 
 
 def _unknown(group: Group) -> Inputs:
@@ -407,7 +420,7 @@ def _unknown(group: Group) -> Inputs:
 def _rows(step: Step, path: str, columns: list[tuple[Value, ...]]) -> tuple[list[tuple[Value, ...]], tuple[int, ...]]:
     """Combine the scattered inputs (CWL: scatterMethod): one row a task, and the lengths to fold by."""
     lengths = tuple(len(column) for column in columns)
-    if step.scatter_method in ("nested_crossproduct", "flat_crossproduct"):
+    if step.scatter_method in CROSSPRODUCTS:
         rows = list(itertools.product(*columns))
         return rows, lengths if step.scatter_method == "nested_crossproduct" else (len(rows),)
     if len(set(lengths)) > 1:

@@ -111,24 +111,30 @@ def _is_own(source: str, own: Path) -> bool:
     return Path(os.path.realpath(source)).is_relative_to(os.path.realpath(own))
 
 
-def contents(root: Path) -> Iterator[tuple[str, Path, bool]]:
+def contents(
+    root: Path, left_out: Callable[[str, str], object] = lambda _, __: None
+) -> Iterator[tuple[str, Path, bool]]:
     """Yield what is in a folder, links followed: relative name, path, whether it is a folder; folders first.
 
     What cannot be copied is left out: a link to nowhere or to a folder that it is itself in, a pipe, a device.
+    ``left_out`` is told its name, and what it is.
     """
-    yield from _contents(root, "", (os.path.realpath(root),))
+    yield from _contents(root, "", (os.path.realpath(root),), left_out)
 
 
-def _contents(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, Path, bool]]:
+def _contents(
+    folder: Path, prefix: str, above: tuple[str, ...], left_out: Callable[[str, str], object]
+) -> Iterator[tuple[str, Path, bool]]:
     for name in sorted(os.listdir(folder)):
         path = folder / name
-        if path.is_dir():
-            real = os.path.realpath(path)
-            if real not in above:
-                yield prefix + name, path, True
-                yield from _contents(path, f"{prefix}{name}/", (*above, real))
+        if path.is_dir() and (real := os.path.realpath(path)) not in above:
+            yield prefix + name, path, True
+            yield from _contents(path, f"{prefix}{name}/", (*above, real), left_out)
         elif path.is_file():
             yield prefix + name, path, False
+        else:
+            what = f"a symbolic link to {os.readlink(path)}" if path.is_symlink() else "not a regular file"
+            left_out(prefix + name, what)
 
 
 Place = Callable[[str, str], None]

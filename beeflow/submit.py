@@ -19,7 +19,7 @@ from beeflow import __version__, embedding, site, store, workflow
 from beeflow.config import Config
 from beeflow.cwl import compiler, documents, job_order, packing
 from beeflow.cwl.evaluator import CwlEvaluator
-from beeflow.errors import BeeError, InputError, SubmissionError
+from beeflow.errors import BeeError, InputError, SubmissionError, UsageError
 from beeflow.graph import Graph
 from beeflow.models import ON_ERROR_CONTINUE, SlurmRecord, SubmitOptions, WorkflowRecord, now
 from beeflow.plan import Plan, walk
@@ -80,6 +80,7 @@ def needs_inputs(document: str, config: Config) -> bool:
 
 def submit(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowDir:
     """Submit a workflow; returns its directory."""
+    check_name(request.name)
     prepared = prepare(request, config)
     name = request.name if request.name is not None else Path(request.document.partition("#")[0]).stem
     target = find(config, env)
@@ -129,6 +130,12 @@ def take_back(made: WorkflowDir, scheduler: Scheduler) -> None:
     job_ids = [path.read_text().strip() for path in sorted(made.layout.jobs.glob("*.id"))]
     if job_ids:
         scheduler.cancel(None, job_ids)
+
+
+def check_name(name: str | None) -> None:
+    """Raise UsageError for a name that nobody could call the workflow by."""
+    if name is not None and not name.strip():
+        raise UsageError("--name: is empty; give a name, or leave it out")
 
 
 def new_record(config: Config, target: Target, limits: Limits, document: str, name: str) -> WorkflowRecord:

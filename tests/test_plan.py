@@ -144,6 +144,21 @@ def test_crossproducts_vary_the_last_input_fastest(method: str, gathered: list[A
     assert inputs_of(found, "g") == [gathered]
 
 
+def test_a_scatter_of_more_tasks_than_anybody_means() -> None:
+    many = list(range(10_000))
+    found = two("flat_crossproduct", many, many)
+    assert group(found, "s").broken == "step s: its scatter makes more than 1000000 tasks"
+
+
+def test_scatters_in_a_scatter_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beeflow.plan.MAX_TASKS", 20)
+    inner = flow(["x"], [step("s", {"x": "x"}, scatter=["x"])], {"out": "s/out"})
+    outer = step("o", {"x": "a"}, scatter=["x"], workflow=inner)
+    for width, broken in ((4, None), (5, "step o/s: its scatter makes more than 20 tasks")):
+        found = plan(graph(flow(["a"], [outer])), {"a": [[0] * 4] * width})
+        assert group(found, "o/s").broken == broken
+
+
 def test_nested_crossproduct_of_three() -> None:
     scattered = step("s", dict.fromkeys("xyz", "a"), scatter=["x", "y", "z"], method="nested_crossproduct")
     found = plan(graph(flow(["a"], [scattered, step("g", {"x": "s/out"})])), {"a": [1, 2]})

@@ -56,6 +56,7 @@ def on_site(
     request: Request, source: Source, config: Config, env: Mapping[str, str]
 ) -> tuple[WorkflowRecord, Scheduler]:
     """Describe the new workflow for the Slurm that is here."""
+    submit.check_name(request.name)
     target = find(config, env)
     scheduler = connect(config.slurm.api, target, env, Patience(COMMAND_S))
     return new_record(request, source, submit.new_record(config, target, scheduler.limits(), "", "")), scheduler

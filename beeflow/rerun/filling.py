@@ -152,6 +152,7 @@ class Filling:
         request = self.request
         self.taking = Taking(old, graph, self.given.job, self.record, request.choice, request.moves)
         self.whole_plan = self.taking.run()
+        tell_of_more(self.taking, self.whole_plan)
         moving = Moving(self.unpacked, self.layout, self.source.description.id, request.moves)
         moving.run(self.taking.results, self.taking.labels)
         return self.taking.left(self.whole_plan)
@@ -177,6 +178,14 @@ class Filling:
         """Keep what tells about the old run, and remove the rest of it."""
         provenance.keep(self.unpacked, self.layout, self.packed, self.source, self.request)
         staging.remove_tree(self.unpacked)
+
+
+def tell_of_more(taking: Taking, plan: Plan) -> None:
+    """Warn of steps that run though they are not among those that the user named, and say why."""
+    for group in plan.groups.values():
+        why = taking.why.get(group.key)
+        if why and not taking.choice.reuse and group.key not in taking.chosen:
+            log.warning("step %s runs, too: %s", group.path, tables.one_line("; ".join(why), 2000))
 
 
 def tell_of_missing_defaults(origins: Origins, graph: Graph) -> None:

@@ -10,6 +10,7 @@ from beeflow.archive import reading
 from beeflow.archive.description import Description
 from beeflow.config import Config
 from beeflow.errors import ArchiveError
+from beeflow.layout import split_archive_name
 
 
 @dataclass(frozen=True)
@@ -26,4 +27,6 @@ def open_archive(text: str, config: Config) -> Source:
     description = reading.description_of(path)
     if not store.is_id(description.id):
         raise ArchiveError(f"{path}: says that it is of a workflow {description.id[:80]!r}, which is no id")
+    if not Path(text).exists() and (meant := split_archive_name(path.stem)[0]) != description.id:
+        raise ArchiveError(f"{path}: it is the archive of {description.id}, not of {meant}")
     return Source(path, description)

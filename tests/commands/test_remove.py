@@ -166,9 +166,14 @@ def test_it_waits_for_the_last_job(place: Place, monkeypatch: pytest.MonkeyPatch
     assert place.calls == 2
 
 
-def test_what_a_workflow_that_is_not_over_takes_its_inputs_from_stays(place: Place, capsys: Capture) -> None:
+@pytest.mark.parametrize("record", ["job", "graph"])
+def test_what_a_workflow_that_is_not_over_takes_its_inputs_from_stays(
+    place: Place, capsys: Capture, record: str
+) -> None:
     one, live, other = place.make(), place.make(WorkflowState.RUNNING), place.make()
-    write_json(live.layout.job, {"f": {"class": "File", "location": f"file://{one.layout.outputs}/table%20one"}})
+    path = getattr(live.layout, record)
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, {"f": {"class": "File", "location": f"file://{one.layout.outputs}/table%20one"}})
     place.slurm_has(job_line(live))
     assert run("--yes", one.id) == 4
     assert f"{one.id} has files that are inputs of {live.id}, which is not over" in capsys.readouterr().err

@@ -12,8 +12,9 @@ import pytest
 
 from beeflow import embedding
 from beeflow.errors import ArchiveError, IncompleteArchiveError, InputError, NotFoundError, TransitionError, UsageError
-from beeflow.rerun import relocating
+from beeflow.rerun import again, relocating
 from beeflow.rerun.choice import Choice
+from beeflow.rerun.request import Request
 from beeflow.rerun.sources import open_archive
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
@@ -191,6 +192,47 @@ def test_a_large_file_that_a_document_names(
     made = site.rerun(old, moves=(relocating.Move(large, now),))
     assert text_of(made, "all").split()[0] == str(embedding.MAX_DOCUMENT_FILE + 1)
     assert not caplog.messages
+
+
+FOLDER = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [ls]
+inputs: {d: {type: Directory, inputBinding: {}}}
+outputs: {all: stdout}
+"""
+
+
+def test_what_cannot_be_packed_of_a_folder_is_told(site: Local) -> None:
+    folder = site.write("d/in/x.txt", "x").parent
+    (folder / "nowhere").symlink_to("/nowhere")
+    (folder / "self").symlink_to("..")
+    os.mkfifo(folder.parent / "pipe")
+    old = site.submit(FOLDER, {"d": {"class": "Directory", "path": str(folder.parent)}})
+    made = site.rerun(old)
+    omitted = json.loads((made.layout.provenance / "omitted.json").read_text())
+    assert {name: why for name, why in omitted.items() if name.startswith("inputs/")} == {
+        "inputs/0000/d/in/nowhere": "a symbolic link to /nowhere",
+        "inputs/0000/d/in/self": "a symbolic link to ..",
+        "inputs/0000/d/pipe": "not a regular file",
+    }
+    assert text_of(made, "all") == "in\n"
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_name_that_is_none(site: Local, archived: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="--name: is empty"):
+        again.on_site(Request(str(archived), name=name), open_archive(str(archived), site.config), site.config, {})
+
+
+def test_the_archive_of_another_workflow_under_its_name(site: Local, archived: Path) -> None:
+    other = "3fc631bb-93cd-468e-9777-9b00ce9b22fd"
+    site.config.bee_archive_dir.mkdir(parents=True)
+    path = site.config.bee_archive_dir / f"{other}.tgz"
+    shutil.copyfile(archived, path)
+    with pytest.raises(ArchiveError, match=f"is the archive of {archived.stem}, not of {other}"):
+        open_archive("3fc631bb", site.config)
+    assert open_archive(str(path), site.config).description.id == archived.stem
 
 
 LARGE_INPUT = """

@@ -61,6 +61,24 @@ def test_a_part(site: Local, archived: Path, choice: Choice, runs: list[str]) ->
     assert (ran(made), text_of(made, "all")) == (runs, GOOD)
 
 
+def test_what_runs_besides_is_said(
+    site: Local, archived: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def change(top: Path) -> None:
+        (made,) = top.glob("tasks/*-cut/000/000000/*/*/out/*")
+        made.unlink()
+
+    lacking = repacked(archived, tmp_path / "lacking", change)
+    made = again(site, lacking, only("join"))
+    assert ran(made) == ["cut", "join"]
+    (said,) = [each for each in caplog.messages if "runs, too" in each]
+    assert said.startswith("step cut runs, too: its output ")
+    caplog.clear()
+    again(site, archived, only("join"))
+    again(site, lacking, Choice(("join",), reuse=True))
+    assert not [each for each in caplog.messages if "runs, too" in each]
+
+
 def test_what_was_taken_says_so_and_nothing_of_how_it_ran(site: Local, other_site: Local, tmp_path: Path) -> None:
     old = first(site)
     kept = tmp_path / "kept.tgz"
