@@ -13,6 +13,8 @@ from beeflow import codec, staging
 
 # tasks/GROUP/000/000000/ATTEMPT/LABEL/ (beeflow.layout)
 _TASK_DEPTH = 6
+# How the reasons begin that others read.
+LINK_TO, SAME_AS = "a symbolic link to ", "the same file as "
 
 
 class Source(NamedTuple):
@@ -89,7 +91,7 @@ class _Tree:
         if stat.S_ISLNK(status.st_mode):
             target = os.readlink(entry.path)
             if not self.is_inside(entry.path):
-                self.omitted[name] = f"a symbolic link to {target}"
+                self.omitted[name] = f"{LINK_TO}{target}"
                 return
             status = entry.stat()
         elif not stat.S_ISREG(status.st_mode):
@@ -97,7 +99,7 @@ class _Tree:
             return
         known = self.inodes.setdefault((status.st_dev, status.st_ino), name)
         if known != name and name.startswith("tasks/"):
-            self.omitted[name] = f"the same file as {known}"
+            self.omitted[name] = f"{SAME_AS}{known}"
         else:
             self.sources.append(Source(name, entry.path, size=status.st_size))
 
