@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from beeflow import locations, staging, store
+from beeflow.archive import contents
 from beeflow.archive.contents import Source, record_source
 from beeflow.archive.description import Referenced
 from beeflow.archive.hashing import sha256_of
@@ -113,8 +114,9 @@ def embed(layout: Layout, policy: str, limit_mib: int) -> Inputs:
             referenced.append(Referenced(place, str(path), kind, 0, None, error.strerror or "cannot be read"))
             continue
         size = sum(each.size for each in found)
-        if policy == REFERENCE or size > left:
-            outside = [refer(each, why) for each in found if each.path is not None]
+        unfit = next(filter(None, (contents.unfit(each.name) for each in found)), "")
+        if policy == REFERENCE or size > left or unfit:
+            outside = [refer(each, unfit or why) for each in found if each.path is not None]
             records.append(_described(path, kind, size, place, outside))
             referenced += outside
         else:

@@ -164,7 +164,7 @@ class _Tree:
     def enter(self, parent: int, name: str, tries: int = 0) -> int | None:
         """Open a folder, empty it of all but folders, and go on in it; None when it is left alone, or gone."""
         try:
-            descriptor = _open(parent, name)
+            descriptor = open_folder(parent, name)
         except OSError as error:
             if error.errno not in _GONE:
                 self.note(name, error.strerror or str(error))
@@ -259,7 +259,7 @@ class _Tree:
         self.removed.leave("/".join([*(folder.name for folder in self.way), name]), why)
 
 
-def _open(parent: int, name: str) -> int:
+def open_folder(parent: int, name: str) -> int:
     """Open a folder for reading, also one that its owner may not read."""
     try:
         return os.open(name, _FOLDER, dir_fd=parent)
