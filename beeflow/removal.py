@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from beeflow.terminal import escaped
+
 # What is being removed is renamed to this first: half of it must not look like the whole.
 PREFIX = ".removing-"
 
@@ -40,7 +42,7 @@ class Removed:
         """Note something that could not be removed."""
         self.left_count += 1
         if self.left_count <= _MAX_LEFT:
-            self.left.append(f"{shown(path)}: {why}")
+            self.left.append(f"{escaped(path)}: {why}")
 
 
 @dataclass
@@ -56,11 +58,6 @@ class _Folder:
 
 class _LostError(Exception):
     """The way up does not lead where we came from."""
-
-
-def shown(path: str) -> str:
-    """Write a file's name on one line, whatever is in it."""
-    return path if path.isprintable() else repr(path)
 
 
 def owner_name(uid: int) -> str:

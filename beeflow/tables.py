@@ -8,13 +8,14 @@ from tabulate import tabulate
 
 from beeflow.models import Cleaned, Summary, TaskRecord
 from beeflow.states import TaskState
+from beeflow.terminal import escaped
 
 NAME_WIDTH = 60
 
 
 def one_line(text: str, width: int = NAME_WIDTH) -> str:
     """Make user text safe for one table cell: no line breaks or control characters, not too long."""
-    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    shown = escaped(text)
     return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 

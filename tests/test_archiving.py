@@ -531,5 +531,5 @@ def test_a_listing_is_no_deeper_than_everybody_can_read(deep: Path) -> None:
 def test_our_own_archive_may_have_any_number_of_members(place: Place) -> None:
     path = archiver(make(place, COMPLETED)).run().path
     verifying.verify(path, allowed=UNLIMITED)
-    with pytest.raises(ArchiveError, match="more than 3 members.*--large"):
+    with pytest.raises(ArchiveError, match=r"more than 3 members.*--large"):
         verifying.verify(path, allowed=Limits(members=3))

@@ -56,9 +56,9 @@ def main(argv: Sequence[str]) -> int:
     for text in arguments.ids:
         try:
             if arguments.zip:
-                print(write_zip(workflow.locate(settings, text), arguments.zip, allowed))
+                cli.say(str(write_zip(workflow.locate(settings, text), arguments.zip, allowed)))
             else:
-                print(archive(settings, text))
+                cli.say(str(archive(settings, text)))
         except BeeError as error:
             cli.error(str(error))
             worst = max(worst, error.exit_code)

@@ -186,7 +186,7 @@ def copy(_: argparse.Namespace) -> None:
     # Said before the second question, not after it.
     workflow.archive_of(settings, workflow_id)
     dest = ask_path(DESTINATION)
-    print(local.copy(settings, workflow_id, Path(dest)))
+    cli.say(str(local.copy(settings, workflow_id, Path(dest))))
 
 
 Action = Callable[[argparse.Namespace], None]

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from beeflow import cli, workdir
+from beeflow import cli, paths, workdir
 from beeflow.config import Config
 from beeflow.copying import local, offers
 from beeflow.copying.places import ArchiveFolder, Destination
@@ -93,7 +93,7 @@ def split(arguments: argparse.Namespace) -> tuple[list[str], str]:
         raise UsageError("say which archives: the ids of workflows (see: bee-list), or paths")
     if dest == STDOUT and (arguments.host is not None or len(words) > 1):
         raise UsageError("only one archive of this system can go to standard output")
-    if len(words) > 1 and dest and not Path(dest).is_dir():
+    if len(words) > 1 and dest and not paths.is_folder(dest):
         raise UsageError(f"{dest}: several archives can only go to a folder, and this is none; make it first")
     if arguments.host is not None:
         for word in words:
@@ -153,7 +153,7 @@ def copy_all(words: Sequence[str], copy: Copier, bar: Bar) -> int:
             return cli.EXIT_INTERRUPT
         else:
             bar.end()
-            print(line, flush=True)
+            cli.say(line)
     return worst
 
 

@@ -19,7 +19,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import re
@@ -44,9 +43,6 @@ def main(argv: Sequence[str]) -> int:
         report = compare(arguments)
     except BeeError as error:
         raise ComparisonError(str(error)) from error
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # What is in files need not be in the terminal's character set.
-        sys.stdout.reconfigure(errors="backslashreplace")
     print(render(report, arguments))
     return 0 if report.same else 1
 

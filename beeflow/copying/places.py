@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import sharing, store, workdir
+from beeflow import paths, sharing, store, workdir
 from beeflow.config import Config
 from beeflow.copying import importing
 from beeflow.copying.offers import Offer
@@ -22,8 +22,8 @@ class Destination:
     keeps_same: bool = False
 
     def target(self, offer: Offer) -> Path:
-        target = self.path / offer.name if self.path.is_dir() else self.path
-        if not target.parent.is_dir():
+        target = self.path / offer.name if paths.is_folder(self.path) else self.path
+        if not paths.is_folder(target.parent):
             raise SystemFileError(f"{target.parent}: no such folder")
         return target
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from beeflow import store
+from beeflow import paths, store
 from beeflow.archive import reading, verifying
 from beeflow.archive.limits import Limits
 from beeflow.archive.reading import Member
@@ -33,7 +33,7 @@ def write_zip(archive: Path, dest: Path, allowed: Limits | None = None) -> Path:
     ``dest``: a folder, or the new file. The archive is verified as it is read. Raises ArchiveError for one that is
     damaged, has no crate or a name that a .zip cannot hold, or when the file is there already; SystemFileError.
     """
-    final = dest / f"{archive.name.removesuffix(ARCHIVE_SUFFIX)}{ZIP_SUFFIX}" if dest.is_dir() else dest
+    final = dest / f"{archive.name.removesuffix(ARCHIVE_SUFFIX)}{ZIP_SUFFIX}" if paths.is_folder(dest) else dest
     if os.path.lexists(final):
         raise ArchiveError(f"{final}: there already; nothing was overwritten")
     try:

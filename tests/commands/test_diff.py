@@ -244,7 +244,7 @@ def test_odd_names_are_escaped(runs: tuple[Made, Made], ask: Asked) -> None:
         made.name = odd
     assert ask(runs[0].archive(), runs[1].archive()) == 1
     assert all(character.isprintable() or character == "\n" for character in ask.out)
-    assert "a\\x0a\\x1b]0;x\\x07\\xff\\u202e[0]" in ask.out
+    assert "a\\n\\x1b]0;x\\x07\\xff\\u202e[0]" in ask.out
     assert ask.verdicts(runs[0].id, runs[1].id) == {odd: "differs"}
 
 
