@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beeflow import locations, staging, store
+from beeflow import codec, locations, staging, store
 from beeflow.archive import contents
 from beeflow.archive.contents import Source, record_source
 from beeflow.archive.description import Referenced
@@ -25,7 +25,7 @@ RECORD = "inputs.json"
 
 
 @dataclass(frozen=True)
-class InputPart:
+class InputPart(codec.Sized):
     """A file in a Directory. ``name``: relative to it."""
 
     name: str
@@ -34,7 +34,7 @@ class InputPart:
 
 
 @dataclass(frozen=True)
-class InputFile:
+class InputFile(codec.Sized):
     """One input. ``origin``: its path on the host where the workflow was submitted. ``embedded``: its place here.
 
     ``parts``: the files of a Directory that is not embedded.

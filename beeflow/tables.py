@@ -11,6 +11,8 @@ from beeflow.states import TaskState
 from beeflow.terminal import escaped
 
 NAME_WIDTH = 60
+# No file is larger.
+_MAX_SIZE = 1 << 63
 
 
 def one_line(text: str, width: int = NAME_WIDTH) -> str:
@@ -34,6 +36,8 @@ def size(count: int) -> str:
     """Write a number of bytes as 512 B, 3.5 KiB or 1.2 GiB."""
     if count < 1024:
         return f"{count} B"
+    if count >= _MAX_SIZE:
+        return f"over {_MAX_SIZE >> 60} EiB"
     value = float(count)
     for unit in ("KiB", "MiB", "GiB"):
         value /= 1024
@@ -83,7 +87,13 @@ def render_cleaned(done: Sequence[Cleaned], *, dry_run: bool) -> str:
 def render_tasks(tasks: Sequence[TaskRecord]) -> str:
     """Write the table of bee-query, and below it why what failed did."""
     rows = [
-        (one_line(task.name, 40), task.state.value, task.job_id or "", task.node or "", duration(task.elapsed_s))
+        (
+            one_line(task.name, 40),
+            task.state.value,
+            one_line(task.job_id or ""),
+            one_line(task.node or ""),
+            duration(task.elapsed_s),
+        )
         for task in tasks
     ]
     table = tabulate(rows, headers=("Task", "State", "Job id", "Node", "Elapsed"), disable_numparse=True)

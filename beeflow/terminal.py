@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 
 def escaped(text: str, keep: str = "") -> str:
     """Write what cannot be printed as Python does: a newline as \\n, ESC as \\x1b, a byte that is no UTF-8 as \\xff.
@@ -19,10 +21,10 @@ def _shown(character: str) -> str:
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(character)[1:-1]
 
 
-def spelled(error: UnicodeError) -> tuple[bytes, int]:
+def spelled(error: UnicodeError) -> tuple[bytes | str, int]:
     """Write what a stream's encoding has no bytes for (codecs.register_error): a file's name has the bytes it has."""
     if not isinstance(error, UnicodeEncodeError):
-        raise error
+        return codecs.lookup_error("surrogateescape")(error)
     text = error.object[error.start : error.end]
     return b"".join(_bytes(each) for each in text), error.end
 

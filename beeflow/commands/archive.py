@@ -19,12 +19,13 @@ examples:
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from beeflow import by_hand, cli, workflow
+from beeflow import by_hand, cli, paths, workflow
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
 from beeflow.crate.zipping import write_zip
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         metavar="DEST",
         nargs="?",
         const=".",
-        type=Path,
+        type=zip_place,
         help="write a .zip: a folder or a new file (default: .)",
     )
     parser.add_argument(
@@ -63,6 +64,13 @@ def main(argv: Sequence[str]) -> int:
             cli.error(str(error))
             worst = max(worst, error.exit_code)
     return worst
+
+
+def zip_place(text: str) -> Path:
+    """Read where a .zip goes: what ends with a slash can only be a folder."""
+    if text.endswith("/") and not paths.is_folder(text):
+        raise argparse.ArgumentTypeError(f"{text}: no such folder; make it first")
+    return Path(text)
 
 
 def archive(settings: Config, text: str) -> Path:

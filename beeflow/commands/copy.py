@@ -25,7 +25,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from beeflow import cli, paths, workdir
@@ -106,7 +105,7 @@ def copier(arguments: argparse.Namespace, words: Sequence[str], dest: str, bar: 
     """Give what copies one archive; everything is checked that can be before a connection is made."""
     host = arguments.host if arguments.to is None else arguments.to
     # Several may have been cut off in the middle: what came then is no error now.
-    place: Place = Destination(Path(dest), keeps_same=len(words) > 1)
+    place: Place = Destination.named(dest, keeps_same=len(words) > 1)
     if arguments.archive:
         place = ArchiveFolder(cli.load_own_config())
     if host is None:

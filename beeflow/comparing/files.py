@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from beeflow import codec
+
 
 @dataclass(frozen=True)
 class Content:
@@ -56,8 +58,7 @@ def of_entry(entry: Mapping[str, Any]) -> Content:
         )
     size = entry.get("size")
     algorithm, _, digest = str(entry.get("checksum") or "").partition("$")
-    known = isinstance(size, int) and not isinstance(size, bool)
-    return Content(size if known else None, sha1=digest if algorithm == "sha1" else None)
+    return Content(size if codec.is_size(size) else None, sha1=digest if algorithm == "sha1" else None)
 
 
 class Files(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from beeflow import paths, store
+from beeflow import paths, publishing, store
 from beeflow.archive import reading, verifying
 from beeflow.archive.limits import Limits
 from beeflow.archive.reading import Member
@@ -20,8 +20,9 @@ from beeflow.layout import ARCHIVE_SUFFIX, CRATE
 
 ZIP_SUFFIX = ".zip"
 _LEVEL = 6
-# The oldest time that a zip file can tell.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_PREFIX = 200
+# What a zip file can tell of times: from the beginning of 1980 to the end of 2107.
+_OLDEST, _LATEST = 315532800, 4354819198
 _FOLDER_MODE, _FILE_MODE, _PROGRAM_MODE = 0o40755, 0o100644, 0o100755
 _MS_DOS_FOLDER = 0x10
 _UNIX = 3
@@ -41,7 +42,7 @@ def write_zip(archive: Path, dest: Path, allowed: Limits | None = None) -> Path:
             _write(stream, archive, allowed)
             stream.flush()
             os.fsync(stream.fileno())
-            os.link(stream.name, final)
+            publishing.publish(Path(stream.name), final)
             store.sync_folder(final.parent)
     except FileExistsError as error:
         raise ArchiveError(f"{final}: there already; nothing was overwritten") from error
@@ -53,8 +54,13 @@ def write_zip(archive: Path, dest: Path, allowed: Limits | None = None) -> Path:
 @contextlib.contextmanager
 def _temporary(final: Path) -> Iterator[IO[bytes]]:
     """Make a file beside the one that it is to become; it goes in any case."""
-    with tempfile.NamedTemporaryFile(dir=final.parent, prefix=f".{final.name}.", suffix=".part") as stream:
-        yield stream
+    # A name of which the file system takes as much.
+    prefix = os.fsdecode(os.fsencode(f".{final.name}.")[:_PREFIX])
+    with tempfile.NamedTemporaryFile(dir=final.parent, prefix=prefix, suffix=".part", delete=False) as stream:
+        try:
+            yield stream
+        finally:
+            Path(stream.name).unlink(missing_ok=True)
 
 
 def _write(stream: IO[bytes], path: Path, allowed: Limits | None) -> None:
@@ -94,5 +100,5 @@ def _add(made: zipfile.ZipFile, member: Member, pieces: Iterator[memoryview], pa
 
 
 def _date(mtime: int) -> tuple[int, int, int, int, int, int]:
-    at = time.gmtime(mtime)
-    return max(_EPOCH, (at.tm_year, at.tm_mon, at.tm_mday, at.tm_hour, at.tm_min, at.tm_sec))
+    at = time.gmtime(min(max(mtime, _OLDEST), _LATEST))
+    return at.tm_year, at.tm_mon, at.tm_mday, at.tm_hour, at.tm_min, at.tm_sec

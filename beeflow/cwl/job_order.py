@@ -158,7 +158,7 @@ def _read_json(path: Path) -> Any:
     """Read a large input object: the YAML parser that keeps line numbers takes 2 s a MB."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from error
 
 

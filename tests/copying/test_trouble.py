@@ -356,6 +356,8 @@ def test_no_beeflow_to_talk_to(systems: Systems, dest: Path, option: str, host: 
         (answers(offer(name=".bashrc")), "makes no sense"),
         (answers(offer(sha256="/../../x")), "makes no sense"),
         (answers(offer(size=-1)), "makes no sense"),
+        (answers(offer(size=1 << 63)), "makes no sense"),
+        (answers(offer(size=10**400)), "makes no sense"),
         (answers(offer() + '\n{"Sent": {}}'), "at once"),
     ],
 )
