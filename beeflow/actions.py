@@ -73,7 +73,14 @@ class Action:
         again. Where no job at all is left, passes are told that those which never began are to be submitted again.
         """
         passes = self.passes(jobs)
+        if self.submitter.record.drive == "here" and any(job.held for job in passes):
+            # The command that was killed had more to submit, which the pass that it left may not.
+            self.submitter.scheduler.cancel(self.submitter.record.job_name(pass_key(1)), [job.job_id for job in passes])
+            passes = []
         held = [job for job in jobs if not job.state.ended and (job.put_aside or (job.held and job in passes))]
+        for job in self.made_twice(held):
+            self.submitter.scheduler.cancel(job.name, [job.shown])
+            held.remove(job)
         if held:
             self.submitter.scheduler.release(*render_elements(held))
         if not passes:
@@ -81,6 +88,12 @@ class Action:
                 self.note_vanished()
             workflow.go(self.submitter)
         return bool(held) or not passes
+
+    def made_twice(self, jobs: Sequence[JobRecord]) -> list[JobRecord]:
+        """List those that Slurm made of a submission of which we know another job: they have nothing to do."""
+        intents = (intent for intent in self.submitter.intents() if intent.group) if jobs else ()
+        known = {intent.job_name: self.submitter.known_id(intent.key) for intent in intents}
+        return [job for job in jobs if known.get(job.name) not in (None, job.job_id)]
 
     def note_vanished(self) -> None:
         """Write which submissions there were."""

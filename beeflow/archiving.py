@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import logging
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from beeflow import __version__, inputs, sharing, store, surroundings
+from beeflow import __version__, codec, inputs, sharing, store, surroundings
 from beeflow.archive import contents, hiding, packing, reading, referring, verifying, writing
 from beeflow.archive.contents import Source, json_source, record_source
 from beeflow.archive.description import EPILOG, FORMAT, Description, Referenced
@@ -32,6 +33,7 @@ from beeflow.layout import (
     Layout,
     archive_name,
 )
+from beeflow.masking import masked
 from beeflow.models import EMBED, Retried, Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,11 @@ class Archiver:
             raise SystemFileError(f"{self.folder}: others make archives of {self.record.id} faster; try again")
         return packed
 
+    @functools.cached_property
+    def shown(self) -> WorkflowRecord:
+        """How it was submitted, without credentials: a name may be a command line."""
+        return codec.from_json(WorkflowRecord, masked(codec.to_json(self.record)))
+
     @property
     def folder(self) -> Path:
         """Where archives go."""
@@ -132,13 +139,14 @@ class Archiver:
         referenced = (*given.referenced, *chosen.referenced)
         records = [
             record_source(DESCRIPTION, self.describe(number, referenced)),
-            record_source(ENVIRONMENT, surroundings.look(self.record, self.graph, self.nodes())),
+            record_source(ENVIRONMENT, surroundings.look(self.shown, self.graph, self.nodes())),
         ]
         if not self.state.state.final:
-            records += [record_source(STATE, self.state), record_source(TASKS, TasksRecord(tuple(self.tasks)))]
+            now_there = {STATE: self.state, TASKS: TasksRecord(tuple(self.tasks))}
+            records += [record_source(name, masked(codec.to_json(each))) for name, each in now_there.items()]
         clean = (hiding.without_credentials(each) for each in chosen.sources)
         kept = {each.name: each for each in (*clean, *given.sources, *records)}
-        run = Run(self.layout, self.record, self.graph, self.state, self.tasks, given.sources, referenced)
+        run = Run(self.layout, self.shown, self.graph, self.state, self.tasks, given.sources, referenced)
         left_out = _count_left(omitted)
         packed = packing.pack(
             self.record.id,
@@ -159,7 +167,7 @@ class Archiver:
 
     def describe(self, number: int, referenced: tuple[Referenced, ...]) -> Description:
         """Say what the archive is."""
-        record = self.record
+        record = self.shown
         return Description(
             format=FORMAT,
             id=record.id,
@@ -193,7 +201,7 @@ class Archiver:
         path = packed.path.with_suffix(SIDECAR_SUFFIX)
         sidecar = Sidecar(
             id=self.record.id,
-            name=self.record.name,
+            name=self.shown.name,
             state=state.archived if state.final else state,
             created=self.record.created,
             archived=now(),

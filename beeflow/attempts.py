@@ -98,6 +98,9 @@ def _read_log(progress: Progress, attempt: Attempt, path: Path) -> None:
         elif "end" in entry:
             progress.begun.pop(entry["end"], None)
             progress.ended[entry["end"]] = codec.from_json(TaskResult, entry["result"])
+        elif "doubt" in entry:
+            result = progress.ended.pop(entry["doubt"])
+            progress.begun[entry["doubt"]] = result.started or attempt.started
         elif "again" in entry:
             progress.begun.pop(entry["again"], None)
         elif "cut" in entry:

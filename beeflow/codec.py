@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
 import types
 import typing
@@ -21,6 +22,8 @@ VERSION = 1
 LONG = 100
 # What the numbers of a record are below.
 MAX = 1 << 63
+# Most of what is in a record.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 T = TypeVar("T")
 
@@ -31,8 +34,12 @@ class DecodeError(ValueError):
 
 def to_json(record: Any) -> Any:
     """Turn dataclasses, enums, tuples and paths into what json.dump takes."""
-    if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return {field.name: to_json(getattr(record, field.name)) for field in dataclasses.fields(record)}
+    kind: Any = type(record)
+    if kind in _PLAIN:
+        return record
+    names = _names(kind)
+    if names is not None:
+        return {name: to_json(getattr(record, name)) for name in names}
     if isinstance(record, enum.Enum):
         return record.value
     if isinstance(record, Path):
@@ -42,6 +49,12 @@ def to_json(record: Any) -> Any:
     if isinstance(record, (list, tuple)):
         return [to_json(value) for value in record]
     return record
+
+
+@functools.cache
+def _names(kind: Any) -> tuple[str, ...] | None:
+    """Name the fields of a dataclass; None for any other type."""
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
 
 
 def from_json(kind: type[T], data: Any) -> T:

@@ -164,6 +164,8 @@ class Delivery:
         location = str(entry.get("location", "_:"))
         source = locations.to_path(location)
         name = str(entry.get("basename") or (source.name if source else "file"))
+        if "/" in name or name in (".", ".."):
+            raise TaskError(f"{name!r} is a path and no name of a file (basename)")
         folder = self.folder_for(entry, folder, name, location)
         target = self.free(folder, name, location)
         if entry["class"] == "File":

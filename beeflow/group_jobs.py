@@ -137,12 +137,17 @@ class GroupJobs:
         return was_dropped(job) or self.has_vanished(intent, number, job)
 
     def has_vanished(self, intent: Intent, number: int, job: JobRecord | None) -> bool:
-        """True for an element that never began, of a workflow that the user had go on when no job of it was left."""
-        if job is not None and job.state is not JobState.CANCELLED:
+        """True for an element whose job made no task begin, of a workflow that the user had go on when no job was left.
+
+        Whatever ended its job: with a full disk, say, jobs fail before they can begin anything.
+        """
+        if job is not None and not job.state.ended:
             return False
         if self._vanished is None:
             self._vanished = set((store.read_text(self.layout.vanished) or "").split())
-        return intent.key in self._vanished and attempts.read(self.layout, intent.group or "", number).latest is None
+        if intent.key not in self._vanished:
+            return False
+        return self.shown_id(intent, number) not in attempts.read(self.layout, intent.group or "", number).jobs
 
 
 def was_dropped(job: JobRecord | None) -> bool:

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from beeflow import codec, locations, staging, store
 from beeflow.archive import contents
 from beeflow.archive.contents import Source, record_source
 from beeflow.archive.description import Referenced
-from beeflow.archive.hashing import sha256_of
+from beeflow.archive.hashing import sha256_of_size
 from beeflow.archive.referring import refer
+from beeflow.errors import ArchiveError
 from beeflow.layout import Layout
 from beeflow.models import EMBED, REFERENCE
 
 RECORD = "inputs.json"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,29 @@ def _described(path: Path, kind: str, size: int, place: str, files: list[Referen
     return InputFile(str(path), kind, size, sha256=files[0].sha256)
 
 
+def by_origin(records: Iterable[tuple[str, T]]) -> dict[Path, T]:
+    """Key what an archive says of its inputs by where they were; raises ArchiveError for what may be read in two ways.
+
+    ``records``: origin, and what is said of it.
+    """
+    found: dict[Path, T] = {}
+    for origin, record in records:
+        path = Path(origin)
+        if not path.is_absolute() or str(path) != origin or origin.startswith("//"):
+            raise ArchiveError(f"unsafe: {RECORD} has an origin that is no plain absolute path: {origin!r}")
+        if path in found:
+            raise ArchiveError(f"unsafe: {RECORD} has two records of {origin!r}")
+        found[path] = record
+    return found
+
+
+def origin_of(known: Mapping[Path, T], path: Path) -> tuple[Path, T] | None:
+    """Find what is said of a file, or of the folder that it is in, and where that was."""
+    return next(((each, known[each]) for each in (path, *path.parents) if each in known), None)
+
+
 def different_part(folder: Path, origin: InputFile) -> str | None:
     """Name a file of a Directory that is not what it was when the archive was made; raises OSError when one is gone."""
-    return next((part.name for part in origin.parts if part.sha256 != sha256_of(folder / part.name)), None)
+    return next(
+        (part.name for part in origin.parts if part.sha256 != sha256_of_size(folder / part.name, part.size)), None
+    )

@@ -263,7 +263,9 @@ def resolve_id(text: str, ids: list[str], what: str = "workflow") -> str:
     if text in ids:
         return text
     wanted = text.strip().lower()
-    found = sorted(each for each in ids if wanted and each.startswith(wanted))
+    if not wanted:
+        raise NotFoundError(f"an empty id is no {what}'s; see: bee-list")
+    found = sorted(each for each in ids if each.startswith(wanted))
     if len(found) == 1:
         return found[0]
     if not found:

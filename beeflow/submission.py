@@ -124,12 +124,14 @@ class Submitter:
     def ours(self, jobs: Iterable[JobRecord]) -> list[JobRecord]:
         """Leave out jobs that only have a name of ours: that of ours has an id we know, or one that is in doubt.
 
+        One that Slurm made twice of a submission ends when it begins, unless it cannot be launched, and is ours to end.
         ``jobs``: as Slurm had them before this call; an intent is written before its job.
         """
         ids: dict[str, set[str | None]] = {}
         for intent in self.intents():
             ids.setdefault(intent.job_name, set()).add(self.known_id(intent.key))
-        return [job for job in jobs if {job.job_id, None} & ids.get(job.name, set())]
+        named = [job for job in jobs if job.name in ids]
+        return [job for job in named if job.put_aside or {job.job_id, None} & ids[job.name]]
 
     def submit(self, intent: Intent, request: JobRequest) -> str:
         """Submit a job unless it already is; returns its id."""

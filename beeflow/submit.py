@@ -17,7 +17,7 @@ from typing import Any
 
 from beeflow import __version__, embedding, site, store, workflow
 from beeflow.config import Config
-from beeflow.cwl import compiler, documents, job_order
+from beeflow.cwl import compiler, documents, job_order, packing
 from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.errors import BeeError, InputError, SubmissionError
 from beeflow.graph import Graph
@@ -70,7 +70,7 @@ def prepare(request: Request, config: Config) -> Prepared:
     if overrides:
         document = documents.load(request.document, cache_dir(config), overrides)
     graph = site.resolve(compiler.compile_graph(document), config)
-    return Prepared(graph, job, documents.pack(document), documents.sources(document), str(document.path))
+    return Prepared(graph, job, packing.pack(document), documents.sources(document), str(document.path))
 
 
 def needs_inputs(document: str, config: Config) -> bool:

@@ -42,6 +42,8 @@ class Tally:
                 if entry["result"]["state"] == "CANCELLED":
                     # Only what is requeued comes here again: a job that was cancelled does not.
                     self._use(entry["end"], NODE_FAIL)
+            elif "doubt" in entry:
+                running.add(entry["doubt"])
             elif "again" in entry:
                 running.discard(entry["again"])
                 self._put_off(entry["again"], entry["cause"], entry["reason"])

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import signal
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -242,6 +243,21 @@ def test_it_says_what_it_is_first_and_what_it_ran_with(place: Place, tmp_path: P
     assert json.loads((tmp_path / "back" / OMITTED).read_text()) == {}
     # Nothing was written into the directory for it.
     assert not {DESCRIPTION, ENVIRONMENT, OMITTED, "inputs.json"} & set(os.listdir(found.layout.root))
+
+
+@pytest.mark.parametrize("state", [COMPLETED, RUNNING])
+def test_a_credential_in_the_name_or_in_a_message_is_hidden(place: Place, state: WorkflowState) -> None:
+    secret = "S3nt1nel"
+    found = make(place, state, name=f"run --password {secret}")
+    one = archiver(found)
+    one = replace(one, state=replace(one.state, reason=f"sbatch: --comment=token={secret}: refused"))
+    made = one.run().path
+    assert described(made).name == "run --password ***"
+    assert secret not in made.with_suffix(".json").read_text()
+    with tarfile.open(made) as tar:
+        members = {info.name: tar.extractfile(info) for info in tar if info.isfile()}
+        leaked = [name for name, stream in members.items() if stream and secret.encode() in stream.read()]
+    assert leaked == []
 
 
 def test_the_same_workflow_gives_the_same_bytes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

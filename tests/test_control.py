@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from beeflow import control, store
+from beeflow.cwl import compiler, documents
 from beeflow.errors import SlurmError, TransitionError
 from beeflow.holding import Holding
 from beeflow.layout import Layout, folders
 from beeflow.listing import HELD_S, Queues, shows_paused, state_record, summarize
 from beeflow.models import Summary, WorkflowRecord, now
+from beeflow.results import dumps_graph
 from beeflow.scheduler import Dependency, JobRecord, JobRequest
 from beeflow.states import Command, JobState, TaskState, WorkflowState
 from beeflow.store import WorkflowDir
@@ -26,6 +28,22 @@ from tests.test_driver import World, chain, unknown, wide
 
 START, PAUSE, RESUME, CANCEL = Command.START, Command.PAUSE, Command.RESUME, Command.CANCEL
 LONG_AGO = "2020-01-01T00:00:00.000+00:00"
+ECHOES = """
+cwlVersion: v1.2
+class: Workflow
+inputs: {x: string}
+outputs: {}
+steps:
+  a:
+    in: {x: x}
+    out: [said]
+    run: &echo
+      class: CommandLineTool
+      baseCommand: echo
+      inputs: {x: {type: [string, File], inputBinding: {}}}
+      outputs: {said: stdout}
+  b: {in: {x: a/said}, out: [said], run: *echo}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -308,6 +326,36 @@ def test_a_driver_that_a_killed_command_left_held_is_not_waited_for_in_vain(layo
     assert not any(job.held for job in live_passes(world))
 
 
+def test_where_commands_drive_one_goes_on_where_another_was_killed(tmp_path: Path) -> None:
+    """The pass that a killed command left held may not submit what the command had yet to."""
+
+    class Killed(FakeScheduler):
+        """Its caller is killed when it has submitted its successor and one job."""
+
+        def submit(self, request: JobRequest) -> str:
+            if len(self.jobs) == 2:
+                raise fakes.KilledError
+            return super().submit(request)
+
+    record = replace(RECORD, drive="here")
+    (tmp_path / "w.cwl").write_text(ECHOES)
+    compiled = compiler.compile_graph(documents.load(str(tmp_path / "w.cwl"), tmp_path / "cache"))
+    world = World(make_layout(tmp_path, record), compiled, {"x": "x"}, {})
+    world.scheduler = Killed()
+    store.write_text(world.layout.graph, dumps_graph(world.graph))
+    store.write_json(world.layout.job, world.inputs)
+    with pytest.raises(fakes.KilledError):
+        do(START, world)
+    (left,) = live_passes(world)
+    assert left.held
+    world.scheduler = FakeScheduler(jobs=world.scheduler.jobs, next_id=world.scheduler.next_id)
+    do(START, world)
+    assert left.states[None][0] is JobState.CANCELLED
+    assert [len(world.jobs(path)) for path in "ab"] == [1, 1]
+    (successor,) = live_passes(world)
+    assert not successor.held
+
+
 def test_what_slurm_could_not_launch_is_not_waited_for_in_vain(layout: Layout) -> None:
     world = started(wide(layout))
     s = world.job("s")
@@ -320,6 +368,18 @@ def test_what_slurm_could_not_launch_is_not_waited_for_in_vain(layout: Layout) -
     assert do(START, world) == f"Started workflow {RECORD.id}."
     assert world.scheduler.released[-1] == f"{s.id}_[1]"
     assert len(live_passes(world)) == 1
+
+
+def test_what_slurm_could_not_launch_and_made_twice_is_cancelled(layout: Layout) -> None:
+    world = started(wide(layout))
+    s = world.job("s")
+    second = world.scheduler.jobs[world.scheduler.submit(s.request)]
+    for job in (s, second):
+        job.states = dict.fromkeys(job.states, (JobState.PENDING, "launch failed requeued held"))
+    do(START, world)
+    assert {state for state, _ in second.states.values()} == {JobState.CANCELLED}
+    assert {state for state, _ in s.states.values()} == {JobState.PENDING}
+    assert world.scheduler.released[-1].startswith(f"{s.id}_")
 
 
 def test_what_a_user_held_is_not_stalled(layout: Layout) -> None:
@@ -338,25 +398,26 @@ def test_what_vanished_while_it_was_paused_is_driven_again(layout: Layout) -> No
     assert len(live_passes(world)) == 2
 
 
-@pytest.mark.parametrize("forgotten", [False, True])
+@pytest.mark.parametrize("end", [JobState.CANCELLED, JobState.FAILED, None])
 @pytest.mark.parametrize("command", [START, RESUME])
 def test_what_never_began_is_submitted_again_when_all_jobs_vanished(
-    layout: Layout, command: Command, forgotten: bool
+    layout: Layout, command: Command, end: JobState | None
 ) -> None:
+    """However their jobs ended (None: Slurm no longer knows them): FAILED is what they are where the disk was full."""
     world = started(wide(layout))
     world.finish("s", 1)
     world.begin("s", 1)
     if command is RESUME:
         do(PAUSE, world)
     for job_id in list(world.scheduler.jobs):
-        world.scheduler.end(job_id, JobState.CANCELLED)
-        if forgotten:
+        world.scheduler.end(job_id, end or JobState.CANCELLED)
+        if end is None:
             world.scheduler.forget(job_id)
     do(command, world)
     assert run_pass(world) is None
     assert [list(job.request.array or []) for job in world.jobs("s")][-1] == [0]
     assert [job.request.script_args for job in world.jobs("s")][-1] == ("001-s.1:2",)
-    assert world.result("s", 1).state is (TaskState.FAILED if forgotten else TaskState.CANCELLED)
+    assert world.result("s", 1).state is (TaskState.CANCELLED if end is JobState.CANCELLED else TaskState.FAILED)
 
 
 def test_what_takes_from_a_vanished_task_that_need_not_run_does_not_wait_for_it(layout: Layout) -> None:

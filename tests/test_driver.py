@@ -106,8 +106,10 @@ class World:
         """Write what an attempt that began leaves."""
         folder = self.layout.element(self.key(path), number) / "1.0"
         folder.mkdir(parents=True)
-        attempt = Attempt(self.job(path).id, None, 0, "node7", "host7", 1, models.now())
-        store.write_record(folder / "started.json", attempt)
+        job = self.job(path)
+        index = None if job.request.array is None else number - offset_of(job)
+        store.write_record(folder / "started.json", Attempt(job.id, index, 0, "node7", "host7", 1, models.now()))
+        store.write_text(folder / "tasks.jsonl", json.dumps(begin(str(number))) + "\n")
 
     def final_tasks(self, ended: Ended) -> dict[str, tuple[str, str]]:
         """Reduce as the epilog does: task name -> state and reason."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from beeflow import codec, embedding
-from beeflow.cwl import compiler, documents
+from beeflow.cwl import compiler, documents, packing
 from beeflow.layout import Layout, folders
 from beeflow.results import read_graph
 
@@ -23,7 +23,7 @@ def embedded(document: Path, root: Path) -> Layout:
         folder.mkdir(parents=True)
     loaded = documents.load(str(document), root / "cache")
     graph = compiler.compile_graph(loaded)
-    embedding.write(layout, graph, {}, documents.pack(loaded), documents.sources(loaded))
+    embedding.write(layout, graph, {}, packing.pack(loaded), documents.sources(loaded))
     return layout
 
 

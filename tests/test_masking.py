@@ -79,9 +79,15 @@ def test_words_and_records() -> None:
 
 
 OURS = ["workflow.json", "jobs/a.json", "log/passes.log", "metadata/001-a.json", "tasks/g/000/000000/result.json"]
-OURS += ["tasks/g/000/000000/7.0/started.json", "tasks/g/slurm/7.out", "control/retry.json"]
+OURS += ["tasks/g/000/000000/7.0/started.json", "tasks/g/slurm/7.out", "control/retry.json", "tasks/g/moved.json"]
+OURS += ["tasks/g/000/000000/7.0/tasks.jsonl", "tasks/g/000/000000/7.0/tasks.retry-1.jsonl"]
 USERS = ["job.json", "cwl/a.json", "outputs/workflow.json", "tasks/g/000/000000/7.0/0/out/result.json", "inputs/0/a"]
 USERS += ["tasks/g/000/000000/7.0/0/stderr", "tasks/g/run.json", "tasks/g/000/000000/7.0/0/out/log/started.json"]
+USERS += [
+    "tasks/g/elements.jsonl",
+    "tasks/g/000/000000/7.0/0/out/tasks.jsonl",
+    "tasks/g/taken/000/000000/0/tasks.jsonl",
+]
 
 
 @pytest.mark.parametrize("name", OURS + USERS)
@@ -103,3 +109,18 @@ def test_what_has_none_is_packed_as_it_is(tmp_path: Path) -> None:
     path.write_text('{"version": 1, "key": "pass.1", "job_name": "bee-0-pass"}')
     given = Source("jobs/pass.1.json", path, size=path.stat().st_size)
     assert hiding.without_credentials(given) is given
+
+
+def test_a_log_of_tasks_is_read_line_by_line(tmp_path: Path) -> None:
+    words = ["tool", "--password", S, "\u2028"]
+    plain = '{"begin":"0","at":"now"}'
+    ended = json.dumps({"end": "0", "result": {"command": words}}, ensure_ascii=False)
+    path = tmp_path / "x"
+    path.write_text(f"{plain}\n{ended}\n{ended[: ended.index(S) + 4]}")
+    name = "tasks/g/000/000000/7.0/tasks.jsonl"
+    made = hiding.without_credentials(Source(name, path, size=path.stat().st_size))
+    assert made.data is not None
+    first, second, cut = made.data.decode().split("\n")
+    assert first == plain
+    assert json.loads(second)["result"]["command"] == ["tool", "--password", "***", "\u2028"]
+    assert cut == "***"

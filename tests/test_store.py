@@ -219,11 +219,17 @@ def test_an_unambiguous_beginning_is_enough(text: str) -> None:
     assert store.resolve_id(text, [OTHER, ID]) == ID
 
 
-@pytest.mark.parametrize("text", ["ffff", "", " ", ID + "0", "../" + ID, "*"])
+@pytest.mark.parametrize("text", ["ffff", ID + "0", "../" + ID, "*"])
 def test_an_unknown_id_is_repeated(text: str) -> None:
     with pytest.raises(NotFoundError) as caught:
         store.resolve_id(text, [OTHER, ID])
     assert str(caught.value) == f"no workflow has an id that begins with {text!r}; see: bee-list"
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_id_names_nothing(text: str) -> None:
+    with pytest.raises(NotFoundError, match="an empty id is no workflow's; see: bee-list"):
+        store.resolve_id(text, [OTHER])
 
 
 def test_an_ambiguous_beginning_lists_the_candidates() -> None:

@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 
 from beeflow.archive.contents import Source, json_source
-from beeflow.masking import has_sign, mask, masked
+from beeflow.masking import HIDDEN, has_sign, mask, masked
 
 # All but what is the user's: documents, inputs, outputs, and what tasks print.
 _OURS = (
     *("workflow.json", "state.json", "tasks.json", "jobs/*", "metadata/*", "log/*", "control/*"),
     *("tasks/*/slurm/*", "tasks/*/result*.json", "tasks/*/lost*.json", "tasks/*/started*.json"),
+    *("tasks/*/tasks*.jsonl", "tasks/*/moved.json", "tasks/*/taken.json"),
 )
 # tasks/GROUP/000/000000/ATTEMPT/started.json: what is below that is a task's.
 _DEEPEST = 6
@@ -45,6 +46,9 @@ def _hidden(text: str, name: str) -> bytes | None:
     """Return a record with credentials hidden, or None when it has none."""
     if not has_sign(text):
         return None
+    if name.endswith(".jsonl"):
+        made = "\n".join(map(_hidden_line, text.split("\n")))
+        return made.encode(errors="surrogateescape") if made != text else None
     if name.endswith(".json"):
         try:
             data = json.loads(text)
@@ -54,3 +58,15 @@ def _hidden(text: str, name: str) -> bytes | None:
             pass
     made = mask(text)
     return made.encode(errors="surrogateescape") if made != text else None
+
+
+def _hidden_line(line: str) -> str:
+    """Hide credentials in a line of JSON: all of it where it was cut off, for words are only known side by side."""
+    if not has_sign(line):
+        return line
+    try:
+        data = json.loads(line)
+    except ValueError:
+        return HIDDEN
+    made = masked(data)
+    return line if made == data else json.dumps(made)

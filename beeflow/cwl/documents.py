@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import cwltool.load_tool
-import cwltool.pack
 import cwltool.workflow
 from cwltool.context import LoadingContext
 from cwltool.errors import GraphTargetMissingException, UnsupportedRequirement, WorkflowException
@@ -125,10 +124,7 @@ def load(document: str, cache_dir: Path, overrides: list[Any] | None = None) -> 
 
 
 def load_inputs(packed: Path, cache_dir: Path) -> Document:
-    """Load of a packed document what says which inputs it takes: a workflow without steps.
-
-    Of a tool that has an input and an output of one name cwltool packs a document that it does not read again.
-    """
+    """Load of a packed document what says which inputs it takes: a workflow without steps."""
     data = json.loads(packed.read_text(encoding="utf-8"))
     main = next((each for each in data.get("$graph", ()) if each.get("id") == "#main"), data)
     kept = ("SchemaDefRequirement", "InlineJavascriptRequirement", "LoadListingRequirement")
@@ -166,15 +162,6 @@ def refuse_unsupported(process: Process) -> None:
             raise UnsupportedError(at_line(tool, "class", what))
     for step in getattr(process, "steps", ()):
         refuse_unsupported(step.embedded_tool)
-
-
-def pack(document: Document) -> dict[str, Any]:
-    """Return the document and all it refers to as one CWL document; what it names on disk stays a file:// URI."""
-    with translated(DocumentError, f"{document.path}: cannot be packed: "):
-        packed = cwltool.pack.pack(document.context, document.uri)
-    graph = packed["$graph"]
-    plain: dict[str, Any] = json.loads(json.dumps(packed if len(graph) > 1 else graph[0], default=str))
-    return plain
 
 
 def short_name(identifier: str) -> str:

@@ -142,6 +142,7 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
         if job.generatefiles["listing"]:
             mapper = process.make_path_mapper(job.generatefiles["listing"], job.builder.outdir, runtime, False)
             stage += _stage(mapper, binds)
+        _refuse_elsewhere(stage, folders, in_container=tool.container is not None)
         if updates_in_place(tool.document):
             stage = _in_place(stage, folders, root)
         launcher = _launcher(tool, job.builder, granted)
@@ -288,6 +289,15 @@ def _on_host(target: str, binds: Mapping[str, str]) -> str:
         if target == inside or target.startswith(inside + "/"):
             return host + target[len(inside) :]
     return target
+
+
+def _refuse_elsewhere(stage: list[Stage], folders: Folders, *, in_container: bool) -> None:
+    """Raise TaskError for what would be put outside the task's folder: cwltool takes a path for a basename."""
+    for entry in stage:
+        below = entry.target.removeprefix(f"{folders.root}/")
+        # In a container it may belong anywhere, and is bound there.
+        if ".." in below.split("/") or (below == entry.target and not in_container):
+            raise TaskError(f"{below}: not in the folder of the task; a basename is the name of a file, and no path")
 
 
 def _outside(stage: list[Stage], folders: Folders, binds: dict[str, str]) -> list[Stage]:

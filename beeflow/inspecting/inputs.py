@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from beeflow import codec
-from beeflow.archive.hashing import sha256_of
+from beeflow.archive.hashing import sha256_of_size
+from beeflow.inputs import origin_of
 from beeflow.trust import reach
-from beeflow.trust.documents import is_embedded, places
-from beeflow.trust.shipped import INPUTS, JOB, Shipped, listed
+from beeflow.trust.documents import is_embedded
+from beeflow.trust.reading import places
+from beeflow.trust.shipped import JOB, Shipped
 
 EMBEDDED, HERE, MISSING, DIFFERS, LITERAL, VALUE = "embedded", "here", "missing", "differs", "literal", "value"
 
@@ -34,8 +36,7 @@ class Input:
 
 def shown(shipped: Shipped, *, hashes: bool) -> Iterator[Input]:
     """Yield the inputs, and each file and folder in them."""
-    record = [each for each in listed(shipped.mapping(INPUTS).get("files")) if isinstance(each, dict)]
-    known = {str(each.get("origin")): each for each in record}
+    known = shipped.origins()
     for name, value in shipped.mapping(JOB).items():
         found = list(dict.fromkeys(places(value)))
         if not found:
@@ -46,14 +47,14 @@ def shown(shipped: Shipped, *, hashes: bool) -> Iterator[Input]:
             yield _of_file(str(name), place, known, shipped, hashes=hashes)
 
 
-def _of_file(name: str, place: str, known: dict[str, Any], shipped: Shipped, *, hashes: bool) -> Input:
+def _of_file(name: str, place: str, known: Mapping[Path, dict[str, Any]], shipped: Shipped, *, hashes: bool) -> Input:
     if place.startswith("_:"):
         return Input(name, place, LITERAL)
     path = reach.host_path(place)
     if path is None:
         size = _size_in(shipped, place)
         return Input(name, place, MISSING if size is None else EMBEDDED, size)
-    origin: dict[str, Any] = next((known[str(each)] for each in (path, *path.parents) if str(each) in known), {})
+    _, origin = origin_of(known, path) or (path, {})
     embedded = origin.get("embedded")
     if isinstance(embedded, str):
         size = _size_in(shipped, embedded) if is_embedded(embedded) else None
@@ -81,11 +82,11 @@ def _of_host(name: str, path: Path, origin: dict[str, Any], *, hashes: bool) -> 
         now = path.stat().st_size
         if size is not None and origin.get("kind") == "File" and now != size:
             return Input(name, str(path), DIFFERS, size, f"{now} bytes here")
-        if not isinstance(sha256, str):
+        if not isinstance(sha256, str) or size is None:
             return Input(name, str(path), HERE, size, "its sha256 is not known")
         if not hashes:
             return Input(name, str(path), HERE, size, "of the same size")
-        same = sha256_of(path) == sha256
+        same = sha256_of_size(path, size) == sha256
     except OSError as error:
         return Input(name, str(path), MISSING, size, error.strerror or str(error))
     return Input(name, str(path), HERE if same else DIFFERS, size, "the same sha256" if same else "another sha256")

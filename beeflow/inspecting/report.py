@@ -47,20 +47,21 @@ class Report:
 def report(path: Path, config: Config, allowed: Limits, *, hashes: bool) -> Report:
     """Verify an archive and say what it is; raises ArchiveError. ``hashes``: compare the inputs that are here, too."""
     found, documents = shipped.of_archive(path, allowed)
-    return Report(
-        path=str(path),
-        sha256=found.packed.sha256,
-        size=found.packed.size,
-        unpacked_size=found.unpacked_size,
-        files=found.files,
-        has_sidecar=verifying.compare_with_sidecar(found.packed),
-        own=checking.is_own(found.packed, config),
-        description=found.description,
-        steps=tuple(steps.shown(documents)),
-        inputs=tuple(inputs.shown(documents, hashes=hashes)),
-        parts=tuple(parts(documents)),
-        risks=tuple(checking.risks(documents)),
-    )
+    with shipped.making_sense(path):
+        return Report(
+            path=str(path),
+            sha256=found.packed.sha256,
+            size=found.packed.size,
+            unpacked_size=found.unpacked_size,
+            files=found.files,
+            has_sidecar=verifying.compare_with_sidecar(found.packed),
+            own=checking.is_own(found.packed, config),
+            description=found.description,
+            steps=tuple(steps.shown(documents)),
+            inputs=tuple(inputs.shown(documents, hashes=hashes)),
+            parts=tuple(parts(documents)),
+            risks=tuple(checking.risks(documents)),
+        )
 
 
 def parts(documents: Shipped) -> list[Part]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from beeflow import inputs, locations, paths, staging, store
-from beeflow.archive.hashing import sha256_of
+from beeflow.archive.hashing import sha256_of_size
 from beeflow.cwl import documents, job_order
 from beeflow.cwl.setting import Settings
-from beeflow.errors import InputError
+from beeflow.errors import IncompleteArchiveError, InputError
 from beeflow.inputs import InputFile, InputFiles
 from beeflow.layout import Layout, cache_dir
 from beeflow.rerun.relocating import Move, moved
@@ -29,11 +29,12 @@ class Origins:
     def known(self) -> dict[Path, InputFile]:
         """What inputs.json says: path on the host of the old run -> what it was."""
         record = store.read_record(InputFiles, self.root / inputs.RECORD) or InputFiles(())
-        return {Path(each.origin): each for each in record.files}
+        return inputs.by_origin((each.origin, each) for each in record.files)
 
     def of(self, path: Path) -> InputFile | None:
         """Find what is known of a file, or of the folder that it is in."""
-        return next((self.known[each] for each in (path, *path.parents) if each in self.known), None)
+        found = inputs.origin_of(self.known, path)
+        return found[1] if found else None
 
     def place(self, location: str) -> str:
         """Say where a file of the old run is: what is embedded is in the workflow directory."""
@@ -83,7 +84,7 @@ def _difference(here: Path, origin: InputFile) -> str | None:
         size = here.stat().st_size if here.is_file() else _size_of_folder(here)
         if size != origin.size:
             return f"not the same {origin.kind}: {size} bytes instead of {origin.size}"
-        if origin.sha256 and here.is_file() and sha256_of(here) != origin.sha256:
+        if origin.sha256 and here.is_file() and sha256_of_size(here, origin.size) != origin.sha256:
             return "not the same File: its sha256 differs"
         if name := inputs.different_part(here, origin):
             return f"not the same Directory: the sha256 of {name} in it differs"
@@ -119,6 +120,7 @@ def inputs_of(layout: Layout, old_job: Any, origins: Origins, settings: Sequence
     Raises InputError for a setting or file of inputs that does not fit the workflow.
     """
     if job_file is None and not settings:
+        refuse_absent(old_job, origins, layout)
         return Given(_placed(old_job, origins), missing(old_job, origins))
     document = documents.load_inputs(layout.packed, cache_dir(layout))
     reader = Settings(document, Path.cwd())
@@ -126,6 +128,7 @@ def inputs_of(layout: Layout, old_job: Any, origins: Origins, settings: Sequence
     if job_file is not None:
         return Given(locations.relative(_whole(document, job_file, changed), layout.root))
     kept = {name: value for name, value in old_job.items() if name not in changed}
+    refuse_absent(kept, origins, layout)
     lacking = missing(kept, origins)
     if lacking:
         return Given({**_placed(kept, origins), **changed}, lacking)
@@ -158,3 +161,24 @@ def missing(job: Any, origins: Origins) -> tuple[str, ...]:
         if (problem := origins.problem(str(entry.get("location", ""))))
     )
     return tuple(dict.fromkeys(found))
+
+
+def refuse_absent(job: Any, origins: Origins, layout: Layout) -> None:
+    """Raise IncompleteArchiveError that lists the files which should be in the archive and are not."""
+    found = (
+        f"input {name}: {path}"
+        for name, value in job.items()
+        for place in map(origins.place, _locations(value))
+        if locations.is_relative(place) and not (layout.root / (path := locations.unquoted(place))).exists()
+    )
+    absent = tuple(dict.fromkeys(found))
+    if absent:
+        raise IncompleteArchiveError(
+            "inputs that should be in the archive are not:\n  "
+            + "\n  ".join(absent)
+            + "\ngive others with --set NAME=VALUE or --inputs JOB.yml"
+        )
+
+
+def _locations(value: Any) -> Iterator[str]:
+    return (entry["location"] for entry in locations.entries(value) if isinstance(entry.get("location"), str))

@@ -11,7 +11,7 @@ from beeflow import locations, staging, store
 from beeflow.errors import ArchiveError
 from beeflow.layout import Layout
 from beeflow.models import Taken, TaskResult
-from beeflow.rerun.old import Results, inside
+from beeflow.rerun.old import Results, inside, is_task_folder, task_of
 from beeflow.rerun.relocating import Move, moved_location
 from beeflow.states import TaskState
 
@@ -50,7 +50,7 @@ class Moving:
         if result.folder is None or result.state is not TaskState.COMPLETED:
             return
         source = inside(self.root, result.folder)
-        if Path(result.folder).parts[0] != "tasks":
+        if not is_task_folder(Path(result.folder)):
             raise ArchiveError(f"unsafe: it names {result.folder!r} as the folder of a task")
         first = self.folders.setdefault(result.folder, str(place.relative_to(self.layout.root)))
         if self.layout.root / first != place:
@@ -78,14 +78,13 @@ class Moving:
             return moved_location(location, self.moves)
         path = locations.unquoted(location)
         inside(self.root, path)
-        if path.parts[0] != "tasks":
+        folder = task_of(path)
+        if folder is None:
             return location
         if own is not None and path.is_relative_to(own):
             return locations.quoted(place.relative_to(self.layout.root) / path.relative_to(own))
-        # tasks/GROUP/000/000000/ATTEMPT/LABEL (beeflow.layout)
-        theirs = str(Path(*path.parts[:6]))
-        if theirs in self.folders:
-            return locations.quoted(Path(self.folders[theirs]) / path.relative_to(theirs))
+        if str(folder) in self.folders:
+            return locations.quoted(Path(self.folders[str(folder)]) / path.relative_to(folder))
         return self.copied(path, place)
 
     def copied(self, path: Path, place: Path) -> str:

@@ -23,6 +23,10 @@ from beeflow.rerun.given import Origins
 from beeflow.states import TaskState
 from beeflow.values import Broken, Known, Output, Value
 
+_PASSED_ON = (("inputs",), ("cwl",))
+# tasks/GROUP/000/000000/ATTEMPT/LABEL, tasks/GROUP/taken/000/000000/LABEL (beeflow.layout)
+_DEPTH = 6
+
 Results = dict[str, dict[str, TaskResult]]
 
 
@@ -111,6 +115,24 @@ def inside(root: Path, name: str | Path) -> Path:
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise ArchiveError(f"unsafe: it names a file of its own as {str(name)!r}")
     return root / name
+
+
+def task_of(path: Path) -> Path | None:
+    """Return the folder of the task that made a file; None for an input or a document's file, which it passed on.
+
+    Raises ArchiveError for what is neither.
+    """
+    if path.parts[:1] in _PASSED_ON:
+        return None
+    folder = Path(*path.parts[:_DEPTH])
+    if folder == path or not is_task_folder(folder):
+        raise ArchiveError(f"unsafe: it names {str(path)!r} as what a task made")
+    return folder
+
+
+def is_task_folder(path: Path) -> bool:
+    """True for a path that a task's folder may have."""
+    return len(path.parts) == _DEPTH and path.parts[0] == "tasks"
 
 
 def _same_file(why: str) -> str | None:

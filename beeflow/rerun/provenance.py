@@ -6,10 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import store
+from beeflow import codec, store
 from beeflow.archive.verifying import Packed
 from beeflow.inputs import RECORD
 from beeflow.layout import CRATE, DESCRIPTION, ENVIRONMENT, MANIFEST, OMITTED, Layout
+from beeflow.masking import masked
 from beeflow.models import now
 from beeflow.rerun.request import Request
 from beeflow.rerun.sources import Source
@@ -57,4 +58,5 @@ def keep(unpacked: Path, layout: Layout, packed: Packed, source: Source, request
         from_steps=request.choice.from_steps,
         reuse=request.choice.reuse,
     )
-    store.write_record(folder / ASKED, asked)
+    # It goes into an archive, where it is nobody's input any more.
+    store.write_record(folder / ASKED, codec.from_json(Asked, masked(codec.to_json(asked))))

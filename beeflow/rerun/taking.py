@@ -24,7 +24,8 @@ from beeflow.models import TaskResult, WorkflowRecord
 from beeflow.plan import Group, Plan, Task, walk
 from beeflow.rerun.choice import Choice
 from beeflow.rerun.fingerprints import Contents, UnknownError, key_of, why_never
-from beeflow.rerun.old import OldRun, Results, looking_up
+from beeflow.rerun.given import Origins
+from beeflow.rerun.old import OldRun, Results, looking_up, task_of
 from beeflow.rerun.relocating import Move, moved_location
 from beeflow.states import TaskState
 from beeflow.values import Known
@@ -235,22 +236,38 @@ class Taking:
         """Return a result all of whose files are as the task left them; raises UnknownError for any other."""
         updated = any(tool.updates for tool in self.old.graph.tools.values())
         for entry in locations.entries(result.outputs):
+            if "path" in entry or "dirname" in entry:
+                raise ArchiveError(f"unsafe: {entry.get('basename')!r}, which a task made, has a path or dirname")
             location = str(entry.get("location") or "_:")
             if location.startswith("_:"):
                 continue
+            if not locations.is_relative(location):
+                self.refuse_unknown(location)
+                continue
             path = self.there.path_of(location)
-            if path.is_relative_to(self.old.root):
-                if not path.exists():
-                    raise UnknownError(f"its output {entry.get('basename')} is not in the archive")
-                if entry["class"] == "Directory":
-                    self.there.folder(path)
-                    if updated:
-                        raise UnknownError(f"its output {entry.get('basename')} may have been updated in place")
-                elif checksum(path) != entry.get("checksum"):
-                    raise UnknownError(f"its output {entry.get('basename')} is not what it was")
-            elif not Path(locations.to_path(moved_location(location, self.moves)) or path).exists():
-                raise UnknownError(f"its output {path} is not here")
+            task_of(locations.unquoted(location))
+            if not (path.is_file() if entry["class"] == "File" else path.is_dir()):
+                raise UnknownError(f"its output {entry.get('basename')} is not in the archive")
+            if entry["class"] == "Directory":
+                self.there.folder(path)
+                if updated:
+                    raise UnknownError(f"its output {entry.get('basename')} may have been updated in place")
+            elif checksum(path) != entry.get("checksum"):
+                raise UnknownError(f"its output {entry.get('basename')} is not what it was")
         return result
+
+    @functools.cached_property
+    def inputs_now(self) -> Origins:
+        """The old run's inputs, where they are now."""
+        return Origins(self.old.root, self.moves)
+
+    def refuse_unknown(self, location: str) -> None:
+        """Raise UnknownError for a file that a task passed on, unless it is an input, and here as it was."""
+        path = self.there.path_of(location)
+        self.recorded(path)
+        problem = self.inputs_now.problem(location)
+        if problem:
+            raise UnknownError(f"its output {problem}")
 
 
 def _is_known(task: Task) -> bool:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 _POLL_S = 1.0
 _SIGNAL_SETTLE_S = 0.3
+# What ended so shortly before we heard of SIGTERM may have ended by it: Slurm signals one process after another, and
+# what a script runs may be first. On a busy node the script goes on without it meanwhile, to exit code 0, and we would
+# collect half of its outputs (seen on Slurm 22.05.8, twice in some hundred scancels).
+_IN_DOUBT_S = 1.0
 # How a command ends, or the shell around it, that SIGTERM ended.
 _BY_TERM = (-SIGTERM, 128 + SIGTERM)
 # Slurm counts from the job's start: its prolog and our start come before we do.
@@ -38,7 +42,8 @@ class Element:
     """One element of a group. ``run``: what the passes say of the step (tasks/<group>/run.json).
 
     ``tasks``: whose commands run. ``begun``: those and the others that began and have no result. ``blocked``: labels of
-    tasks that take from one that failed. ``late``: of those that another job must run.
+    tasks that take from one that failed. ``late``: of those that another job must run. ``just_ended``: tasks whose
+    commands may not have ended by themselves, should SIGTERM come now.
     """
 
     def __init__(self, root: str, run: dict[str, Any], number: int, job: Job) -> None:
@@ -57,6 +62,7 @@ class Element:
         self.settle_by: float | None = None
         self.tasks: dict[str, Task] = {}
         self.begun: dict[str, Task] = {}
+        self.just_ended: list[Task] = []
         self.results: dict[str, dict[str, Any]] = {}
         self.blocked: set[str] = set()
         self.late: list[str] = []
@@ -75,6 +81,7 @@ class Element:
             waiting = [spec for spec in waiting if not self.is_given_up(spec["label"])]
             self.work(waiting)
             if self.interrupt.came:
+                self.doubt()
                 self.give_up(waiting)
             if self.again.put_off:
                 self.requeue()
@@ -281,10 +288,14 @@ class Element:
             max_rss_kib=ended.max_rss_kib,
             cpu_s=round(ended.cpu_s, 3),
         )
+        task.ended = time.monotonic()
         try:
             self.judge(task, ended)
         except Exception as error:
             self.fail(task, error)
+        if not ended.timed_out:
+            recent = task.ended - _IN_DOUBT_S
+            self.just_ended = [*(each for each in self.just_ended if each.ended > recent), task]
 
     def judge(self, task: Task, ended: Ended) -> None:
         """Say what came of a command, and collect its outputs."""
@@ -295,8 +306,8 @@ class Element:
         if ended.code in _BY_TERM:
             # The signal that ended the command may reach us a moment after it.
             time.sleep(_SIGNAL_SETTLE_S)
-        if ended.terminated or (self.interrupt.came and ended.code in _BY_TERM):
-            return  # it did not end by itself: ``give_up`` settles it
+        if self.interrupt.came:
+            return  # it may not have ended by itself: ``give_up`` settles it
         if not is_success(task.command, ended.code):
             self.failed(task, ended)
             return
@@ -372,6 +383,14 @@ class Element:
 
     # The end before its time.
 
+    def doubt(self) -> None:
+        """Take back what was said of commands that ended right before SIGTERM came."""
+        for task in self.just_ended:
+            if task.ended > self.interrupt.came_at - _IN_DOUBT_S and task.label in self.results:
+                del self.results[task.label]
+                self.log_line({"doubt": task.label})
+                self.begun[task.label] = task
+
     def give_up(self, specs: list[dict[str, Any]]) -> None:
         """Settle what Slurm did not let end: a time limit or a scancel, which send the same signals."""
         limit = self.again.limit_s
@@ -386,8 +405,7 @@ class Element:
             self.late = [label for label in left if label not in self.results]
             return
         for task in list(self.begun.values()):
-            when = "while it ran" if "exit_code" in task.result else "before its command began"
-            self.end(task, {"state": "CANCELLED", "reason": f"cancelled in Slurm {when}"})
+            self.end(task, {"state": "CANCELLED", "reason": f"cancelled in Slurm {when_cancelled(task)}"})
         for label in left:
             if label not in self.results:
                 result = {**self.job.result(), "state": "CANCELLED", "ended": iso_time()}
@@ -400,6 +418,14 @@ class Element:
     def was_late(self, task: Task, limit: float) -> bool:
         """True for a task that the job's time limit ended before it had its own. The first to begin never is."""
         return task.began - (self.first_began or 0.0) > _LATE * limit
+
+
+def when_cancelled(task: Task) -> str:
+    """Say how far a task had come when it was cancelled."""
+    code = task.result.get("exit_code")
+    if code is None:
+        return "before its command began"
+    return "while it ran" if code > 128 else f"while it ran, or as it ended with exit code {code}"
 
 
 def describe(error: Exception) -> str:

@@ -29,9 +29,9 @@ class History:
             entries = entries_of(f"{folder}/{name}/tasks.jsonl")
             self.tally.read(entries)
             for entry in entries:
-                if "begin" in entry:
-                    # How an earlier try of it ended is told no more: it was to be tried again.
-                    self.ended.pop(entry["begin"], None)
+                if again := entry.get("begin") or entry.get("doubt"):
+                    # How it ended is told no more: that try is followed by another, or may not be true.
+                    self.ended.pop(again, None)
                 elif "end" in entry:
                     self.ended[entry["end"]] = entry["result"]
             if name.startswith(f"{job.element_id}.") and any("begin" in entry for entry in entries):

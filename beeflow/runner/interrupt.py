@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from _signal import SIGTERM, signal
 
 from beeflow.runner.launch import Launcher
@@ -16,13 +17,14 @@ class TerminatedError(BaseException):
 class Interrupt:
     """What SIGTERM does: it ends the commands, and it stops what is done before a command runs.
 
-    ``came``: it came. ``open``: it may stop what is being done, by a TerminatedError, once. All else goes on to its
-    end: what has ended is told as it ended, and what has been started is known. As a context: not open meanwhile.
+    ``came``: it came; ``came_at``: when first, of time.monotonic. ``open``: it may stop what is being done, once, by a
+    TerminatedError. All else goes on to its end: what has been started is known. As a context: not open meanwhile.
     """
 
     def __init__(self, launcher: Launcher) -> None:
         self.launcher = launcher
         self.came = False
+        self.came_at = float("inf")
         self.open = False
         self._before: list[bool] = []
 
@@ -33,6 +35,7 @@ class Interrupt:
     def on_term(self, *_: object) -> None:
         """Handle SIGTERM, which may come more than once."""
         is_first, self.came = not self.came, True
+        self.came_at = min(self.came_at, time.monotonic())
         self.launcher.terminate(_GRACE_S)
         if is_first and self.open:
             raise TerminatedError

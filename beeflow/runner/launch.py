@@ -71,10 +71,7 @@ class CannotStartError(Exception):
 
 
 class Running:
-    """A command that runs. ``peak_kib``: the most memory seen so far, where it was looked at.
-
-    ``terminated``: it ran when it was told to end.
-    """
+    """A command that runs. ``peak_kib``: the most memory seen so far, where it was looked at."""
 
     def __init__(self, pid: int, label: str, time_limit_s: float | None) -> None:
         self.pid = pid
@@ -82,7 +79,6 @@ class Running:
         self.began = time.monotonic()
         self.deadline = self.began + time_limit_s if time_limit_s else None
         self.timed_out = False
-        self.terminated = False
         self.peak_kib: int | None = None
         self.looks = 0
 
@@ -92,13 +88,6 @@ class Running:
             os.killpg(self.pid, number)
         except (ProcessLookupError, PermissionError):
             pass
-
-    def has_ended(self) -> bool:
-        """True when the command has ended, whether or not that was heard of."""
-        try:
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:
-            return True
 
     def look(self) -> float:
         """Look at the command's memory and time; returns when to look again (seconds from now)."""
@@ -126,7 +115,6 @@ class Ended:
         self.code = os.waitstatus_to_exitcode(status)
         self.cpu_s = usage.ru_utime + usage.ru_stime
         self.timed_out = running.timed_out
-        self.terminated = running.terminated
         # Linux keeps the peak over fork and exec, so what wait4 tells is at least this process's own size (seen on
         # Linux 5 and 6): a larger value is the command's.
         own = _peak_kib("self")
@@ -211,10 +199,7 @@ class Launcher:
 
     def terminate(self, grace_s: float) -> None:
         """Tell all that runs to end, and kill what still runs after some seconds."""
-        for running in list(self.running.values()):
-            if not running.has_ended():
-                running.terminated = True
-                running.signal(SIGTERM)
+        self.signal_all(SIGTERM)
         self.kill_in(grace_s)
 
     def kill_in(self, seconds: float) -> None:

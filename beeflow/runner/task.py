@@ -24,6 +24,7 @@ class Task:
         self.values: list[Any] = []
         self.prepared: Any = None
         self.began = time.monotonic()
+        self.ended = self.began
 
 
 def put_in_place(stages: list[dict[str, Any]], root: str) -> None:

@@ -21,8 +21,9 @@ _WIDTH = 300
 
 
 def risks(found: Shipped) -> list[Risk]:
-    """List what takes trust in an archive, each once."""
-    return list(dict.fromkeys([*tools.risks(found), *documents.risks(found), *agreement.risks(found)]))
+    """List what takes trust in an archive, each once; raises ArchiveError for one that makes no sense."""
+    with shipped.making_sense(found.path):
+        return list(dict.fromkeys([*tools.risks(found), *documents.risks(found), *agreement.risks(found)]))
 
 
 def check(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> None:

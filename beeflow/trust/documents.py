@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-import yaml
-
-from beeflow import locations
+from beeflow import inputs
 from beeflow.trust import reach, tools
+from beeflow.trust.reading import entries, mappings, parse, places
 from beeflow.trust.risk import Risk
 from beeflow.trust.shipped import DOCUMENTS, GRAPH, INPUTS, JOB, PACKED_CWL, WORKFLOW, Shipped, listed
 
+_WEB = ("https://", "http://")
 _REFERENCES = ("run", "$import", "$include", "$mixin")
 # What a person may have written.
 _MAX_YAML = 2 << 20
 _SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def risks(shipped: Shipped) -> Iterator[Risk]:
@@ -26,13 +26,26 @@ def risks(shipped: Shipped) -> Iterator[Risk]:
     for each in references(shipped.record(PACKED_CWL)):
         if not each.startswith("#"):
             yield Risk(PACKED_CWL, each, "reads a document that is not in the archive")
+    yield from _of_schemas(shipped)
+    for record in (GRAPH, JOB):
+        for entry in entries(shipped.record(record)):
+            yield from _of_names(record, entry)
     yield from _of_defaults(shipped)
     yield from _of_job(shipped)
+    yield from _of_results(shipped)
     options = shipped.mapping(WORKFLOW).get("options")
     for field in ("driver_options", "task_options"):
         for option in listed(options.get(field) if isinstance(options, dict) else None):
             for what, why in tools.dangerous_option(field, option):
                 yield Risk(f"{WORKFLOW}: options", what, why)
+
+
+def _of_schemas(shipped: Shipped) -> Iterator[Risk]:
+    """Ontologies are read with other inputs (--set); those of the web are public."""
+    packed = shipped.record(PACKED_CWL)
+    for each in listed(packed.get("$schemas") if isinstance(packed, dict) else None):
+        if not isinstance(each, str) or (reach.location_leads_out(each) and not each.startswith(_WEB)):
+            yield Risk(PACKED_CWL, f"$schemas: {each}", "reads what is not in the archive")
 
 
 def _of_original(name: str, data: bytes) -> Iterator[Risk]:
@@ -47,40 +60,16 @@ def _of_original(name: str, data: bytes) -> Iterator[Risk]:
             yield Risk(name, each, "reads a document that is not in the archive")
 
 
-def parse(data: bytes) -> Any:
-    """Read YAML: never more than text, numbers, lists and mappings. None for what is none."""
-    try:
-        return yaml.load(data, Loader=_LOADER)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-
-
 def references(document: Any) -> Iterator[str]:
     """Yield what a document runs, imports and includes."""
     for each in mappings(document):
         yield from (each[key] for key in _REFERENCES if isinstance(each.get(key), str))
 
 
-def mappings(document: Any) -> Iterator[dict[Any, Any]]:
-    """Yield all mappings in a document, each once: with YAML, it may contain itself."""
-    seen: set[int] = set()
-    rest = [document]
-    while rest:
-        value = rest.pop()
-        if not isinstance(value, (dict, list)) or id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, dict):
-            yield value
-        rest.extend(value.values() if isinstance(value, dict) else value)
-
-
-def places(value: Any) -> Iterator[str]:
-    """Yield where the files and folders in a value are."""
-    for entry in locations.entries(value):
-        for key in ("location", "path"):
-            if isinstance(entry.get(key), str):
-                yield entry[key]
+def _of_names(where: str, entry: Mapping[Any, Any]) -> Iterator[Risk]:
+    """What is put into the folder of a task or of the outputs goes by its name there."""
+    for key, name in reach.odd_names(entry):
+        yield Risk(where, f"{key}: {name}", "is put outside the folder that is made for it")
 
 
 def _of_defaults(shipped: Shipped) -> Iterator[Risk]:
@@ -90,24 +79,40 @@ def _of_defaults(shipped: Shipped) -> Iterator[Risk]:
 
 
 def _of_job(shipped: Shipped) -> Iterator[Risk]:
-    files = [each for each in listed(shipped.mapping(INPUTS).get("files")) if isinstance(each, dict)]
-    for each in files:
+    known = shipped.origins()
+    for each in known.values():
         embedded = each.get("embedded")
         if embedded is not None and (not isinstance(embedded, str) or not is_embedded(embedded)):
             yield Risk(INPUTS, f"embedded: {embedded}", "is not among the archive's inputs")
-    known = {str(each.get("origin")): each for each in files}
     for place in dict.fromkeys(places(shipped.record(JOB))):
-        if not reach.location_leads_out(place):
-            continue
-        if place.startswith("/") or not place.startswith("file:///"):
-            yield Risk(JOB, place, "reads what is not in the archive")
-            continue
-        path = reach.host_path(place)
-        origin = next((known[str(each)] for each in (path, *path.parents) if str(each) in known), {}) if path else {}
-        has_dots = path is not None and ".." in path.parts
-        # Nobody can have a file read whose sha256 he does not know.
-        if has_dots or not (origin.get("embedded") or (origin.get("sha256") and origin.get("kind") == "File")):
-            yield Risk(JOB, place, "reads a file or folder of this host, whatever is in it")
+        if reach.location_leads_out(place) and (why := _why_not_known(place, known)):
+            yield Risk(JOB, place, why)
+
+
+def _of_results(shipped: Shipped) -> Iterator[Risk]:
+    """What tasks made may be taken (--only, --from, --reuse)."""
+    known = shipped.origins()
+    for name, found in shipped.results.items():
+        if found is None:
+            yield Risk(name, f"{shipped.sizes[name]} bytes", "is too large to see what it refers to")
+        for entry in found or ():
+            for place in places(entry):
+                if reach.location_leads_out(place) and (why := _why_not_known(place, known)):
+                    yield Risk(name, place, why)
+            yield from _of_names(name, entry)
+
+
+def _why_not_known(place: str, known: Mapping[Path, dict[str, Any]]) -> str | None:
+    """Say why a place out of the archive is none that the archive vouches for, or None."""
+    path = reach.host_path(place) if place.startswith("file:///") else None
+    if path is None:
+        return "reads what is not in the archive"
+    where, origin = inputs.origin_of(known, path) or (path, {})
+    # Nobody can have a file read whose sha256 he does not know.
+    is_vouched = bool(origin.get("sha256")) and origin.get("kind") == "File" and where == path
+    if ".." in path.parts or not (origin.get("embedded") or is_vouched):
+        return "reads a file or folder of this host, whatever is in it"
+    return None
 
 
 def is_embedded(name: str) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 import urllib.parse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from beeflow import locations
 
@@ -41,6 +43,17 @@ def location_leads_out(location: str) -> bool:
     if location.startswith("_:"):
         return False
     return is_address(location) or leads_out(urllib.parse.unquote(location))
+
+
+def odd_names(entry: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+    """List what says that a File or Directory is put elsewhere than into the folder made for it: key, value."""
+    found = [("basename", entry["basename"])] if "basename" in entry and not is_plain_name(entry["basename"]) else []
+    return [*found, ("dirname", entry["dirname"])] if "dirname" in entry else found
+
+
+def is_plain_name(name: Any) -> bool:
+    """True for the name of a file in a folder."""
+    return isinstance(name, str) and "/" not in name and name not in (".", "..")
 
 
 def host_path(location: str) -> Path | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from beeflow.trust import reach
+from beeflow.trust.reading import mappings
 from beeflow.trust.risk import Risk
 from beeflow.trust.shipped import GRAPH, Shipped, listed
 
@@ -17,13 +18,14 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PREFIXES = (
     "LD_", "DYLD_", "SLURM", "SBATCH_", "SRUN_", "SALLOC_", "SCANCEL_", "BASH_", "PYTHON", "PERL5", "RUBY", "NODE_",
     "GIT_", "SSH_", "APPTAINER", "SINGULARITY", "CH_RUN", "BEE_", "PMI", "OMPI_", "MALLOC_", "GCONV_", "GLIBC_",
+    "I_MPI_", "HYDRA_", "PRTE_", "PRRTE_", "MPIEXEC", "UCX_", "JULIA_", "CONDA_", "R_LIBS", "KRB5", "LUA_", "TCL",
 )  # fmt: skip
 _NAMES = """
 PATH ENV SHELL SHELLOPTS BASHOPTS IFS PS4 PROMPT_COMMAND CDPATH HOME USER LOGNAME TMPDIR PERLLIB CLASSPATH
 JAVA_TOOL_OPTIONS _JAVA_OPTIONS JDK_JAVA_OPTIONS R_PROFILE R_PROFILE_USER R_ENVIRON R_ENVIRON_USER R_HOME LOCPATH
 NLSPATH HOSTALIASES RESOLV_HOST_CONF EDITOR VISUAL PAGER LESSOPEN LESSCLOSE MODULEPATH MODULESHOME LMOD_CMD
-ZDOTDIR XDG_CONFIG_HOME TCLLIBPATH LUA_PATH LUA_CPATH LUA_INIT OPENSSL_CONF OPENSSL_MODULES SSL_CERT_FILE
-SSL_CERT_DIR HTTP_PROXY HTTPS_PROXY ALL_PROXY MAKEFLAGS CC CXX
+ZDOTDIR INPUTRC TERMINFO CURL_HOME WGETRC NETRC AWS_CONFIG_FILE OPENSSL_CONF OPENSSL_MODULES SSL_CERT_FILE
+XDG_CONFIG_HOME SSL_CERT_DIR HTTP_PROXY HTTPS_PROXY ALL_PROXY MAKEFLAGS CC CXX
 """
 
 _OPTION = re.compile(r"--?[A-Za-z][A-Za-z0-9-]*([= ][\w.,:/+@%*\[\]-]*)?")
@@ -55,9 +57,12 @@ def requirements(document: dict[str, Any], *names: str) -> Iterator[dict[str, An
 
 def has_image(tool: dict[str, Any]) -> bool:
     """True when a tool's command is to run in an image, and the host's files are not there."""
+    return _asks_for_image(tool["document"], "requirements")
+
+
+def _asks_for_image(document: dict[str, Any], *fields: str) -> bool:
     # By its very name, as what runs it goes by: anything else is no reason to look away.
-    named = listed(tool["document"].get("requirements"))
-    return any(isinstance(each, dict) and each.get("class") == "DockerRequirement" for each in named)
+    return any(each.get("class") == "DockerRequirement" for field in fields for each in listed(document.get(field)))
 
 
 def _of_document(document: dict[str, Any], *, has_image: bool) -> Iterator[Found]:
@@ -65,11 +70,7 @@ def _of_document(document: dict[str, Any], *, has_image: bool) -> Iterator[Found
     for key in ("stdin", "stdout", "stderr"):
         if _is_literal(document.get(key)) and reach.leads_out(document[key]):
             yield f"{key}: {document[key]}", "is not in the folder that its command runs in"
-    for port in listed(document.get("outputs")):
-        binding = port.get("outputBinding") if isinstance(port, dict) else None
-        for glob in listed(binding.get("glob") if isinstance(binding, dict) else None):
-            if _is_literal(glob) and reach.leads_out(glob):
-                yield f"glob: {glob}", "collects what is not in the folder that its command runs in"
+    yield from _of_ports(document)
     for requirement in requirements(document, "InitialWorkDirRequirement"):
         for entry in listed(requirement.get("listing")):
             name = entry.get("entryname") if isinstance(entry, dict) else None
@@ -96,6 +97,25 @@ def _of_command(document: dict[str, Any], *, has_image: bool) -> Iterator[Found]
     for word in rest:
         if reach.is_foreign_argument(word):
             yield f"arguments: {word}", "names a file of this host that is not in the archive"
+    bindings = [each.get("inputBinding") for each in mappings(document.get("inputs"))]
+    for key in ("prefix", "valueFrom"):
+        for value in (each.get(key) for each in bindings if isinstance(each, dict)):
+            if _is_literal(value) and reach.is_foreign_argument(value):
+                yield f"{key}: {value}", "names a file of this host that is not in the archive"
+
+
+def _of_ports(document: dict[str, Any]) -> Iterator[Found]:
+    """What is collected and what goes along: also of the fields of a record, and of the items of an array."""
+    for port in mappings(document.get("outputs")):
+        binding = port.get("outputBinding")
+        for glob in listed(binding.get("glob") if isinstance(binding, dict) else None):
+            if _is_literal(glob) and reach.leads_out(glob):
+                yield f"glob: {glob}", "collects what is not in the folder that its command runs in"
+    for port in mappings([document.get("inputs"), document.get("outputs")]):
+        for each in listed(port.get("secondaryFiles")):
+            pattern = each.get("pattern") if isinstance(each, dict) else each
+            if _is_literal(pattern) and reach.leads_out(pattern.lstrip("^")):
+                yield f"secondaryFiles: {pattern}", "is not in the folder that its file is in"
 
 
 def _of_images(document: dict[str, Any]) -> Iterator[Found]:
@@ -104,7 +124,7 @@ def _of_images(document: dict[str, Any]) -> Iterator[Found]:
             name = re.split(r"[#:/]", key)[-1]
             if name in _BUILDS:
                 yield f"{name}: {_first_line(value)}", "builds or loads an image"
-            elif name in _PATHS:
+            elif name.endswith(_PATHS):  # as what finds images reads it (beeflow.container.images)
                 yield f"{name}: {value}", "runs an image that is not in the archive"
             elif name == "dockerOutputDirectory" and (not _is_literal(value) or ".." in value.split("/")):
                 yield f"{name}: {value}", "is a folder of the image that nobody can know"
@@ -125,7 +145,7 @@ def _of_variables(definitions: Any) -> Iterator[Found]:
 
 def _of_fields(tool: dict[str, Any]) -> Iterator[Found]:
     """What our own submission put into the graph beside the document; a stranger may have put anything there."""
-    if tool.get("container") and not any(True for _ in requirements(tool["document"], "DockerRequirement")):
+    if tool.get("container") and not _asks_for_image(tool["document"], "requirements", "hints"):
         yield f"container: {_first_line(tool['container'])}", "is an image that the document does not ask for"
     for option in listed(tool.get("srun_options")):
         yield from dangerous_option("srun_options", option)

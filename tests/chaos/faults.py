@@ -53,7 +53,7 @@ class MissedError(Exception):
 class Fault:
     """One fault. ``hurts``: Slurm may have to be mended after it. ``patience_s``: how much longer a run may take.
 
-    ``forgets``: slurmctld gives ids again that it has given already.
+    ``left_s``: how much longer jobs may be left at its end. ``forgets``: slurmctld gives ids again that were given.
     ``timed``: it comes when its time has; else what it does is planned, and whether it came is seen at the end.
     """
 
@@ -63,6 +63,7 @@ class Fault:
     forgets: ClassVar[bool] = False
     timed: ClassVar[bool] = True
     patience_s: ClassVar[float] = 0.0
+    left_s: ClassVar[float] = 0.0
 
     def __init__(self, draw: random.Random) -> None:
         self.at = round(draw.uniform(0, SPAN_S), 2)
@@ -305,10 +306,15 @@ class RestartController(Fault):
 
 
 class KillController(RestartController):
-    """slurmctld is killed: it forgets what it did not save in the last seconds, jobs and all."""
+    """slurmctld is killed: it forgets what it did not save in the last seconds, jobs and all.
+
+    Jobs that had ended by then come back: those that ran go when the nodes have said that they do not, the others
+    begin, and find that there is nothing to do.
+    """
 
     name = "kill-slurmctld"
     forgets = True
+    left_s = 150.0
     may = May.STALL | May.REFUSE | May.FAIL
 
     def end(self, run: Run) -> str:

@@ -36,6 +36,8 @@ SURE_S = 2.0
 # A driver that is held is called Stalled only after a while.
 STUCK_S = 45.0
 LEFT_S = 30.0
+# How long nothing may move before somebody looks whether a node is drained.
+DRAINED_S = 10.0
 SUBMITS = 4
 BAD = frozenset(state.value for state in TaskState if state.final and not state.good)
 SITES = tuple(SETTINGS)
@@ -347,11 +349,19 @@ class Run:
             jobs = self.jobs()
             if not any("held" in job.reason.lower() for job in jobs) or any(job.state != "PENDING" for job in jobs):
                 since["stuck"] = now
+            if now > since["stuck"] + DRAINED_S and self.is_drained(jobs):
+                self.note("a node is drained: taken back")
+                self.place.mend()
+                deadline, since["stuck"] = now + PATIENCE_S, now
             if now > min(deadline, since["stuck"] + STUCK_S):
                 shown = "; ".join(f"{job.shown} {job.name} {job.state} {job.reason}" for job in jobs)
                 self.wrong(f"it is {word} and nothing moves: {shown or 'no jobs'}")
                 return None
             time.sleep(POLL_S)
+
+    def is_drained(self, jobs: Sequence[Live]) -> bool:
+        """True when slurmctld gave an id to a job that a node knew one of, and drained the node: an administrator's."""
+        return any(fault.forgets for fault in self.faults) and any("DRAINED" in job.reason for job in jobs)
 
     def summary(self) -> Summary:
         """Describe the workflow as bee-list does."""
@@ -370,7 +380,7 @@ class Run:
         """Yield what is left of the workflow though it is over, and end it."""
         if self.found is None:
             return
-        deadline = time.monotonic() + LEFT_S
+        deadline = time.monotonic() + LEFT_S + max((fault.left_s for fault in self.faults), default=0.0)
         while (jobs := self.jobs()) or self.targets.everything():
             if time.monotonic() > deadline or self.report.problems:
                 break

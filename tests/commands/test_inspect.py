@@ -137,6 +137,27 @@ def test_inputs_and_where_they_are(place: Place, capsys: Capture) -> None:
     assert [each["state"] for each in json.loads(capsys.readouterr().out)["inputs"]].count("differs") == 0
 
 
+@pytest.mark.parametrize("name", ["result.json", "lost.json", "7.0/tasks.jsonl"])
+def test_results_that_are_files_of_the_host(place: Place, capsys: Capture, name: str) -> None:
+    name = f"tasks/001-make/000/000000/{name}"
+    places = ["file:///etc/passwd", "file:///data/in.txt", "tasks/001-make/000/000000/7.0/0/out/x"]
+    outputs = [{"class": "File", "location": each, "basename": "x"} for each in places]
+    record = {"tasks": {"0": {"state": "COMPLETED", "outputs": {"o": outputs}}}}
+    assert run("--json", made(place, {name: record})) == 0
+    found = json.loads(capsys.readouterr().out)["risks"]
+    assert [(each["where"], each["what"]) for each in found] == [(name, "file:///etc/passwd")]
+
+
+@pytest.mark.parametrize("size", [0, 4, None])
+def test_what_is_longer_than_it_says_is_not_read_to_its_end(place: Place, capsys: Capture, size: int | None) -> None:
+    endless = "/proc/self/pagemap"
+    record = {"files": [{"origin": endless, "kind": "File", "size": size, "sha256": "0" * 64}]}
+    job = {"x": {"class": "File", "location": f"file://{endless}"}}
+    assert run("--json", made(place, {"inputs.json": record, "job.json": job})) == 0
+    (found,) = json.loads(capsys.readouterr().out)["inputs"]
+    assert found["state"] == ("here" if size is None else "differs")
+
+
 def test_an_embedded_input_that_is_not_there(place: Place, capsys: Capture) -> None:
     record = {"files": [{"origin": "/data/a", "kind": "File", "size": 5, "embedded": "inputs/0009/a"}]}
     job = {"a": {"class": "File", "location": "file:///data/a"}}

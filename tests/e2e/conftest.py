@@ -23,6 +23,15 @@ from beeflow.scheduler.connect import PYSLURM, connect
 from beeflow.scheduler.target import Target, environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Waits for the end of the tests, however that comes, then ends their Slurm: TOP COMMAND...
+GUARD = """
+import shutil, subprocess, sys
+sys.stdin.read()
+code = subprocess.call(sys.argv[2:])
+if code:
+    sys.exit(code)
+shutil.rmtree(sys.argv[1])
+"""
 BEE_TIMEOUT_S = 120.0
 # Programs that `bee-slurm up` needs; without them these tests are skipped, unless BEE_E2E_REQUIRED is set (CI).
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -164,11 +173,14 @@ def temporary() -> Iterator[PrivateSlurm]:
     # Not pytest's tmp_path: that is long, and differs from what a user has.
     top = Path(tempfile.mkdtemp(prefix="bee-e2e-"))
     private = make_private(top)
-    try:
+    argv = [sys.executable, "-c", GUARD, str(top), sys.executable, "-m", "beeflow.commands.slurm", "down", "--force"]
+    # Nothing of the user's, whose processes tests look for.
+    env = {name: value for name, value in private.env.items() if name != "SLURM_CONF"}
+    # In a session of its own: pytest-xdist kills its workers when a run is interrupted, and they do not clean up.
+    with subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, cwd="/", start_new_session=True) as guard:
         yield private
-    finally:
-        private.bee("bee-slurm", "down", "--force")
-        shutil.rmtree(top)
+    if guard.returncode:
+        pytest.fail(f"bee-slurm down ended with {guard.returncode}; see {top}")
 
 
 @pytest.fixture

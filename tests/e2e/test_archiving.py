@@ -33,8 +33,20 @@ LEAKY = """
 cwlVersion: v1.2
 class: Workflow
 inputs: {}
-outputs: {o: {type: File, outputSource: good/o}}
+outputs: {o: {type: File, outputSource: good/o}, seen: {type: File, outputSource: ps/o}}
 steps:
+  # What anybody sees of it and of what started it, up to slurmstepd.
+  ps:
+    in: {}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand:
+        - sh
+        - -c
+        - 'p=$$; while [ "$p" -gt 1 ]; do ps -ww -o args= -p "$p"; p=$(ps -o ppid= -p "$p" | tr -d " "); done'
+      inputs: []
+      outputs: {o: stdout}
   good:
     in: {}
     out: [o]
@@ -75,7 +87,10 @@ def test_nothing_secret_gets_into_an_archive(slurm: PrivateSlurm, tmp_path: Path
         + f"\n# {SENTINEL}\n[slurm]\ntask_options = --comment=token={SENTINEL}\n"
         + "[task]\npreserve_environment = SITE_LICENSE, DB_PASSWORD\n"
     )
-    made = submit(slurm, tmp_path / "leaky.cwl", env={**SECRETS, "HOME": str(home), "BEE_CONFIG": str(conf)})
+    name = f"run --password {SENTINEL}"
+    made = submit(
+        slurm, "--name", name, tmp_path / "leaky.cwl", env={**SECRETS, "HOME": str(home), "BEE_CONFIG": str(conf)}
+    )
     wait_state(slurm, made, "Archived/Failed")
     path = (slurm.bee_workdir / "archives") / f"{made}.tgz"
     found = members(path)
@@ -89,6 +104,9 @@ def test_nothing_secret_gets_into_an_archive(slurm: PrivateSlurm, tmp_path: Path
     assert seen["nodes"]
     says = json.loads(found["bee-archive.json"])
     assert (says["state"], says["made_by"], says["id"]) == ("Failed", "epilog", made)
+    assert says["name"] == "run --password ***"
+    (seen,) = (data for name, data in found.items() if name.startswith("outputs/") and b"beeflow" in data)
+    assert b"slurmstepd" in seen
     # By hand nothing more of it gets in, either.
     again = Path(slurm.bee("bee-archive", made, env={**SECRETS, "BEE_CONFIG": str(conf)}).stdout.strip())
     assert again.name == f"{made}.v2.tgz"

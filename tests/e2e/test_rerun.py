@@ -13,47 +13,9 @@ import pytest
 from tests.e2e import users
 from tests.e2e.conftest import PrivateSlurm
 from tests.e2e.workflows import EXAMPLES, archive, directory, query, submit, tasks, wait_state
+from tests.rerun.local import counting_document
 
 pytestmark = pytest.mark.e2e
-
-# Two branches that count how often they run, and a third step that joins them.
-DOCUMENT = """
-cwlVersion: v1.2
-class: Workflow
-requirements: {ScatterFeatureRequirement: {}}
-inputs:
-  words: string[]
-  data: File
-  tail: {type: int, default: 1}
-outputs:
-  all: {type: File, outputSource: join/o}
-steps:
-  each:
-    scatter: word
-    in: {word: words}
-    out: [o]
-    run:
-      class: CommandLineTool
-      baseCommand: [sh, -c, 'echo each.$0 >> "RAN"; echo "made $0"']
-      inputs: {word: {type: string, inputBinding: {}}}
-      outputs: {o: stdout}
-  cut:
-    in: {data: data, n: tail}
-    out: [o]
-    run:
-      class: CommandLineTool
-      baseCommand: [sh, -c, 'echo cut >> "RAN"; tail -n $1 "$0"']
-      inputs: {data: {type: File, inputBinding: {position: 1}}, n: {type: int, inputBinding: {position: 2}}}
-      outputs: {o: stdout}
-  join:
-    in: {files: each/o, cut: cut/o}
-    out: [o]
-    run:
-      class: CommandLineTool
-      baseCommand: [sh, -c, 'echo join >> "RAN"; cat "$@"', sh]
-      inputs: {files: {type: 'File[]', inputBinding: {position: 1}}, cut: {type: File, inputBinding: {position: 2}}}
-      outputs: {o: stdout}
-"""
 
 
 class Counting:
@@ -61,7 +23,7 @@ class Counting:
 
     def __init__(self, slurm: PrivateSlurm, top: Path) -> None:
         self.slurm, self.top, self.ran = slurm, top, top / "ran"
-        (top / "w.cwl").write_text(DOCUMENT.replace("RAN", str(self.ran)))
+        (top / "w.cwl").write_text(counting_document(self.ran))
         (top / "data.txt").write_text("one\ntwo\nthree\n")
         job = {"words": ["a", "b"], "data": {"class": "File", "path": "data.txt"}}
         (top / "job.json").write_text(json.dumps(job))
@@ -158,7 +120,7 @@ def test_a_dry_run_writes_nothing_and_submits_nothing(counting: Counting, slurm:
 @pytest.mark.parametrize(
     ("argv", "code", "says"),
     [
-        (("--set", "tail=x"), 66, "'x' is not of type int\nits inputs are:\n  data: File\n  tail: int?\n"),
+        (("--set", "tail=x"), 66, "not of type int\nits inputs are:\n  data: File\n  note: string?\n  tail: int?\n"),
         (("--set", "nothing=x"), 66, "the workflow has no input 'nothing'"),
         (("--only", "nothing"), 2, "not a step of the workflow; they are cut, each, join"),
         (("--map", "here=there"), 2, "write OLD=NEW"),

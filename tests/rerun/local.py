@@ -24,6 +24,7 @@ from beeflow.states import JobState, WorkflowState
 from beeflow.store import Store, WorkflowDir
 from tests.fakes import FakeJob, FakeScheduler
 
+# Two branches, one of them scattered, and a third step that joins them.
 DOCUMENT = """
 cwlVersion: v1.2
 class: Workflow
@@ -57,6 +58,20 @@ steps:
       inputs: {files: {type: 'File[]', inputBinding: {position: 1}}, cut: {type: File, inputBinding: {position: 2}}}
       outputs: {o: stdout}
 """
+
+
+def counting_document(ran: Path) -> str:
+    """Return DOCUMENT with commands that say in a file that they ran."""
+    commands = {
+        "[echo, made]": f'[sh, -c, \'echo each.$1 >> "{ran}"; echo made "$1"\', sh]',
+        "[tail]": f'[sh, -c, \'echo cut >> "{ran}"; tail "$@"\', sh]',
+        "cat\n": f'[sh, -c, \'echo join >> "{ran}"; cat "$@"\', sh]\n',
+    }
+    text = DOCUMENT
+    for command, counting in commands.items():
+        text = text.replace(f"baseCommand: {command}", f"baseCommand: {counting}")
+    return text
+
 
 HERE = Target("", "", "a Slurm in memory")
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from beeflow.errors import ArchiveError, InputError, NotFoundError, TransitionError, UsageError
+from beeflow.errors import ArchiveError, IncompleteArchiveError, InputError, NotFoundError, TransitionError, UsageError
 from beeflow.rerun import relocating
 from beeflow.rerun.sources import open_archive
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
-from tests.rerun.local import DOCUMENT, Local, first, ran, state, tasks, text_of
+from tests.rerun.local import DOCUMENT, Local, first, ran, repacked, state, tasks, text_of
 
 
 @pytest.fixture
@@ -109,6 +109,13 @@ def test_settings(site: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not made.layout.inputs.exists() or os.listdir(made.layout.inputs) == []
 
 
+def test_a_credential_that_is_set_is_not_in_the_record_of_it(site: Local) -> None:
+    made = site.begin(first(site), settings=("note=curl --token=S3nt1nel x",))
+    asked = (made.layout.provenance / "rerun.json").read_text()
+    assert json.loads(asked)["settings"] == ["note=curl --token=*** x"]
+    assert json.loads(made.layout.job.read_text())["note"] == "curl --token=S3nt1nel x"
+
+
 def test_an_input_that_is_set_need_not_be_here_as_it_was(referring: WorkflowDir, site: Local) -> None:
     site.write("data/in put.txt", "changed\n")
     other = site.write("other.txt", "other\n")
@@ -178,6 +185,45 @@ def test_another_file_is_not_taken_for_it(referring: WorkflowDir, site: Local, c
     moves = (relocating.parse(f"{site.top}/data/in put.txt={there}"),)
     with pytest.raises(InputError, match=complaint):
         site.begin(referring, moves=moves)
+
+
+def test_what_is_longer_than_it_says_is_not_read_to_its_end(
+    referring: WorkflowDir, other_site: Local, tmp_path: Path
+) -> None:
+    endless = "/proc/self/pagemap"
+
+    def change(top: Path) -> None:
+        record = json.loads((top / "inputs.json").read_text())
+        record["files"][0].update(origin=endless, size=0)
+        (top / "inputs.json").write_text(json.dumps(record))
+        job = json.loads((top / "job.json").read_text())
+        job["data"]["location"] = f"file://{endless}"
+        (top / "job.json").write_text(json.dumps(job))
+
+    kept = repacked(other_site.archive(referring), tmp_path / "changed", change)
+    with pytest.raises(InputError, match="its sha256 differs"):
+        other_site.begin(kept)
+
+
+def test_an_input_that_should_be_in_the_archive_and_is_not(site: Local, other_site: Local, tmp_path: Path) -> None:
+    def change(top: Path) -> None:
+        (path,) = (path for path in top.glob("inputs/*/*") if path.is_file())
+        path.unlink()
+        job = json.loads((top / "job.json").read_text())
+        job["also"] = {"class": "File", "location": "cwl/files/0000/gone.txt"}
+        (top / "job.json").write_text(json.dumps(job))
+
+    kept = repacked(site.archive(first(site)), tmp_path / "changed", change)
+    with pytest.raises(IncompleteArchiveError) as caught:
+        other_site.begin(kept)
+    assert caught.value.exit_code == 79
+    assert "input data: inputs/0000/in put.txt\n" in str(caught.value)
+    assert "input also: cwl/files/0000/gone.txt\n" in str(caught.value)
+    assert os.listdir(other_site.config.workflows_dir) == []
+    assert other_site.scheduler.jobs == {}
+    here = other_site.write("here.txt", "1\n")
+    with pytest.raises(IncompleteArchiveError, match=r"not:\n  input also"):
+        other_site.begin(kept, settings=(f"data={here}",))
 
 
 def test_the_longest_prefix_counts_and_only_whole_names() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from beeflow.errors import ArchiveError, InputError, UsageError
+from beeflow.errors import ArchiveError, InputError, TrustError, UsageError
 from beeflow.rerun.choice import Choice
 from beeflow.states import TaskState, WorkflowState
 from beeflow.store import WorkflowDir
@@ -19,6 +20,7 @@ from tests.rerun.local import Local, first, ran, repacked, state, tasks, text_of
 from tests.rerun.test_again import files_with
 
 REUSE = Choice(reuse=True)
+OF_EACH = "tasks/*-each/000/000001"
 
 
 def only(*steps: str, reuse: bool = False) -> Choice:
@@ -29,8 +31,8 @@ def starting(*steps: str, reuse: bool = False) -> Choice:
     return Choice(from_steps=steps, reuse=reuse)
 
 
-def again(site: Local, old: WorkflowDir | Path, choice: Choice = REUSE, *settings: str) -> WorkflowDir:
-    made = site.rerun(old, choice=choice, settings=settings)
+def again(site: Local, old: WorkflowDir | Path, choice: Choice = REUSE, *settings: str, **request: Any) -> WorkflowDir:
+    made = site.rerun(old, choice=choice, settings=settings, **request)
     assert state(made) is WorkflowState.ARCHIVED, [task.reason for task in tasks(made).values()]
     return made
 
@@ -435,6 +437,13 @@ def test_variables_that_nobody_recorded_are_not_taken_for_the_same(site: Local) 
         ("tasks/*-each/000/000001/result.json", r'"folder": "tasks/[^"]*"', '"folder": "cwl"'),
         ("tasks/*-each/000/000001/result.json", r'"location": "tasks/[^"]*"', '"location": "tasks/../../../x"'),
         ("tasks/*-each/000/000001/result.json", r'"location": "tasks/[^"]*"', '"location": "%2Fetc%2Fpasswd"'),
+        (f"{OF_EACH}/result.json", r'"folder": "tasks/[^"]*"', '"folder": "tasks"'),
+        (f"{OF_EACH}/result.json", r'"folder": "tasks/[^"]*"', '"folder": ""'),
+        (f"{OF_EACH}/result.json", r'"folder": "tasks/([^/]*)/[^"]*"', r'"folder": "tasks/\1"'),
+        (f"{OF_EACH}/result.json", r'"location": "tasks/[^"]*"', '"location": "."'),
+        (f"{OF_EACH}/result.json", r'"location": "tasks/[^"]*"', '"location": "tasks"'),
+        (f"{OF_EACH}/result.json", r'"location": "tasks/[^"]*"', '"location": "workflow.json"'),
+        (f"{OF_EACH}/result.json", r'("location": "(tasks(/[^"/]*){5})[^"]*")', r'"location": "\2"'),
         ("omitted.json", r"the same file as [^\"]*", "the same file as ../../../x"),
         ("omitted.json", r"the same file as [^\"]*", "the same file as OUTSIDE"),
     ],
@@ -454,6 +463,73 @@ def test_names_that_lead_out_of_an_archive_are_refused(
 
     kept = repacked(archived, tmp_path / "changed", change)
     with pytest.raises(ArchiveError, match="unsafe"):
-        site.begin(kept, choice=REUSE)
+        site.begin(kept, choice=REUSE, trust=True)
     assert (outside / "sub/file").read_text() == "x"
     assert os.listdir(site.config.workflows_dir) == []
+
+
+SECRET = "a secret of this host\n"
+
+
+def pointing(location: str, pattern: str) -> Any:
+    """Have a result point elsewhere, with the checksum of what is there."""
+
+    def change(top: Path) -> None:
+        (path,) = top.glob(pattern)
+        text = re.sub(r'"location": ?"tasks/[^"]*"', f'"location": "{location}"', path.read_text())
+        sha1 = hashlib.sha1(SECRET.encode(), usedforsecurity=False).hexdigest()
+        path.write_text(re.sub(r'"checksum": ?"[^"]*"', f'"checksum": "sha1${sha1}"', text))
+
+    return change
+
+
+@pytest.mark.parametrize("pattern", [f"{OF_EACH}/result.json", f"{OF_EACH}/*/tasks.jsonl"])
+def test_a_result_that_is_a_file_of_the_host_is_not_taken(
+    site: Local, archived: Path, tmp_path: Path, pattern: str
+) -> None:
+    secret = site.write("secret", SECRET)
+
+    def change(top: Path) -> None:
+        pointing(f"file://{secret}", pattern)(top)
+        if pattern.endswith("jsonl"):
+            # Where there is no result, it counts what the attempts say.
+            (path,) = top.glob(f"{OF_EACH}/result.json")
+            path.unlink()
+
+    kept = repacked(archived, tmp_path / "changed", change)
+    with pytest.raises(TrustError, match=rf"file://{secret}: reads a file or folder of this host") as caught:
+        site.begin(kept)
+    assert caught.value.exit_code == 81
+    for choice in (REUSE, starting("join")):
+        made = again(site, kept, choice, trust=True)
+        assert (ran(made), text_of(made, "all")) == (["each[1]", "join"], GOOD)
+
+
+def test_a_result_is_refused_that_names_a_path(site: Local, archived: Path, tmp_path: Path) -> None:
+    secret = site.write("secret", SECRET)
+
+    def change(top: Path) -> None:
+        (path,) = top.glob(f"{OF_EACH}/result.json")
+        path.write_text(re.sub(r'"location": "tasks/[^"]*"', f'"path": "{secret}"', path.read_text()))
+
+    kept = repacked(archived, tmp_path / "changed", change)
+    with pytest.raises(TrustError, match=re.escape(str(secret))):
+        site.begin(kept)
+    with pytest.raises(ArchiveError, match="unsafe"):
+        site.begin(kept, choice=REUSE, trust=True)
+
+
+def test_an_input_that_is_only_referred_to_is_taken_as_long_as_it_is_what_it_was(site: Local) -> None:
+    text = """
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {InlineJavascriptRequirement: {}}
+baseCommand: "true"
+inputs: {f: File}
+outputs: {same: {type: File, outputBinding: {outputEval: $(inputs.f)}}}
+"""
+    given, copy = site.write("a/x.txt", "x\n"), site.write("b/x.txt", "x\n")
+    old = site.submit(text, {"f": {"class": "File", "path": str(given)}}, input_copy_limit_mib=0)
+    assert ran(again(site, old)) == []
+    given.write_text("y\n")
+    assert ran(again(site, old, REUSE, f"f={copy}")) == ["w"]

@@ -16,11 +16,16 @@ from typing import Any
 
 import pytest
 
+from beeflow import attempts
 from beeflow.cwl import compiler, documents
+from beeflow.layout import Layout
 from beeflow.results import dumps_graph
+from beeflow.tries import NODE_FAIL
 
 PROGRAM = Path(__file__).parents[2] / "beeflow/runner/__main__.py"
 GROUP = "001-s"
+# What ended longer before SIGTERM came ended by itself.
+OUT_OF_DOUBT_S = 1.2
 SHAPE = "{'script': 'str'}"
 COMMAND: dict[str, Any] = {
     "argv": ["sh", "-c", "\x02'4s\x03"],
@@ -203,6 +208,7 @@ def test_a_scancel_is_told_of_every_task(tmp_path: Path) -> None:
     made = world(tmp_path, {"0": "true", "1": f"touch {tmp_path}/here; sleep 30", "2": "true"})
     program = made.start()
     made.wait_for("here")
+    time.sleep(OUT_OF_DOUBT_S)
     program.send_signal(signal.SIGTERM)
     program.communicate(timeout=20)
     assert made.states() == {"0": "COMPLETED", "1": "CANCELLED", "2": "CANCELLED"}
@@ -214,7 +220,7 @@ def test_a_time_limit_leaves_what_had_no_chance_to_another_job(tmp_path: Path) -
     made = world(tmp_path, {"0": "sleep 1", "1": f"touch {tmp_path}/here; sleep 30", "2": "true"}, time_limit_s=2)
     program = made.start()
     made.wait_for("here")
-    time.sleep(0.5)
+    time.sleep(OUT_OF_DOUBT_S)
     program.send_signal(signal.SIGTERM)
     program.communicate(timeout=20)
     assert program.returncode == 1
@@ -236,15 +242,50 @@ def test_a_time_limit_that_a_task_had_all_to_itself(tmp_path: Path) -> None:
 
 
 def test_a_task_that_had_ended_is_not_cancelled_while_its_outputs_are_collected(tmp_path: Path) -> None:
-    made = world(tmp_path, {"0": f"truncate -s 1G big; touch {tmp_path}/here", "1": "true"})
+    made = world(tmp_path, {"0": f"truncate -s 3G big; touch {tmp_path}/here", "1": "true"})
     made.run["templates"] = {SHAPE: {"command": COMMAND, "ports": [{**PORT, "globs": ["big"]}]}}
     made.write()
     program = made.start()
     made.wait_for("here")
-    time.sleep(0.3)
+    time.sleep(OUT_OF_DOUBT_S)
     program.send_signal(signal.SIGTERM)
     program.communicate(timeout=60)
     assert made.states() == {"0": "COMPLETED", "1": "CANCELLED"}
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 3", 3)])
+def test_what_ended_as_the_signal_came_may_have_ended_by_it(tmp_path: Path, script: str, code: int) -> None:
+    """Slurm signals a script's command, then the script, then us: on a busy node a script gets far meanwhile."""
+    made = world(tmp_path, {"0": f"sh -c 'kill -TERM $$'; {script}", "1": f"touch {tmp_path}/here; sleep 30"})
+    program = made.start()
+    made.wait_for("here")
+    program.send_signal(signal.SIGTERM)
+    program.communicate(timeout=20)
+    first = made.result()["0"]
+    assert made.states() == {"0": "CANCELLED", "1": "CANCELLED"}
+    assert first["reason"] == f"cancelled in Slurm while it ran, or as it ended with exit code {code}"
+    assert "outputs" not in first
+    # Requeued, it runs again, and is judged by that alone.
+    made.scripts.update({"0": "true", "1": "true"})
+    made.write()
+    assert made.go(restart=1) == (0, "")
+    assert made.states() == {"0": "COMPLETED", "1": "COMPLETED"}
+    assert made.result()["0"]["tries"] == 2
+
+
+def test_what_a_runner_that_was_killed_took_back_is_not_believed(tmp_path: Path) -> None:
+    made = world(tmp_path, {"0": "true"})
+    assert made.go() == (0, "")
+    (made.element / "result.json").unlink()
+    with (made.element / "7_0.0/tasks.jsonl").open("a") as log:
+        log.write('{"doubt": "0"}\n')
+    layout = Layout(tmp_path)
+    progress = attempts.read(layout, GROUP, 0)
+    assert (progress.settled, set(progress.begun)) == ({}, {"0"})
+    assert progress.tally.used("0", NODE_FAIL) == 1
+    assert made.go(restart=1) == (0, "")
+    assert made.result()["0"]["job_id"] == "7_0"
+    assert made.result()["0"]["tries"] == 2
 
 
 def test_a_scancel_while_a_task_waits_for_what_it_takes(tmp_path: Path) -> None:
@@ -252,6 +293,7 @@ def test_a_scancel_while_a_task_waits_for_what_it_takes(tmp_path: Path) -> None:
     made.write()
     program = made.start()
     wait_for_log(made)
+    time.sleep(OUT_OF_DOUBT_S)
     program.send_signal(signal.SIGTERM)
     program.send_signal(signal.SIGTERM)
     program.communicate(timeout=20)
@@ -270,6 +312,7 @@ def test_a_task_that_cannot_run_is_not_cancelled_with_the_others(tmp_path: Path)
     (made.group / "elements.jsonl").write_text(json.dumps(elements) + "\n")
     program = made.start()
     made.wait_for("here")
+    time.sleep(OUT_OF_DOUBT_S)
     program.send_signal(signal.SIGTERM)
     program.communicate(timeout=20)
     assert made.states() == {"0": "COMPLETED", "2": "CANCELLED"}
@@ -300,6 +343,7 @@ def test_what_a_time_limit_cut_short_is_left_to_another_job_and_told(tmp_path: P
     made = world(tmp_path, {"0": "sleep 1", "1": f"touch {tmp_path}/here; sleep 30"}, time_limit_s=2)
     program = made.start()
     made.wait_for("here")
+    time.sleep(OUT_OF_DOUBT_S)
     program.send_signal(signal.SIGTERM)
     program.communicate(timeout=20)
     log = [json.loads(line) for line in (made.element / "7_0.0/tasks.jsonl").read_text().splitlines()]

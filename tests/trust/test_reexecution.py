@@ -15,7 +15,7 @@ from beeflow.errors import TrustError
 from beeflow.layout import MANIFEST
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
-from tests.rerun.local import Local
+from tests.rerun.local import Local, repacked
 
 DOCUMENT = """
 cwlVersion: v1.2
@@ -94,3 +94,49 @@ def test_an_honest_archive_needs_no_word_anywhere(site: Local, other_site: Local
     shutil.copy(site.archive(done), sent)
     assert ended(other_site.rerun(sent)) is WorkflowState.ARCHIVED
     assert ended(site.rerun(done)) is WorkflowState.ARCHIVED
+
+
+LISTING = """
+cwlVersion: v1.2
+class: Workflow
+inputs: {d: Directory, f: File}
+outputs: {passed: {type: File, outputSource: pass/f}}
+requirements: {InlineJavascriptRequirement: {}}
+steps:
+  look:
+    in: {d: d}
+    out: []
+    run:
+      class: CommandLineTool
+      baseCommand: [ls]
+      inputs: {d: {type: Directory, inputBinding: {}}}
+      outputs: []
+  pass:
+    in: {f: f}
+    out: [f]
+    run:
+      class: ExpressionTool
+      inputs: {f: File}
+      outputs: {f: File}
+      expression: "$({f: inputs.f})"
+"""
+
+
+@pytest.mark.parametrize("name", ["{top}/evil", "../../../../../../../../evil", "../evil", ".."])
+def test_a_name_that_is_a_path_has_nothing_written_elsewhere(site: Local, other_site: Local, name: str) -> None:
+    literal = {"class": "File", "location": "_:1", "basename": "good", "contents": "x"}
+    job = {"d": {"class": "Directory", "location": "_:2", "basename": "d", "listing": [literal]}, "f": literal}
+
+    def change(top: Path) -> None:
+        path = top / "job.json"
+        path.write_text(path.read_text().replace('"good"', json.dumps(name.format(top=other_site.top))))
+
+    done = site.submit(LISTING, job)
+    assert ended(done) is WorkflowState.ARCHIVED
+    path = repacked(site.archive(done), site.top / "changed", change)
+    with pytest.raises(TrustError, match="basename: "):
+        other_site.rerun(path)
+    made = other_site.rerun(path, trust=True)
+    assert ended(made) is WorkflowState.ARCHIVED_FAILED
+    assert list(other_site.top.rglob("evil*")) == []
+    assert list(made.layout.outputs.iterdir()) == []

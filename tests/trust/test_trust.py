@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -81,6 +82,18 @@ REACHING: list[tuple[dict[str, Any], str]] = [
         {"requirements": [{"class": "DockerRequirement", "https://github.com/lanl/BEE#useContainer": "$HOME/x.sqfs"}]},
         "useContainer: $HOME/x.sqfs",
     ),
+    (
+        {"outputs": [{"type": {"type": "record", "fields": [{"outputBinding": {"glob": "../x"}}]}}]},
+        "glob: ../x",
+    ),
+    ({"outputs": [{"secondaryFiles": [{"pattern": "^^/../../etc/passwd"}]}]}, "secondaryFiles: ^^/../../etc/passwd"),
+    ({"inputs": [{"id": "x", "secondaryFiles": ["^../x"]}]}, "secondaryFiles: ^../x"),
+    ({"inputs": [{"id": "x", "inputBinding": {"valueFrom": "/home/eve/x.sh"}}]}, "valueFrom: /home/eve/x.sh"),
+    (
+        {"inputs": [{"type": {"type": "array", "items": "int", "inputBinding": {"prefix": "~/x"}}}]},
+        "prefix: ~/x",
+    ),
+    ({"hints": [{"class": "DockerRequirement", "xuseContainer": "/x.sqfs"}]}, "xuseContainer: /x.sqfs"),
     ({"hints": [{"class": "DockerRequirement", "beeflow:copyContainer": "/x.sqfs"}]}, "copyContainer: /x.sqfs"),
     (
         {"requirements": [{"class": "DockerRequirement", "dockerPull": "a", "dockerOutputDirectory": "/a/../b"}]},
@@ -136,8 +149,9 @@ def test_variables(name: str, field: str) -> None:
         ({"container": {"image": "/x"}}, "container: {'image': '/x'}"),
     ],
 )
-def test_what_the_graph_has_beside_the_document(fields: dict[str, Any], what: str) -> None:
-    assert whats(of_tool({}, **fields)) == [what]
+@pytest.mark.parametrize("hints", [[], [{"class": "x:DockerRequirement", "dockerPull": "debian"}]])
+def test_what_the_graph_has_beside_the_document(fields: dict[str, Any], what: str, hints: list[Any]) -> None:
+    assert whats(of_tool({"hints": hints}, **fields)) == [what]
 
 
 @pytest.mark.parametrize(
@@ -176,9 +190,64 @@ def test_documents_that_do_not(document: bytes) -> None:
     assert checking.risks(of(packed={}, w_cwl=document)) == []
 
 
-def test_aliases_are_not_multiplied() -> None:
-    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30))]
-    assert checking.risks(of(packed={}, w_cwl="\n".join(lines).encode())) == []
+BOMB = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30))]
+MERGED = ["m0: &m0 {x: y}", *(f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}" for n in range(1, 30))]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [*BOMB, "t: {class: CommandLineTool, baseCommand: *a29}"],
+        [*BOMB, "t: {class: CommandLineTool, inputs: {x: {inputBinding: {prefix: *a29}}}}"],
+        [*MERGED, "t: {class: CommandLineTool, baseCommand: *m29}"],
+        ["t: &t {class: CommandLineTool, baseCommand: [*t]}"],
+        ["t: {class: CommandLineTool, baseCommand: [2026-11-27, {2026-11-27: 1, 1: 2, null: 3}]}"],
+        ["t: {class: CommandLineTool, inputs: {x: {inputBinding: {prefix: {2026-11-27: x}}}}}"],
+        ["t: {class: CommandLineTool, baseCommand: !!binary eA==}", "u: !!set {x, y}", "v: !!omap [a: b]"],
+        [f"t: 1{':1' * 900_000}"],
+        ["t: {class: CommandLineTool, baseCommand: " + "[" * 500 + "]" * 500 + "}"],
+    ],
+)
+def test_documents_that_are_larger_or_other_than_they_look(lines: list[str]) -> None:
+    # So that the commands of the documents are looked at, too.
+    packed = {"steps": [{"run": {"$import": "#x"}}]}
+    assert checking.risks(of(packed=packed, w_cwl="\n".join(lines).encode())) == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"requirements": {"EnvVarRequirement": {"envDef": {"LD_PRELOAD": "/x.so"}}}},
+        {"hints": {"DockerRequirement": {"dockerFile": "FROM x"}}},
+        {"inputs": {"x": {"type": "File"}}},
+        {"outputs": {"x": {"type": "File", "outputBinding": {"glob": "/etc/*"}}}},
+        {"requirements": [["EnvVarRequirement"]]},
+        {"requirements": [{"envDef": {}}]},
+        {"hints": "x"},
+    ],
+)
+def test_a_tool_of_another_form_is_refused(document: dict[str, Any]) -> None:
+    with pytest.raises(ArchiveError, match=r"x\.tgz: damaged or unsafe: cwl/graph\.json: the tool 'step' has "):
+        checking.risks(of_tool(document))
+
+
+def test_a_tool_of_two_kinds_is_refused() -> None:
+    with pytest.raises(ArchiveError, match="is said to be a 'ExpressionTool' and is a 'CommandLineTool'"):
+        checking.risks(of_tool({}, kind="ExpressionTool"))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"requirements": [{"class": "EnvVarRequirement", "envDef": 5}], "arguments": {"x": [{}]}, "baseCommand": {}},
+        {"requirements": [{"class": "InitialWorkDirRequirement", "listing": {"x": 1}}], "stdout": [1], "stdin": {}},
+        {"outputs": [{"outputBinding": {"glob": {"x": 1}}, "secondaryFiles": 5}], "inputs": [{"id": 7}]},
+        {"requirements": [{"class": "DockerRequirement", "dockerPull": {"x": [1]}}]},
+    ],
+)
+def test_what_is_in_no_form_at_all_is_no_bug_of_ours(document: dict[str, Any]) -> None:
+    with contextlib.suppress(ArchiveError):
+        checking.risks(of_tool(document, modules={"x": 1}, srun_options=5, modules_init=[]))
 
 
 def file_at(location: str) -> dict[str, Any]:
@@ -209,10 +278,42 @@ def test_inputs_that_are_in_the_archive_or_known() -> None:
     ]
 
 
+def literal(**fields: Any) -> dict[str, Any]:
+    return {"x": [{"class": "Directory", "location": "_:1", "listing": [{"class": "File", "contents": "", **fields}]}]}
+
+
+@pytest.mark.parametrize("name", ["/home/bob/.ssh/authorized_keys", "../x", "a/b", "..", ".", 5])
+def test_files_whose_names_lead_elsewhere(name: Any) -> None:
+    assert whats(of(packed={}, job=literal(basename=name))) == [f"basename: {name}"]
+    defaults = {"workflow": {"defaults": literal(basename=name)}}
+    assert whats(of(packed={}, graph=defaults)) == [f"basename: {name}"]
+    assert whats(of(packed={}, job=literal(basename="x", dirname="/home/bob"))) == ["dirname: /home/bob"]
+
+
+def test_files_by_another_name_of_their_class() -> None:
+    entry = {"class": "https://w3id.org/cwl/cwl#File", "location": "file:///etc/passwd"}
+    assert whats(of(packed={}, job={"x": entry})) == ["file:///etc/passwd"]
+
+
+def test_ontologies_of_this_host() -> None:
+    schemas = ["https://schema.org/x.rdf", "files/0000/x.rdf", "file:///etc/passwd", "../x"]
+    assert whats(of(packed={"$schemas": schemas})) == ["$schemas: file:///etc/passwd", "$schemas: ../x"]
+
+
 @pytest.mark.parametrize("place", ["/etc", "inputs/../../x", "cwl/graph.json", 5])
 def test_inputs_that_claim_another_place(place: Any) -> None:
     record = {"files": [{"origin": "/x", "kind": "File", "embedded": place}]}
     assert whats(of(packed={}, inputs=record)) == [f"embedded: {place}"]
+
+
+@pytest.mark.parametrize("other", ["/h/./x", "/h//x", "/h/x/", "//h/x", "h/x", "/h/x"])
+def test_origins_that_may_be_read_in_two_ways(other: str) -> None:
+    record = {"files": [
+        {"origin": "/h/x", "kind": "File", "embedded": None, "sha256": "0" * 64},
+        {"origin": other, "kind": "File", "embedded": None, "sha256": None},
+    ]}  # fmt: skip
+    with pytest.raises(ArchiveError, match=r"x\.tgz: unsafe: inputs\.json has"):
+        checking.risks(of(packed={}, job=file_at("file:///h/x"), inputs=record))
 
 
 def test_a_graph_that_runs_something_else_than_is_shown() -> None:
