@@ -128,7 +128,7 @@ class Archiver:
     def pack(self, number: int) -> Packed:
         """Write the archive of this number; raises TakenError when somebody else just did."""
         policy = self.record.archive
-        given = inputs.embed(self.layout, policy.inputs, self.record.input_copy_limit_mib)
+        given = inputs.embed(self.layout, policy.inputs, self.record.input_copy_limit_mib, self.record.created)
         sources, omitted = contents.tree(self.layout.root, _SCRATCH)
         # Whoever removes a workflow directory begins with this: what was listed may lack anything.
         if not self.layout.workflow.exists():

@@ -1,17 +1,20 @@
 """The files a workflow was given: remembered at submit, copied into the archive up to a limit, found again on re-run.
 
-inputs.json: one record a File or Directory location of job.json. What is not embedded is known by its origin, size and
-sha256.
+inputs.json: one record a File or Directory location of job.json, or of cwl/graph.json. What is not embedded is known by
+its origin, size and sha256.
 """
 
 from __future__ import annotations
 
+import itertools
+import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from beeflow import codec, locations, staging, store
 from beeflow.archive import contents
@@ -23,7 +26,11 @@ from beeflow.errors import ArchiveError
 from beeflow.layout import Layout
 from beeflow.models import EMBED, REFERENCE
 
+log = logging.getLogger(__name__)
+
 RECORD = "inputs.json"
+# A file server's clock and ours may be so far apart.
+_CLOCKS = timedelta(seconds=2)
 
 T = TypeVar("T")
 
@@ -41,7 +48,8 @@ class InputPart(codec.Sized):
 class InputFile(codec.Sized):
     """One input. ``origin``: its path on the host where the workflow was submitted. ``embedded``: its place here.
 
-    ``parts``: the files of a Directory that is not embedded.
+    ``parts``: the files of a Directory that is not embedded. ``changed``: when it was last, if that was after the
+    workflow was submitted: what its tasks took may have been something else.
     """
 
     origin: str
@@ -50,6 +58,7 @@ class InputFile(codec.Sized):
     embedded: str | None = None
     sha256: str | None = None
     parts: tuple[InputPart, ...] = ()
+    changed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +68,17 @@ class InputFiles:
     files: tuple[InputFile, ...]
 
 
-def _outside(job: Any) -> list[tuple[str, Path]]:
-    """List the distinct (class, path) of what an input object names outside the workflow directory."""
+def _outside(layout: Layout) -> list[tuple[str, Path]]:
+    """List the distinct (class, path) of what a workflow takes from outside its directory.
+
+    Of the graph that is what its documents name as a default and is too large to be copied as it is submitted.
+    """
     found: dict[Path, str] = {}
-    for entry in locations.entries(job):
+    given, graph = (locations.entries(store.read_json(path)) for path in (layout.job, layout.graph))
+    for entry, is_given in (*((each, True) for each in given), *((each, False) for each in graph)):
         path = locations.to_path(str(entry.get("location", "")))
-        if path is not None:
+        # A default that is not there may not be needed.
+        if path is not None and (is_given or path.exists()):
             found.setdefault(path, entry["class"])
     # A file inside a Directory that is named too is there already.
     folders = [path for path, kind in found.items() if kind == "Directory"]
@@ -93,6 +107,12 @@ def _check_readable(path: Path) -> None:
         raise PermissionError(path)
 
 
+def _free_folders(layout: Layout) -> Iterator[str]:
+    """Yield the folders that inputs are packed in; a re-execution has some of its archive's in its own directory."""
+    names = (f"inputs/{number:04}" for number in itertools.count())
+    return (name for name in names if not (layout.root / name).exists())
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What an archive has of the inputs: files to pack, inputs.json among them, and what it only refers to."""
@@ -101,17 +121,21 @@ class Inputs:
     referenced: tuple[Referenced, ...]
 
 
-def embed(layout: Layout, policy: str, limit_mib: int) -> Inputs:
-    """Choose the input files to pack: all, none, or all while they fit the limit; what is left out is hashed."""
+def embed(layout: Layout, policy: str, limit_mib: int, submitted: str) -> Inputs:
+    """Choose the input files to pack: all, none, or all while they fit the limit; what is left out is hashed.
+
+    ``submitted``: when the workflow was; what was changed since is told.
+    """
     left = sys.maxsize if policy == EMBED else limit_mib << 20
     why = f"inputs = {policy}" if policy == REFERENCE else f"does not fit input_copy_limit_mib = {limit_mib}"
     records: list[InputFile] = []
     sources: list[Source] = []
     referenced: list[Referenced] = []
-    for number, (kind, path) in enumerate(_outside(store.read_json(layout.job))):
-        place = f"inputs/{number:04}/{path.name}"
+    for folder, (kind, path) in zip(_free_folders(layout), _outside(layout), strict=False):
+        place = f"{folder}/{path.name}"
         try:
             found = _sources(path, place)
+            changed = _changed(path, found, submitted)
         except OSError as error:
             # Gone meanwhile, or not readable: its origin is what can be kept.
             records.append(InputFile(str(path), kind, 0))
@@ -121,14 +145,29 @@ def embed(layout: Layout, policy: str, limit_mib: int) -> Inputs:
         unfit = next(filter(None, (contents.unfit(each.name) for each in found)), "")
         if policy == REFERENCE or size > left or unfit:
             outside = [refer(each, unfit or why) for each in found if each.path is not None]
-            records.append(_described(path, kind, size, place, outside))
+            made = _described(path, kind, size, place, outside)
             referenced += outside
         else:
             left -= size
             sources += found
-            records.append(InputFile(str(path), kind, size, place))
+            made = InputFile(str(path), kind, size, place)
+        records.append(replace(made, changed=changed))
     record = record_source(RECORD, InputFiles(tuple(records)))
     return Inputs((*sources, record), tuple(referenced))
+
+
+def _changed(path: Path, found: list[Source], submitted: str) -> str | None:
+    """Say when an input was changed, if that was after the workflow was submitted; warns of it."""
+    names = {path, *(each.path for each in found if each.path is not None)}
+    newest = datetime.fromtimestamp(max(os.stat(each).st_mtime for each in names), timezone.utc)
+    if newest <= datetime.fromisoformat(submitted) + _CLOCKS:
+        return None
+    when = newest.isoformat(timespec="seconds")
+    log.warning(
+        "%s: changed at %s, after the workflow was submitted: the archive may have something else than its tasks took",
+        *(path, when),
+    )
+    return when
 
 
 def _described(path: Path, kind: str, size: int, place: str, files: list[Referenced]) -> InputFile:

@@ -123,6 +123,30 @@ def test_archiving_again_makes_the_next_and_that_one_counts(place: Place, capsys
     assert retry.generation(found) == 3
 
 
+@pytest.mark.parametrize(
+    "argv", [["ID", "--zip"], ["--zip", "ID"], ["--zip", "there", "ID"], ["--zip", "new.zip", "ID"]]
+)
+def test_what_follows_zip_is_a_place_or_an_id(
+    place: Place, capsys: Capture, monkeypatch: pytest.MonkeyPatch, argv: list[str]
+) -> None:
+    found = make(place, WorkflowState.ARCHIVED)
+    for odd in found.layout.outputs.iterdir():
+        odd.unlink()
+    archiver(found).run()
+    (place.top / "there").mkdir()
+    monkeypatch.chdir(place.top)
+    assert run(*(found.id if each == "ID" else each for each in argv)) == 0
+    made = Path(capsys.readouterr().out.strip())
+    assert made.is_file()
+    assert str(made) == {"there": f"there/{found.id}.zip", "new.zip": "new.zip"}.get(argv[1], f"{found.id}.zip")
+
+
+def test_folders_in_each_other_as_a_command_may_well_make_them(place: Place) -> None:
+    found = make(place, FAILED)
+    (found.layout.outputs / "/".join("d" * 150)).mkdir(parents=True)
+    assert run(found.id) == 0
+
+
 def test_a_running_workflow_is_archived_as_it_is_and_that_does_not_count(place: Place, capsys: Capture) -> None:
     found = make(place, RUNNING)
     place.slurm_has(job_line(found))

@@ -476,6 +476,18 @@ def test_a_zip_never_overwrites_and_leaves_nothing_behind(
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted([path.name, damaged.name])
 
 
+def test_a_time_that_a_zip_cannot_tell(top: Path, tmp_path: Path) -> None:
+    def nothing_made(path: str, inputs: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        return {"o": None}
+
+    late = tmp_path / "x.txt"
+    written(late)
+    os.utime(late, (5_000_000_000, 5_000_000_000))
+    crate = make(top / "late", top / "tool.cwl", {"f": file_at(late)}, nothing_made)
+    with zipfile.ZipFile(write_zip(crate.archive, tmp_path)) as zipped:
+        assert zipped.getinfo("inputs/0000/x.txt").date_time[0] == 2107
+
+
 def test_text_that_is_none_is_still_json(top: Path) -> None:
     def odd(path: str, inputs: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         return {"o": written(folder / "a\udcff.txt")}

@@ -19,7 +19,6 @@ examples:
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from typing import NoReturn
 from beeflow import by_hand, cli, paths, workflow
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
-from beeflow.crate.zipping import write_zip
+from beeflow.crate.zipping import ZIP_SUFFIX, write_zip
 from beeflow.errors import BeeError
 from beeflow.states import Command
 
@@ -37,27 +36,29 @@ def main(argv: Sequence[str]) -> int:
     """Archive; returns the worst exit code."""
     parser = cli.parser("bee-archive", __doc__)
     parser.add_argument(
-        "ids", metavar="ID", nargs="+", help="a workflow's id, or the beginning of it; or a .tgz (--zip)"
+        "ids", metavar="ID", nargs="*", help="a workflow's id, or the beginning of it; or a .tgz (--zip)"
     )
     parser.add_argument(
         "--zip",
         metavar="DEST",
         nargs="?",
         const=".",
-        type=zip_place,
-        help="write a .zip: a folder or a new file (default: .)",
+        help="write a .zip: a folder, or a new file that ends in .zip (default: .)",
     )
     parser.add_argument(
         "--large", action="store_true", help="with --zip: also what inflates to more than 200 times its size"
     )
     arguments = parser.parse_args(argv)
+    ids, dest = meant(arguments.ids, arguments.zip)
+    if not ids:
+        parser.error("the following arguments are required: ID")
     cli.start_logging(arguments.verbose)
     settings, worst = cli.load_own_config(), 0
     allowed = UNLIMITED if arguments.large else Limits()
-    for text in arguments.ids:
+    for text in ids:
         try:
-            if arguments.zip:
-                cli.say(str(write_zip(workflow.locate(settings, text), arguments.zip, allowed)))
+            if dest is not None:
+                cli.say(str(write_zip(workflow.locate(settings, text), dest, allowed)))
             else:
                 cli.say(str(archive(settings, text)))
         except BeeError as error:
@@ -66,11 +67,13 @@ def main(argv: Sequence[str]) -> int:
     return worst
 
 
-def zip_place(text: str) -> Path:
-    """Read where a .zip goes: what ends with a slash can only be a folder."""
-    if text.endswith("/") and not paths.is_folder(text):
-        raise argparse.ArgumentTypeError(f"{text}: no such folder; make it first")
-    return Path(text)
+def meant(ids: list[str], zipped: str | None) -> tuple[list[str], Path | None]:
+    """Tell what follows --zip: where to write, or, as in ``--zip ID``, the first of what is to be written."""
+    if zipped is None:
+        return ids, None
+    if paths.is_folder(zipped) or zipped.endswith(ZIP_SUFFIX):
+        return ids, Path(zipped)
+    return [zipped, *ids], Path()
 
 
 def archive(settings: Config, text: str) -> Path:

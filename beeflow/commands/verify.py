@@ -30,6 +30,7 @@ from beeflow.archive import verifying
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.archive.verifying import Verified
 from beeflow.errors import ArchiveError, BeeError
+from beeflow.layout import split_archive_name
 
 _WIDTH = 1000
 
@@ -72,10 +73,13 @@ def main(argv: Sequence[str]) -> int:
 def judge(text: str, *, quick: bool, allowed: Limits) -> Verdict:
     """Verify one archive."""
     try:
-        path = Path(text)
+        path, top = Path(text), None
         if not paths.is_file(path):
             path = workflow.locate(cli.load_config(), text)
-        found = verifying.examine_quickly(path) if quick else verifying.examine(path, None, allowed)
+            top = split_archive_name(path.stem)[0]
+        found = verifying.examine_quickly(path) if quick else verifying.examine(path, top, allowed)
+        if top is not None and found.description.id != top:
+            raise ArchiveError(f"{path}: it is the archive of {found.description.id}, not of {top}")
         return Verdict(text, found, verifying.compare_with_sidecar(found.packed))
     except BeeError as error:
         return Verdict(text, error=error)
@@ -84,11 +88,10 @@ def judge(text: str, *, quick: bool, allowed: Limits) -> Verdict:
 def show(verdict: Verdict, *, quick: bool) -> None:
     """Print a line: the verdict on stdout, and on stderr that there is none."""
     if verdict.found is None:
-        text = tables.one_line(str(verdict.error), _WIDTH)
         if isinstance(verdict.error, ArchiveError):
-            print(text, flush=True)
+            print(tables.one_line(str(verdict.error), _WIDTH), flush=True)
         else:
-            cli.error(text)
+            cli.error(str(verdict.error))
         return
     packed, what = verdict.found.packed, verdict.found.description
     parts = [f"{tables.one_line(what.name)} ({what.state.value})", tables.size(packed.size)]

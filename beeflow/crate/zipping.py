@@ -21,8 +21,8 @@ from beeflow.layout import ARCHIVE_SUFFIX, CRATE
 ZIP_SUFFIX = ".zip"
 _LEVEL = 6
 _PREFIX = 200
-# What a zip file can tell of times: from the beginning of 1980 to the end of 2107.
-_OLDEST, _LATEST = 315532800, 4354819198
+# The oldest and the newest time that a zip file can tell.
+_EPOCH, _LAST = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 _FOLDER_MODE, _FILE_MODE, _PROGRAM_MODE = 0o40755, 0o100644, 0o100755
 _MS_DOS_FOLDER = 0x10
 _UNIX = 3
@@ -100,5 +100,6 @@ def _add(made: zipfile.ZipFile, member: Member, pieces: Iterator[memoryview], pa
 
 
 def _date(mtime: int) -> tuple[int, int, int, int, int, int]:
-    at = time.gmtime(min(max(mtime, _OLDEST), _LATEST))
-    return at.tm_year, at.tm_mon, at.tm_mday, at.tm_hour, at.tm_min, at.tm_sec
+    at = time.gmtime(mtime)
+    told = (at.tm_year, at.tm_mon, at.tm_mday, at.tm_hour, at.tm_min, at.tm_sec)
+    return min(max(_EPOCH, told), _LAST)

@@ -5,12 +5,14 @@ Documents, inputs, what the user has taken of what tasks made, and nothing else 
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from beeflow import codec, locations, site, staging, store, submit
+from beeflow import codec, locations, site, staging, store, submit, tables
 from beeflow.archive import unpacking
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
@@ -32,6 +34,8 @@ from beeflow.rerun.taking import Taking
 from beeflow.results import dumps_graph, read_graph
 from beeflow.scheduler import Scheduler
 from beeflow.trust import checking
+
+log = logging.getLogger(__name__)
 
 # What of an archive a new run starts from; everything else is the old run's.
 STARTS_FROM = ("cwl", "inputs")
@@ -101,15 +105,21 @@ class Filling:
     def inputs(self) -> Given:
         """Write the new input object."""
         old = store.read_json(self.needed(self.unpacked / "job.json"))
-        origins = Origins(self.unpacked, self.request.moves)
-        made = given.inputs_of(self.layout, old, origins, self.request.settings, self.request.job_file)
+        made = given.inputs_of(self.layout, old, self.origins, self.request.settings, self.request.job_file)
         store.write_json(self.layout.job, made.job)
+        tell_of_changed(self.origins, made)
         return made
+
+    @functools.cached_property
+    def origins(self) -> Origins:
+        """Where the files of the archive are now."""
+        return Origins(self.unpacked, self.request.moves)
 
     def remove_unused(self) -> None:
         """Remove the embedded inputs that others took the place of, unless a task that was taken passed one on."""
         taken = self.taking.results.values() if self.taking else ()
-        values = [self.given.job, *(result.outputs for results in taken for result in results.values())]
+        graph = codec.to_json(self.graph) if self.graph else {}
+        values = [self.given.job, graph, *(result.outputs for results in taken for result in results.values())]
         named = (str(entry.get("location", "")) for entry in locations.entries(values))
         used = {location.split("/")[1] for location in named if location.startswith("inputs/")}
         for folder in self.layout.inputs.iterdir() if self.layout.inputs.is_dir() else ():
@@ -118,9 +128,11 @@ class Filling:
 
     def resolved(self) -> Graph:
         """Write the graph as this site runs it."""
+        found = read_graph(self.layout)
+        tell_of_missing_defaults(self.origins, found)
         try:
             graph = site.resolve(
-                moved_graph(read_graph(self.layout), self.request.moves), self.config, unpack=self.unpack_images
+                moved_graph(found, self.request.moves, self.origins.place), self.config, unpack=self.unpack_images
             )
         except InputError as error:
             raise InputError(f"{error}\nsay where images are here with --map OLD=NEW") from error
@@ -136,7 +148,7 @@ class Filling:
         for name in STARTS_FROM:
             # What is here now was there: the old run's tasks took it from there.
             (self.unpacked / name).symlink_to(self.layout.root / name)
-        old = OldRun(self.unpacked, self.old_record(), old_graph)
+        old = OldRun(self.unpacked, self.old_record(), moved_graph(old_graph, (), Origins(self.unpacked).place))
         request = self.request
         self.taking = Taking(old, graph, self.given.job, self.record, request.choice, request.moves)
         self.whole_plan = self.taking.run()
@@ -165,6 +177,27 @@ class Filling:
         """Keep what tells about the old run, and remove the rest of it."""
         provenance.keep(self.unpacked, self.layout, self.packed, self.source, self.request)
         staging.remove_tree(self.unpacked)
+
+
+def tell_of_missing_defaults(origins: Origins, graph: Graph) -> None:
+    """Warn of large files that documents name and the archive only refers to; perhaps nobody needs the default."""
+    places = dict.fromkeys(str(entry.get("location", "")) for entry in locations.entries(codec.to_json(graph)))
+    for each in places:
+        path = locations.to_path(each)
+        if path is not None and origins.of(path) and (problem := origins.problem(each)):
+            shown = tables.one_line(problem, 2000)
+            log.warning("a default that the workflow's documents name: %s; say where it is with --map OLD=NEW", shown)
+
+
+def tell_of_changed(origins: Origins, made: Given) -> None:
+    """Warn of inputs of the archive that may not be what the old run took of them."""
+    used = {str(entry.get("location", "")) for entry in locations.entries(made.job)}
+    for each in origins.known.values():
+        if each.changed and origins.place(locations.to_uri(Path(each.origin))) in used:
+            log.warning(
+                "%s: was changed after the workflow of the archive was submitted: it may have taken something else",
+                tables.one_line(each.origin, 1000),
+            )
 
 
 def _other_images(old: Graph, new: Graph) -> Iterator[str]:

@@ -45,9 +45,12 @@ class OldRun:
 
     @functools.cached_property
     def sha256(self) -> dict[str, str]:
-        """What every file has in it: name -> sha256."""
+        """What every file has in it that is as the tasks took or left it: name -> sha256."""
         vouched = manifest.parse(store.read_text(self.root / MANIFEST) or "")
-        return {**vouched, **{name: vouched[same] for name, same in self.same.items() if same in vouched}}
+        doubtful = {each.embedded for each in self.origins.known.values() if each.changed and each.embedded}
+        # inputs/NNNN/NAME, a file or a folder (beeflow.inputs): what the tasks took of it, nobody knows.
+        sure = {name: each for name, each in vouched.items() if "/".join(name.split("/")[:3]) not in doubtful}
+        return {**sure, **{name: sure[same] for name, same in self.same.items() if same in sure}}
 
     @functools.cached_property
     def origins(self) -> Origins:

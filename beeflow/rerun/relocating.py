@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,12 @@ def moved_location(location: str, moves: Iterable[Move]) -> str:
     return location if path is None else locations.to_uri(moved(path, moves))
 
 
-def moved_graph(graph: Graph, moves: Sequence[Move]) -> Graph:
-    """Return the graph with the files that documents name, and the images that have a path, where they are now."""
-    if not moves:
-        return graph
-    made = locations.rewritten(codec.to_json(graph), lambda each: moved_location(each, moves))
+def moved_graph(graph: Graph, moves: Sequence[Move], place: Callable[[str], str]) -> Graph:
+    """Return the graph with the files that documents name, and the images that have a path, where they are now.
+
+    ``place``: says that of a file.
+    """
+    made = locations.rewritten(codec.to_json(graph), place)
     for tool in made["tools"].values():
         for requirement in [*tool["document"].get("requirements", []), *tool["document"].get("hints", [])]:
             _move_image(requirement, moves)

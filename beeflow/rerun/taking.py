@@ -164,7 +164,7 @@ class Taking:
     def recorded(self, path: Path) -> str:
         """Return the sha256 that a file had which the archive only refers to."""
         origin = self.old.origins.known.get(path)
-        if origin is None or origin.sha256 is None:
+        if origin is None or origin.sha256 is None or origin.changed:
             raise UnknownError(f"{path}: nobody recorded what was in it")
         return origin.sha256
 

@@ -101,6 +101,23 @@ def test_what_is_not_there(place: Place, capsys: Capture) -> None:
     assert err.count("error: ") == 2
 
 
+def test_what_was_archived_as_it_ran_is_listed_line_by_line(place: Place, capsys: Capture) -> None:
+    running = place.make(WorkflowState.RUNNING, archived=False)
+    path = write(place.archives / f"{running.id}.tgz", raw.small())
+    beside = Sidecar(running.id, "n", WorkflowState.RUNNING, "", "", "0" * 64, path.stat().st_size)
+    store.write_record(path.with_suffix(".json"), beside)
+    assert run(running.id) == 4
+    assert capsys.readouterr().err.splitlines()[-1] == f"  made by hand: {path}"
+
+
+def test_the_archive_of_another_workflow_under_its_name(place: Place, capsys: Capture) -> None:
+    found = place.make()
+    write(place.archives / f"{found.id}.tgz", raw.small())
+    for quick in ([], ["--quick"]):
+        assert run(found.id, *quick) == 75
+        assert f"it is the archive of {raw.ID}" in capsys.readouterr().out
+
+
 def test_names_in_an_archive_cannot_write_to_the_terminal(place: Place, capsys: Capture) -> None:
     evil = f"{raw.ID}/\x1b]0;evil\x07\n\x9b".encode()
     path = write(place.top / "evil\x1b.tgz", archive(raw.pax(b"path=" + evil) + header(b"x")))

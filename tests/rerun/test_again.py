@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from beeflow import embedding
 from beeflow.errors import ArchiveError, IncompleteArchiveError, InputError, NotFoundError, TransitionError, UsageError
 from beeflow.rerun import relocating
+from beeflow.rerun.choice import Choice
 from beeflow.rerun.sources import open_archive
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
@@ -129,6 +131,66 @@ def test_a_file_of_inputs_takes_the_place_of_them_all(referring: WorkflowDir, si
     job = site.write("new/job.yml", "words: [q]\ndata: {class: File, path: x.txt}\n")
     made = site.rerun(referring, job_file=str(job), settings=("words=[r]",))
     assert text_of(made, "all") == "made r\nx\n"
+
+
+TWO = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: cat
+stdout: all.txt
+inputs:
+  a: {type: File, inputBinding: {position: 1}}
+  b: {type: File, inputBinding: {position: 2}}
+outputs:
+  all: stdout
+"""
+
+
+def test_an_input_of_the_same_name_does_not_take_the_place_of_one_that_was_kept(site: Local) -> None:
+    job = {name: {"class": "File", "location": f"file://{site.write(f'{name}/x.txt', name)}"} for name in ("a", "b")}
+    old = site.submit(TWO, job)
+    second = site.rerun(old, settings=(f"b={site.write('c/x.txt', 'c')}",))
+    assert text_of(second, "all") == "ac"
+    assert text_of(site.rerun(second), "all") == "ac"
+
+
+LARGE = """
+cwlVersion: v1.2
+class: Workflow
+inputs: {}
+outputs: {all: {type: File, outputSource: size/o}}
+steps:
+  size:
+    in: {a: {default: {class: File, location: large.dat}}}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [wc, -c]
+      inputs: {a: {type: File, inputBinding: {}}}
+      outputs: {o: stdout}
+"""
+
+
+@pytest.mark.parametrize("limit_mib", [0, 1000])
+def test_a_large_file_that_a_document_names(
+    site: Local, tmp_path: Path, caplog: pytest.LogCaptureFixture, limit_mib: int
+) -> None:
+    large = site.write("given/large.dat", "")
+    os.truncate(large, embedding.MAX_DOCUMENT_FILE + 1)
+    old = site.submit(LARGE, input_copy_limit_mib=limit_mib)
+    now = large.rename(tmp_path / "large.dat")
+    if limit_mib:
+        made = site.rerun(old)
+        assert text_of(made, "all").split()[0] == str(embedding.MAX_DOCUMENT_FILE + 1)
+        assert "inputs/0000/large.dat" in made.layout.graph.read_text()
+        assert ran(site.rerun(made, choice=Choice(reuse=True))) == []
+        return
+    site.begin(old, start=False)
+    assert [each for each in caplog.messages if f"{large}: not there" in each]
+    caplog.clear()
+    made = site.rerun(old, moves=(relocating.Move(large, now),))
+    assert text_of(made, "all").split()[0] == str(embedding.MAX_DOCUMENT_FILE + 1)
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize(

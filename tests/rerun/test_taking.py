@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from beeflow.errors import ArchiveError, InputError, TrustError, UsageError
 from beeflow.rerun.choice import Choice
 from beeflow.states import TaskState, WorkflowState
 from beeflow.store import WorkflowDir
-from tests.rerun.local import Local, first, ran, repacked, state, tasks, text_of
+from tests.rerun.local import DOCUMENT, Local, first, ran, repacked, state, tasks, text_of
 from tests.rerun.test_again import files_with
 
 REUSE = Choice(reuse=True)
@@ -223,6 +224,25 @@ def test_contents_count_and_names_but_not_places_or_times(
     copy = site.write(f"copies/{name}", text)
     os.utime(copy, (1, 1))
     assert ran(again(site, old, REUSE, f"data={copy}")) == runs
+
+
+@pytest.mark.parametrize("limit_mib", [0, 1])
+def test_an_input_that_was_changed_since_is_not_what_the_tasks_took(
+    site: Local, caplog: pytest.LogCaptureFixture, limit_mib: int
+) -> None:
+    data = site.write("data/in put.txt", "one\ntwo\nthree\n")
+    later = time.time() + 60
+    os.utime(data, (later, later))
+    job = {"words": ["a", "b"], "data": {"class": "File", "path": str(data)}}
+    old = site.submit(DOCUMENT, job, input_copy_limit_mib=limit_mib)
+    told = f"{data}: changed at "
+    assert [each for each in caplog.messages if each.startswith(told)]
+    assert ran(again(site, old, REUSE)) == ["cut", "join"]
+    asked = [each for each in caplog.messages if each.startswith(f"{data}: was changed after")]
+    assert len(asked) == 1
+    other = site.write("other.txt", "1\n")
+    again(site, old, REUSE, f"data={other}")
+    assert [each for each in caplog.messages if each.startswith(f"{data}: was changed after")] == asked
 
 
 def without(pattern: str) -> Any:
