@@ -75,13 +75,14 @@ def render_cleaned(done: Sequence[Cleaned], *, dry_run: bool) -> str:
         (each.action, each.id, one_line(each.name, 40), each.state, age(each.age_s), "" if dry_run else size(each.size))
         for each in done
     ]
-    headers = ("Action", "ID", "Name", "Status", "Age", "Freed")[: 5 if dry_run else 6]
+    headers = ("Would be" if dry_run else "Action", "ID", "Name", "Status", "Age", "Freed")[: 5 if dry_run else 6]
     table = tabulate([row[: len(headers)] for row in rows], headers=headers, disable_numparse=True)
     counts = ", ".join(
         f"{sum(each.action == word for each in done)} {word}" for word in dict.fromkeys(r[0] for r in rows)
     )
-    end = "nothing was done (--dry-run)" if dry_run else f"{size(sum(each.size for each in done))} freed"
-    return f"{table}\n\n{counts}; {end}"
+    if dry_run:
+        return f"{table}\n\nwould be done: {counts}; nothing was (--dry-run)"
+    return f"{table}\n\n{counts}; {size(sum(each.size for each in done))} freed"
 
 
 def render_tasks(tasks: Sequence[TaskRecord]) -> str:
