@@ -113,7 +113,7 @@ WIDE_FAILING = """
 cwlVersion: v1.2
 class: Workflow
 requirements: {ScatterFeatureRequirement: {}}
-inputs: {n: {type: 'int[]', default: %s}}
+inputs: {n: {type: 'int[]', default: NUMBERS}}
 outputs: {}
 steps:
   a:
@@ -125,7 +125,7 @@ steps:
       baseCommand: [sh, -c, '[ $0 != 1 ] && sleep 5']
       inputs: {n: {type: int, inputBinding: {position: 1}}}
       outputs: {}
-""" % list(range(40))
+""".replace("NUMBERS", str(list(range(40))))
 
 
 def write(path: Path, text: str) -> Path:
