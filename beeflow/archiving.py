@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import logging
 import re
 import socket
@@ -118,7 +119,8 @@ class Archiver:
             try:
                 found = reading.read_record(Description, path, DESCRIPTION)
                 if (found.made_by, found.generation, found.state) == (EPILOG, self.generation, self.state.state):
-                    return verifying.verify(path, self.record.id, UNLIMITED)
+                    lacks = json.loads(reading.read_files(path, {OMITTED}).get(OMITTED, b"{}"))
+                    return replace(verifying.verify(path, self.record.id, UNLIMITED), left_out=_count_left(lacks))
             except BeeError as error:
                 log.warning("%s; another archive is made beside it", error)
         return None
@@ -145,7 +147,8 @@ class Archiver:
         clean = (hiding.without_credentials(each) for each in chosen.sources)
         kept = {each.name: each for each in (*clean, *given.sources, *records)}
         run = Run(self.layout, self.shown, self.graph, self.state, self.tasks, given.sources, referenced)
-        return packing.pack(
+        left_out = _count_left(omitted)
+        packed = packing.pack(
             self.record.id,
             list(kept.values()),
             self.folder,
@@ -154,6 +157,9 @@ class Archiver:
             finish=lambda members: itertools.chain(last.finish(members), describe(run, members, omitted)),
             changed=last.changed,
         )
+        if left_out:
+            log.warning("%s: %s", packed.path, left(left_out, self.layout))
+        return replace(packed, left_out=left_out)
 
     def nodes(self) -> set[str]:
         """Name the nodes that tasks ran on."""
@@ -204,7 +210,7 @@ class Archiver:
             parent=self.record.parent,
             user=self.record.user,
             host=socket.gethostname(),
-            needs_directory=self.needs_directory(packed.path),
+            needs_directory=packed.left_out > 0 or self.needs_directory(packed.path),
         )
         store.write_record(path, sidecar)
         sharing.settle_file(path, self.gid)
@@ -217,9 +223,23 @@ def is_temporary(source: Source) -> bool:
     return not of_users and _TEMPORARY.fullmatch(name) is not None
 
 
+def _count_left(omitted: Mapping[str, str]) -> int:
+    return sum(why.startswith(contents.UNFIT) for why in omitted.values())
+
+
+def left(count: int, layout: Layout) -> str:
+    """Say what an archive lacks."""
+    files = "1 file is" if count == 1 else f"{count} files are"
+    return f"{files} too deep or too long in path to be archived, and only in {layout.root}; {OMITTED} lists them"
+
+
 def settle(layout: Layout, state: StateRecord, packed: Packed) -> StateRecord:
     """Write the last word on a workflow that has ended: it is archived, and where."""
-    final = replace(state, state=state.state.archived, updated=now(), archive=str(packed.path))
+    reason = state.reason
+    if packed.left_out and left(packed.left_out, layout) not in reason:
+        # First, as a reason may be cut short where it is shown.
+        reason = "; ".join(filter(None, [left(packed.left_out, layout), reason]))
+    final = replace(state, state=state.state.archived, updated=now(), archive=str(packed.path), reason=reason)
     store.write_record(layout.state, final)
     return final
 

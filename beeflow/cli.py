@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
+import errno
+import io
 import logging
 import os
 import sys
@@ -12,13 +15,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from beeflow import __version__, config, sharing, workdir
-from beeflow.errors import BeeError, UsageError
+from beeflow import __version__, config, sharing, terminal, workdir
+from beeflow.errors import BeeError, SystemFileError, UsageError
 from beeflow.models import ON_ERROR_CONTINUE, ON_ERROR_STOP
 
 EXIT_BUG = 70
 EXIT_INTERRUPT = 130
 EXIT_PIPE = 141
+# What may stay of a text of several lines.
+_LINES = "\n\t"
+# What is wrong with the system, or with a path that somebody gave, and not with us.
+_OF_SYSTEM = frozenset(
+    [
+        *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.EIO, errno.ESTALE, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE),
+    ]
+)
+
+log = logging.getLogger(__name__)
 
 Main = Callable[[Sequence[str]], int]
 
@@ -27,9 +41,16 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     """The module docstring as it is written, and short option columns."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Quotes what it does not understand so that no terminal obeys it."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(terminal.escaped(message, _LINES))
+
+
 def parser(prog: str, doc: str | None, **kwargs: Any) -> argparse.ArgumentParser:
     """Make a command's parser; its module docstring is the --help."""
-    made = argparse.ArgumentParser(prog=prog, description=doc, formatter_class=_Formatter, allow_abbrev=False, **kwargs)
+    made = _Parser(prog=prog, description=doc, formatter_class=_Formatter, allow_abbrev=False, **kwargs)
     made.add_argument("-v", "--verbose", action="count", default=0, help="say what is done, and on which Slurm")
     made.add_argument("--version", action="version", version=f"beeflow {__version__}")
     return made
@@ -37,12 +58,18 @@ def parser(prog: str, doc: str | None, **kwargs: Any) -> argparse.ArgumentParser
 
 def start_logging(verbose: int) -> None:
     """Send the program's log to stderr: warnings, with -v what it does, with -vv everything."""
-    logging.basicConfig(
-        level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)],
-        format="%(levelname)s: %(message)s" if verbose < 2 else "%(asctime)s %(name)s %(levelname)s: %(message)s",
-        stream=sys.stderr,
-        force=True,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    short, long = "%(levelname)s: %(message)s", "%(asctime)s %(name)s %(levelname)s: %(message)s"
+    handler.setFormatter(_LogFormatter(short if verbose < 2 else long))
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class _LogFormatter(logging.Formatter):
+    """Keeps control characters of somebody else's from the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return terminal.escaped(super().format(record), _LINES)
 
 
 def load_config(env: Mapping[str, str] | None = None) -> config.Config:
@@ -62,12 +89,17 @@ def load_own_config(env: Mapping[str, str] | None = None) -> config.Config:
 
 def error(text: str) -> None:
     """Tell the user, on stderr, what went wrong; no control character of somebody else's gets at the terminal."""
-    safe = "".join(each if each in "\n\t" or " " <= each <= "~" or each > "\x9f" else repr(each)[1:-1] for each in text)
-    print(f"error: {safe}", file=sys.stderr)
+    print(f"error: {terminal.escaped(text, _LINES)}", file=sys.stderr)
+
+
+def say(text: str) -> None:
+    """Print a path or what else a script may read; on a terminal no control character of it is obeyed."""
+    print(terminal.escaped(text, _LINES) if sys.stdout.isatty() else text, flush=True)
 
 
 def guarded(main: Main, argv: Sequence[str]) -> int:
     """Run a command; an expected error becomes its message and exit code, anything else is a bug."""
+    _print_any_name()
     try:
         code = main(argv)
         sys.stdout.flush()
@@ -82,11 +114,28 @@ def guarded(main: Main, argv: Sequence[str]) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
+    except OSError as failure:
+        if failure.errno not in _OF_SYSTEM:
+            return _bug()
+        log.debug("%s", failure, exc_info=True)
+        error(f"{failure.filename or 'standard output'}: {failure.strerror}")
+        return SystemFileError.exit_code
     except Exception:
-        traceback.print_exc()
-        error("this is a bug in beeflow; please report the lines above")
-        return EXIT_BUG
+        return _bug()
     return code
+
+
+def _bug() -> int:
+    traceback.print_exc()
+    error("this is a bug in beeflow; please report the lines above")
+    return EXIT_BUG
+
+
+def _print_any_name() -> None:
+    """Have what the terminal's or a pipe's encoding cannot say printed nevertheless: a path in its own bytes."""
+    codecs.register_error("beeflow", terminal.spelled)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="beeflow")
 
 
 def run(main: Main) -> NoReturn:

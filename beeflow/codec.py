@@ -20,6 +20,8 @@ from beeflow.errors import SystemFileError
 VERSION = 1
 # A list of more items is written an item a line.
 LONG = 100
+# What the numbers of a record are below.
+MAX = 1 << 63
 # Most of what is in a record.
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
@@ -60,6 +62,21 @@ def from_json(kind: type[T], data: Any) -> T:
     return typing.cast(T, _decode(kind, data, kind.__name__))
 
 
+def is_size(value: Any) -> bool:
+    """True for what may be the size of a file."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX
+
+
+class Sized:
+    """A record of a file: its size is one."""
+
+    size: int
+
+    def __post_init__(self) -> None:
+        if not is_size(self.size):
+            raise DecodeError(f"{type(self).__name__}.size: no file has {self.size} bytes")
+
+
 def dumps(record: Any) -> str:
     """Write a record as the text of a file of ours."""
     return "".join(pieces(record))
@@ -94,13 +111,13 @@ def loads(kind: type[T], text: str, source: Path) -> T:
     try:
         data = json.loads(text)
         version = data.pop("version")
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise SystemFileError(f"{source}: damaged: {error!r}") from error
     if version != VERSION:
         raise SystemFileError(f"{source}: schema version {version!r}; this beeflow reads {VERSION}: use a newer one")
     try:
         return from_json(kind, data)
-    except DecodeError as error:
+    except (DecodeError, RecursionError) as error:
         raise SystemFileError(f"{source}: damaged: {error}") from error
 
 
@@ -188,6 +205,8 @@ def _converted(kind: Any) -> Decoder:
 
 def _plain(kind: Any) -> Decoder:
     def decode(data: Any, where: str) -> Any:
+        if isinstance(data, int) and not -MAX <= data < MAX:
+            raise DecodeError(f"{where}: a number of more than 64 bits")
         if kind is float and isinstance(data, int) and not isinstance(data, bool):
             return float(data)
         return _expect(kind, data, where)

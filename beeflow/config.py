@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from beeflow import policy, sharing
+from beeflow import paths, policy, sharing
 from beeflow.errors import ConfigError
 from beeflow.graph import RetryPolicy
 from beeflow.models import EMBED, EMBED_AUTO, REFERENCE, ArchivePolicy
@@ -247,7 +247,7 @@ def user_path(env: Mapping[str, str]) -> Path:
 def load(env: Mapping[str, str]) -> Config:
     """Find and read bee.conf; raises ConfigError naming file and line."""
     path = user_path(env)
-    if path.is_file():
+    if paths.is_file(path):
         return read(path, env)
     if env.get("BEE_CONFIG"):
         raise ConfigError(f"{path}: $BEE_CONFIG names this file, and it is not there; unset it or run: bee-config new")
@@ -338,7 +338,7 @@ def check_folders(config: Config) -> None:
         where = config.origins.get(f"DEFAULT.{key}", "default")
         if "\\" in str(folder):
             raise ConfigError(f"{where}: {key}: {folder}: Slurm takes no backslash in the path of a job")
-        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        existing = next(parent for parent in (folder, *folder.parents) if paths.is_there(parent))
         if not existing.is_dir():
             raise ConfigError(f"{where}: {key}: {existing} is not a folder")
         if not os.access(existing, os.W_OK | os.X_OK):

@@ -228,13 +228,18 @@ class Delivery:
         return made
 
 
-def list_folder(folder: Path) -> list[dict[str, Any]]:
-    """List a folder as CWL does, all the way down, with sizes and checksums."""
+# So deep is a listing: not everybody can read JSON that is nested more. What is below is in the folders themselves.
+_LISTED = 40
+
+
+def list_folder(folder: Path, depth: int = _LISTED) -> list[dict[str, Any]]:
+    """List a folder as CWL does, with sizes and checksums; a folder at the end of ``depth`` has no listing."""
     listing: list[dict[str, Any]] = []
     for path in sorted(folder.iterdir()):
         entry: dict[str, Any] = {"location": locations.to_uri(path), "basename": path.name}
         if path.is_dir():
-            listing.append({"class": "Directory", **entry, "listing": list_folder(path)})
+            inner = {"listing": list_folder(path, depth - 1)} if depth > 1 else {}
+            listing.append({"class": "Directory", **entry, **inner})
         elif path.is_file():
             listing.append({"class": "File", **entry, "size": path.stat().st_size, "checksum": checksum(path)})
     return listing

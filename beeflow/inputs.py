@@ -16,7 +16,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TypeVar
 
-from beeflow import locations, staging, store
+from beeflow import codec, locations, staging, store
+from beeflow.archive import contents
 from beeflow.archive.contents import Source, record_source
 from beeflow.archive.description import Referenced
 from beeflow.archive.hashing import sha256_of_size
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class InputPart:
+class InputPart(codec.Sized):
     """A file in a Directory. ``name``: relative to it."""
 
     name: str
@@ -44,7 +45,7 @@ class InputPart:
 
 
 @dataclass(frozen=True)
-class InputFile:
+class InputFile(codec.Sized):
     """One input. ``origin``: its path on the host where the workflow was submitted. ``embedded``: its place here.
 
     ``parts``: the files of a Directory that is not embedded. ``changed``: when it was last, if that was after the
@@ -141,8 +142,9 @@ def embed(layout: Layout, policy: str, limit_mib: int, submitted: str) -> Inputs
             referenced.append(Referenced(place, str(path), kind, 0, None, error.strerror or "cannot be read"))
             continue
         size = sum(each.size for each in found)
-        if policy == REFERENCE or size > left:
-            outside = [refer(each, why) for each in found if each.path is not None]
+        unfit = next(filter(None, (contents.unfit(each.name) for each in found)), "")
+        if policy == REFERENCE or size > left or unfit:
+            outside = [refer(each, unfit or why) for each in found if each.path is not None]
             made = _described(path, kind, size, place, outside)
             referenced += outside
         else:

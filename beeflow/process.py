@@ -54,6 +54,17 @@ class Completed:
         return self.stderr.strip() or self.stdout.strip() or f"exit code {self.returncode}"
 
 
+@contextlib.contextmanager
+def _explained(program: str) -> Iterator[None]:
+    """Say why a program could not be started."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ProgramMissingError(f"{program}: program not found; install it or put it on PATH") from error
+    except OSError as error:
+        raise ProgramMissingError(f"{program}: may not be run: {error.strerror}") from error
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -67,20 +78,17 @@ def run(
     Raises ProgramMissingError when it is not there and ProgramTimeoutError when it took longer than timeout_s.
     """
     try:
-        done = subprocess.run(
-            list(argv),
-            check=False,
-            capture_output=True,
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            input=None if stdin is None else stdin.encode(),
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            timeout=timeout_s,
-        )
-    except FileNotFoundError as error:
-        raise ProgramMissingError(f"{argv[0]}: program not found; install it or put it on PATH") from error
-    except PermissionError as error:
-        raise ProgramMissingError(f"{argv[0]}: may not be run: {error.strerror}") from error
+        with _explained(argv[0]):
+            done = subprocess.run(
+                list(argv),
+                check=False,
+                capture_output=True,
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                input=None if stdin is None else stdin.encode(),
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                timeout=timeout_s,
+            )
     except subprocess.TimeoutExpired as error:
         raise ProgramTimeoutError(f"{argv[0]}: no answer within {timeout_s:g} s") from error
     return Completed(
@@ -96,10 +104,8 @@ def run_attached(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | Non
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    try:
+    with _explained(argv[0]):
         child = subprocess.Popen(list(argv), env=dict(env), cwd=cwd)
-    except FileNotFoundError as error:
-        raise ProgramMissingError(f"{argv[0]}: program not found; install it or put it on PATH") from error
     try:
         return child.wait()
     except KeyboardInterrupt:
@@ -142,12 +148,13 @@ class Stream:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         stdin = subprocess.PIPE if is_two_way else subprocess.DEVNULL
         try:
-            self._child = subprocess.Popen(
-                list(argv), env=dict(env), bufsize=0, stdin=stdin, stdout=subprocess.PIPE, stderr=self._said
-            )
-        except FileNotFoundError as error:
+            with _explained(argv[0]):
+                self._child = subprocess.Popen(
+                    list(argv), env=dict(env), bufsize=0, stdin=stdin, stdout=subprocess.PIPE, stderr=self._said
+                )
+        except BaseException:
             self._said.close()
-            raise ProgramMissingError(f"{argv[0]}: program not found; install it or put it on PATH") from error
+            raise
 
     @property
     def stdout(self) -> IO[bytes]:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from beeflow.terminal import escaped
+
 # What is being removed is renamed to this first: half of it must not look like the whole.
 PREFIX = ".removing-"
 
@@ -40,7 +42,7 @@ class Removed:
         """Note something that could not be removed."""
         self.left_count += 1
         if self.left_count <= _MAX_LEFT:
-            self.left.append(f"{shown(path)}: {why}")
+            self.left.append(f"{escaped(path)}: {why}")
 
 
 @dataclass
@@ -56,11 +58,6 @@ class _Folder:
 
 class _LostError(Exception):
     """The way up does not lead where we came from."""
-
-
-def shown(path: str) -> str:
-    """Write a file's name on one line, whatever is in it."""
-    return path if path.isprintable() else repr(path)
 
 
 def owner_name(uid: int) -> str:
@@ -164,7 +161,7 @@ class _Tree:
     def enter(self, parent: int, name: str, tries: int = 0) -> int | None:
         """Open a folder, empty it of all but folders, and go on in it; None when it is left alone, or gone."""
         try:
-            descriptor = _open(parent, name)
+            descriptor = open_folder(parent, name)
         except OSError as error:
             if error.errno not in _GONE:
                 self.note(name, error.strerror or str(error))
@@ -259,7 +256,7 @@ class _Tree:
         self.removed.leave("/".join([*(folder.name for folder in self.way), name]), why)
 
 
-def _open(parent: int, name: str) -> int:
+def open_folder(parent: int, name: str) -> int:
     """Open a folder for reading, also one that its owner may not read."""
     try:
         return os.open(name, _FOLDER, dir_fd=parent)

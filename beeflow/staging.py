@@ -116,19 +116,26 @@ def contents(root: Path) -> Iterator[tuple[str, Path, bool]]:
 
     What cannot be copied is left out: a link to nowhere or to a folder that it is itself in, a pipe, a device.
     """
-    yield from _contents(root, "", (os.path.realpath(root),))
-
-
-def _contents(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, Path, bool]]:
-    for name in sorted(os.listdir(folder)):
+    # Each folder that we are in: what is yet to be looked at, its path, what names in it begin with, and what it is.
+    way = [(_listed(root), root, "", os.path.realpath(root))]
+    while way:
+        names, folder, prefix, _ = way[-1]
+        if not names:
+            way.pop()
+            continue
+        name = names.pop()
         path = folder / name
         if path.is_dir():
             real = os.path.realpath(path)
-            if real not in above:
+            if all(real != above for _, _, _, above in way):
                 yield prefix + name, path, True
-                yield from _contents(path, f"{prefix}{name}/", (*above, real))
+                way.append((_listed(path), path, f"{prefix}{name}/", real))
         elif path.is_file():
             yield prefix + name, path, False
+
+
+def _listed(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder), reverse=True)
 
 
 Place = Callable[[str, str], None]
@@ -165,16 +172,27 @@ def _replace(source: str, target: str) -> None:
 
 def make_readable(folder: Path) -> None:
     """Give the owner back what a command took: to read every file and to enter every folder."""
-    for parent, names, files in os.walk(folder):
-        for name in names:
-            path = os.path.join(parent, name)
-            if not os.path.islink(path):
-                os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) | stat.S_IRWXU)
-        for name in files:
-            path = os.path.join(parent, name)
-            mode = os.lstat(path).st_mode
-            if stat.S_ISREG(mode) and not mode & stat.S_IRUSR:
-                os.chmod(path, stat.S_IMODE(mode) | stat.S_IRUSR)
+    waiting = [os.fspath(folder)]
+    while waiting:
+        with _reachable(), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                with _reachable():
+                    mode = entry.stat(follow_symlinks=False).st_mode
+                    if stat.S_ISDIR(mode):
+                        os.chmod(entry.path, stat.S_IMODE(mode) | stat.S_IRWXU)
+                        waiting.append(entry.path)
+                    elif stat.S_ISREG(mode) and not mode & stat.S_IRUSR:
+                        os.chmod(entry.path, stat.S_IMODE(mode) | stat.S_IRUSR)
+
+
+@contextlib.contextmanager
+def _reachable() -> Iterator[None]:
+    """Pass over what has vanished, and what no path leads to."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+            raise
 
 
 def place_tree(source: Path, target: Path, own: Path | None) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from beeflow import codec, sharing
+from beeflow import codec, publishing, sharing
 from beeflow.errors import NotFoundError, SystemFileError
 from beeflow.layout import Layout, folders
 from beeflow.models import StateRecord, TaskRecord, TasksRecord, WorkflowRecord
@@ -102,11 +102,11 @@ def publish(path: Path, text: str) -> bool:
     with _explained(path):
         temporary = _write_temporary(path, (text,))
         try:
-            os.link(temporary, path)
+            publishing.publish(temporary, path)
         except FileExistsError:
             return False
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
     return True
 
@@ -161,7 +161,7 @@ def read_json(path: Path) -> Any:
         raise SystemFileError(f"{path}: not there")
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SystemFileError(f"{path}: damaged: {error}") from error
 
 

@@ -8,13 +8,16 @@ from tabulate import tabulate
 
 from beeflow.models import Cleaned, Summary, TaskRecord
 from beeflow.states import TaskState
+from beeflow.terminal import escaped
 
 NAME_WIDTH = 60
+# No file is larger.
+_MAX_SIZE = 1 << 63
 
 
 def one_line(text: str, width: int = NAME_WIDTH) -> str:
     """Make user text safe for one table cell: no line breaks or control characters, not too long."""
-    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    shown = escaped(text)
     return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
@@ -33,6 +36,8 @@ def size(count: int) -> str:
     """Write a number of bytes as 512 B, 3.5 KiB or 1.2 GiB."""
     if count < 1024:
         return f"{count} B"
+    if count >= _MAX_SIZE:
+        return f"over {_MAX_SIZE >> 60} EiB"
     value = float(count)
     for unit in ("KiB", "MiB", "GiB"):
         value /= 1024
@@ -70,19 +75,26 @@ def render_cleaned(done: Sequence[Cleaned], *, dry_run: bool) -> str:
         (each.action, each.id, one_line(each.name, 40), each.state, age(each.age_s), "" if dry_run else size(each.size))
         for each in done
     ]
-    headers = ("Action", "ID", "Name", "Status", "Age", "Freed")[: 5 if dry_run else 6]
+    headers = ("Would be" if dry_run else "Action", "ID", "Name", "Status", "Age", "Freed")[: 5 if dry_run else 6]
     table = tabulate([row[: len(headers)] for row in rows], headers=headers, disable_numparse=True)
     counts = ", ".join(
         f"{sum(each.action == word for each in done)} {word}" for word in dict.fromkeys(r[0] for r in rows)
     )
-    end = "nothing was done (--dry-run)" if dry_run else f"{size(sum(each.size for each in done))} freed"
-    return f"{table}\n\n{counts}; {end}"
+    if dry_run:
+        return f"{table}\n\nwould be done: {counts}; nothing was (--dry-run)"
+    return f"{table}\n\n{counts}; {size(sum(each.size for each in done))} freed"
 
 
 def render_tasks(tasks: Sequence[TaskRecord]) -> str:
     """Write the table of bee-query, and below it why what failed did."""
     rows = [
-        (one_line(task.name, 40), task.state.value, task.job_id or "", task.node or "", duration(task.elapsed_s))
+        (
+            one_line(task.name, 40),
+            task.state.value,
+            one_line(task.job_id or ""),
+            one_line(task.node or ""),
+            duration(task.elapsed_s),
+        )
         for task in tasks
     ]
     table = tabulate(rows, headers=("Task", "State", "Job id", "Node", "Elapsed"), disable_numparse=True)

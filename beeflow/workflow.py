@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import archived, store
+from beeflow import archived, paths, store
 from beeflow.archive import reading
 from beeflow.config import Config
 from beeflow.errors import ArchiveError, NotFoundError, TransitionError
@@ -113,9 +113,9 @@ def _describe(workflow: WorkflowDir, queues: Queues) -> tuple[Summary, list[Task
 def locate(config: Config, text: str) -> Path:
     """Find the archive a user means: a path if it is one, else the beginning of an id."""
     path = Path(text)
-    if path.is_dir():
+    if paths.is_folder(path):
         raise ArchiveError(f"{path}: a folder, not an archive; name the {ARCHIVE_SUFFIX} file, or an id: bee-list")
-    if path.exists():
+    if paths.is_there(path):
         return path.absolute()
     if "/" in text or text.endswith(ARCHIVE_SUFFIX):
         raise NotFoundError(f"{path}: no such archive; bee-list lists the ids of those in {config.bee_archive_dir}")

@@ -10,19 +10,21 @@ import random
 import signal
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from beeflow import archived, archiving, cli, codec, listing, retry, store, workflow
+from beeflow import archived, archiving, cli, codec, epilog, listing, removal, retry, store, workflow
 from beeflow.archive import contents, packing, reading, unpacking, verifying
 from beeflow.archive.description import EPILOG, Description
+from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.archiving import Archiver, Last
 from beeflow.commands import archive, clean
-from beeflow.errors import SystemFileError, TransitionError
+from beeflow.comparing import records
+from beeflow.errors import ArchiveError, SystemFileError, TransitionError
 from beeflow.layout import DESCRIPTION, ENVIRONMENT, OMITTED, split_archive_name
 from beeflow.locking import Lock
 from beeflow.models import Retried, Sidecar, StateRecord, TasksRecord, now
@@ -464,3 +466,110 @@ def test_two_epilogs_at_once_make_one_archive_each_says_the_truth(place: Place) 
     assert state is WorkflowState.ARCHIVED
     assert made
     verifying.verify(Path(made))
+
+
+# -- what no archive can hold -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder for what pytest could not remove."""
+    yield tmp_path
+    with removal.opened(tmp_path.parent) as parent:
+        removal.remove(parent, tmp_path.name)
+        os.mkdir(tmp_path.name, dir_fd=parent)
+
+
+def dig(folder: Path, name: bytes, depth: int) -> None:
+    """Make folders in each other, deeper than any path leads, with a file in every one."""
+    here = os.open(folder, os.O_RDONLY)
+    for number in range(depth):
+        os.mkdir(name, dir_fd=here)
+        inner = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+        with open(os.open("f", os.O_WRONLY | os.O_CREAT, dir_fd=here), "wb") as stream:
+            stream.write(b"%d" % number)
+    os.close(here)
+
+
+def left_out(path: Path) -> dict[str, str]:
+    return {name: str(why) for name, why in json.loads(reading.read_files(path, {OMITTED})[OMITTED]).items()}
+
+
+def test_deep_folders_are_archived(place: Place, deep: Path) -> None:
+    found = make(place, COMPLETED)
+    dig(found.layout.outputs, b"d", 400)
+    packed = archiver(found).run()
+    assert packed.left_out == 0
+    assert left_out(packed.path) == {}
+    verifying.verify(packed.path)
+    unpacking.unpack(packed.path, deep / "back")
+    assert (deep / "back" / "outputs" / "/".join("d" * 400) / "f").read_text() == "399"
+
+
+@pytest.mark.usefixtures("deep")
+@pytest.mark.parametrize(("name", "depth"), [(b"d", 1500), (b"x" * 255, 400)])
+def test_what_is_too_deep_is_told_of_and_the_rest_is_archived(
+    place: Place, name: bytes, depth: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = make(place, COMPLETED)
+    dig(found.layout.outputs, name, depth)
+    (found.layout.tasks / "g" / "out").mkdir(parents=True)
+    dig(found.layout.tasks / "g" / "out", name, depth)
+    packed = archiver(found).run()
+    said = archiving.left(packed.left_out, found.layout)
+    assert said in caplog.text
+    lacks = left_out(packed.path)
+    assert len(lacks) == packed.left_out
+    verifying.verify(packed.path)
+    inner = os.fsdecode(name) + "/"
+    for folder in ("outputs/", "tasks/g/out/"):
+        why = lacks[folder + inner * depth + "f"]
+        assert why.startswith(contents.UNFIT)
+        number = b"%d" % (depth - 1)
+        assert why.endswith(f"; {len(number)} bytes, sha256 {hashlib.sha256(number).hexdigest()}")
+    # Every file is in it, or told of.
+    with reading.opened(packed.path) as archive_:
+        members = {member.name for member, _ in archive_ if member.name.endswith("/f")}
+    assert len(members) + len(lacks) == 2 * depth
+    assert not members & lacks.keys()
+    # What is nowhere else stays.
+    sidecar = store.read_record(Sidecar, packed.path.with_suffix(".json"))
+    assert sidecar is not None
+    assert sidecar.needs_directory
+    state = found.state()
+    assert state is not None
+    for _ in range(2):
+        state = archiving.settle(found.layout, replace(state, state=COMPLETED), packed)
+        assert state.reason == said
+    # An epilog that was killed before it could say so
+    packed.path.with_suffix(".json").unlink()
+    assert archiver(found).run().left_out == packed.left_out
+
+
+def test_a_deep_input_is_referred_to(place: Place, deep: Path) -> None:
+    found = make(place, COMPLETED)
+    dig(deep, b"d", 600)
+    store.write_json(found.layout.job, {"x": {"class": "Directory", "location": f"file://{deep}/d"}})
+    packed = archiver(found).run()
+    verifying.verify(packed.path)
+    (deepest, *_) = sorted(described(packed.path).referenced, key=lambda each: -len(each.name))
+    assert (deepest.size, deepest.sha256) == (3, hashlib.sha256(b"599").hexdigest())
+
+
+def test_a_listing_is_no_deeper_than_everybody_can_read(deep: Path) -> None:
+    dig(deep, b"d", 1200)
+    listing, depth = epilog.list_folder(deep / "d"), 1
+    while "listing" in listing[0]:
+        assert [each["basename"] for each in listing] == ["d", "f"]
+        listing, depth = listing[0]["listing"], depth + 1
+    assert depth == 40
+    records.parse_values(json.dumps({"o": [{"class": "Directory", "listing": epilog.list_folder(deep)}]}), "o")
+
+
+def test_our_own_archive_may_have_any_number_of_members(place: Place) -> None:
+    path = archiver(make(place, COMPLETED)).run().path
+    verifying.verify(path, allowed=UNLIMITED)
+    with pytest.raises(ArchiveError, match=r"more than 3 members.*--large"):
+        verifying.verify(path, allowed=Limits(members=3))

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from beeflow import codec
+from beeflow import codec, tables
 from beeflow.errors import SystemFileError
+from beeflow.inputs import InputPart
 from beeflow.states import TaskState
 
 SOURCE = Path("/w/record.json")
@@ -124,3 +125,26 @@ def test_long_lists_have_an_item_a_line() -> None:
 @pytest.mark.parametrize("data", [[], {}, None, "ä\n", [[1]] * (codec.LONG + 1), [Inner("a")] * 2, (1.5, True)])
 def test_plain_pieces_are_json(data: Any) -> None:
     assert json.loads("".join(codec.plain_pieces(data))) == codec.to_json(data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"version": 1, "count": ' + "[" * 900 + "]" * 900 + "}",
+        '{"version": 1, "count": 1, "ratio": 1' + "0" * 400 + "}",
+        '{"version": 1, "count": 1' + "0" * 30 + "}",
+        '{"version": 1, "count": -1' + "0" * 5000 + "}",
+    ],
+)
+def test_what_no_record_has_is_damage(text: str) -> None:
+    with pytest.raises(SystemFileError, match="/record: damaged"):
+        codec.loads(Record, text, Path("/record"))
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 63, 10**400])
+def test_no_file_has_such_a_size(size: int) -> None:
+    with pytest.raises(codec.DecodeError, match=r"InputPart\.size"):
+        codec.from_json(InputPart, {"name": "x", "size": size, "sha256": ""})
+    assert not codec.is_size(size)
+    assert tables.size(10**400) == "over 8 EiB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import zipfile
@@ -11,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from beeflow.archive import packing
+from beeflow.archive.contents import Source
 from beeflow.archive.description import Referenced
 from beeflow.archive.packing import Member
 from beeflow.crate.payload import Payload
 from beeflow.crate.zipping import write_zip
 from beeflow.errors import ArchiveError
 from beeflow.inputs import InputFile
-from beeflow.layout import CRATE, MANIFEST
+from beeflow.layout import CRATE, DESCRIPTION, MANIFEST
 from beeflow.models import REFERENCE, ArchivePolicy
 from beeflow.states import WorkflowState
 from tests import roc
@@ -431,7 +434,36 @@ def test_a_zip_has_all_of_the_archive_without_its_top(everything: Crate, tmp_pat
     assert back == there
 
 
-def test_a_zip_never_overwrites_and_leaves_nothing_behind(tool: Crate, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("mtime", "told"),
+    [
+        (0, (1980, 1, 1, 0, 0, 0)),
+        (8**11 - 1, (2107, 12, 31, 23, 59, 58)),
+        (1700000000, (2023, 11, 14, 22, 13, 20)),
+    ],
+)
+def test_a_zip_tells_times_as_far_as_it_can(
+    tool: Crate, tmp_path: Path, mtime: int, told: tuple[int, int, int, int, int, int]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    os.utime(tmp_path / "file", (mtime, mtime))
+    top = tool.archive.name.removesuffix(".tgz")
+    record = Source(DESCRIPTION, tool.folder / DESCRIPTION)
+    sources = [record, Source("file", tmp_path / "file"), Source("ro-crate-metadata.json", None, b"{}")]
+    with zipfile.ZipFile(write_zip(packing.pack(top, sources, tmp_path).path, tmp_path / "made.zip")) as zipped:
+        assert zipped.getinfo("file").date_time == told
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_zip_never_overwrites_and_leaves_nothing_behind(
+    tool: Crate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    if not has_links:
+
+        def refuse(*_: Any) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refuse)
     path = write_zip(tool.archive, tmp_path)
     path.write_bytes(b"mine")
     with pytest.raises(ArchiveError, match="there already"):

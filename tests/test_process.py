@@ -57,6 +57,20 @@ def test_run_reads_what_is_not_unicode(tmp_path: Path) -> None:
     assert done.stdout == "\N{REPLACEMENT CHARACTER}"
 
 
+@pytest.mark.parametrize(("text", "mode"), [("#!/bin/sh\n", 0o644), ("no program", 0o755), ("#!/nowhere\n", 0o755)])
+def test_what_cannot_be_run_is_said(tmp_path: Path, text: str, mode: int) -> None:
+    program = tmp_path / "program"
+    program.write_text(text)
+    program.chmod(mode)
+    for start in (
+        lambda: process.run([str(program)], timeout_s=10),
+        lambda: process.run_attached([str(program)], env=ENV),
+        lambda: process.Stream([str(program)], ENV),
+    ):
+        with pytest.raises(process.ProgramMissingError, match=f"{program}: (may not be run|program not found)"):
+            start()
+
+
 def test_a_missing_program_is_said() -> None:
     with pytest.raises(process.ProgramMissingError, match=r"no-such-program: program not found") as caught:
         process.run(["no-such-program"], timeout_s=10)

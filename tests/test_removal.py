@@ -157,7 +157,7 @@ def test_what_belongs_to_others_stays_with_its_folders(parent: int, tree: Path, 
     left = sorted(str(path.relative_to(tree)) for path in tree.rglob("*"))
     assert left == ["a", "a/b", "a/b/note\n", "link", "theirs", "theirs/file"]
     assert sorted(removed.left) == [
-        "'tree/a/b/note\\n': belongs to nobody",
+        "tree/a/b/note\\n: belongs to nobody",
         "tree/link: belongs to nobody",
         "tree/theirs: belongs to nobody",
     ]

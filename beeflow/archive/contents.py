@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from beeflow import codec, staging
+from beeflow.archive import leaving, names
 
 # tasks/GROUP/000/000000/ATTEMPT/LABEL/ (beeflow.layout)
 _TASK_DEPTH = 6
+# How the reasons begin that others read.
+LINK_TO, SAME_AS, UNFIT = "a symbolic link to ", "the same file as ", "no archive can hold it: "
+# The top directory of an archive is an id.
+_TOP = b"." * 36 + b"/"
+_PATH_MAX = 4096
 
 
 class Source(NamedTuple):
@@ -49,12 +55,18 @@ def tree(root: Path, skip: frozenset[str] = frozenset()) -> tuple[list[Source], 
 
     Folders named in ``skip`` are left out where they are a task's own, beside what it made. A symbolic link to a file
     inside the directory becomes that file; two names of one file are packed once, the rest is listed. What vanishes
-    meanwhile is not there.
+    meanwhile is not there. What is too deep for an archive is listed file by file, with size and sha256.
     """
     staging.make_readable(root / "tasks")
     found = _Tree(os.path.realpath(root), skip)
     found.walk(os.fspath(root), "", 0)
     return found.sources, found.omitted
+
+
+def unfit(name: str, path: str = "") -> str:
+    """Say why a file can be no member of an archive under a name; "" when it can. ``path``: where it is."""
+    size = len(os.fsencode(path))
+    return f"a path of {size} bytes" if size >= _PATH_MAX else names.unfit(_TOP + os.fsencode(name))
 
 
 @dataclass
@@ -73,7 +85,10 @@ class _Tree:
         with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda each: each.name):
                 with contextlib.suppress(FileNotFoundError):
-                    if entry.is_dir(follow_symlinks=False):
+                    why = unfit(prefix + entry.name, entry.path)
+                    if why:
+                        self.leave(folder, prefix, entry.name, why)
+                    elif entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
                     else:
                         self.add(entry, prefix + entry.name)
@@ -89,7 +104,7 @@ class _Tree:
         if stat.S_ISLNK(status.st_mode):
             target = os.readlink(entry.path)
             if not self.is_inside(entry.path):
-                self.omitted[name] = f"a symbolic link to {target}"
+                self.omitted[name] = f"{LINK_TO}{target}"
                 return
             status = entry.stat()
         elif not stat.S_ISREG(status.st_mode):
@@ -97,9 +112,14 @@ class _Tree:
             return
         known = self.inodes.setdefault((status.st_dev, status.st_ino), name)
         if known != name and name.startswith("tasks/"):
-            self.omitted[name] = f"the same file as {known}"
+            self.omitted[name] = f"{SAME_AS}{known}"
         else:
             self.sources.append(Source(name, entry.path, size=status.st_size))
+
+    def leave(self, folder: str, prefix: str, name: str, why: str) -> None:
+        """Tell of what no archive can hold."""
+        for path, what in leaving.describe(folder, name):
+            self.omitted[prefix + path] = f"{UNFIT}{why}; {what}"
 
     def is_inside(self, link: str) -> bool:
         """True for a link to a file of the directory's own."""

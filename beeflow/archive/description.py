@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from beeflow.codec import Sized
 from beeflow.states import WorkflowState
 
 FORMAT = 1
@@ -11,7 +12,7 @@ EPILOG = "epilog"
 
 
 @dataclass(frozen=True)
-class Referenced:
+class Referenced(Sized):
     """A file that an archive only refers to. ``name``: where it would be; ``origin``: its path on ``host`` then.
 
     ``kind``: File or Directory. ``sha256``: None for what could not be read. ``reason``: why it was left out.

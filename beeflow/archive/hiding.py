@@ -52,11 +52,10 @@ def _hidden(text: str, name: str) -> bytes | None:
     if name.endswith(".json"):
         try:
             data = json.loads(text)
-        except ValueError:
-            pass
-        else:
             made = masked(data)
             return json_source(name, made).data if made != data else None
+        except (ValueError, RecursionError):
+            pass
     made = mask(text)
     return made.encode(errors="surrogateescape") if made != text else None
 

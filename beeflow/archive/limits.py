@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from beeflow.errors import ArchiveError
 
-MEMBERS = 5_000_000
-# Of a member's name: folders above each other, bytes of all of it, bytes of each part (Linux: PATH_MAX, NAME_MAX).
-DEPTH = 200
-NAME_SIZE = 4000
+# Of a member's name: folders above each other, which are all open as it is unpacked, bytes of all of it, bytes of each
+# part (Linux: PATH_MAX, NAME_MAX). Our own archives have no other: what does not fit is left out and told of.
+DEPTH = 512
+NAME_SIZE = 4095
 PART_SIZE = 255
 # What is read into memory whole: a record, the manifest.
 IN_MEMORY = 1 << 30
+_NO_TRAP = "if it is no trap, say so: bee-verify and bee-inspect --large, bee-rerun --trust"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Limits:
     size: int = 1 << 44
     member_size: int = 1 << 43
     ratio: int = 200
+    members: int = 5_000_000
     harmless: int = 1 << 30
 
     def check(self, came: int, taken: int) -> None:
@@ -32,11 +34,13 @@ class Limits:
         if came > self.size:
             raise ArchiveError(f"unsafe: more than {self.size} bytes come out of it")
         if came > self.harmless and came > self.ratio * taken:
-            raise ArchiveError(
-                f"unsafe: more than {came >> 20} MiB come out of {taken} bytes of it; if it is no trap, say so: "
-                "bee-verify and bee-inspect --large, bee-rerun --trust"
-            )
+            raise ArchiveError(f"unsafe: more than {came >> 20} MiB come out of {taken} bytes of it; {_NO_TRAP}")
+
+    def check_members(self, count: int) -> None:
+        """Raise ArchiveError when it has more members than can be meant."""
+        if count > self.members:
+            raise ArchiveError(f"unsafe: more than {self.members} members; {_NO_TRAP}")
 
 
 # An archive that was just made, or that its maker vouches for: as large as it is.
-UNLIMITED = Limits(size=1 << 62, member_size=1 << 62, ratio=1 << 62)
+UNLIMITED = Limits(size=1 << 62, member_size=1 << 62, ratio=1 << 62, members=1 << 62)

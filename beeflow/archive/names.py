@@ -19,13 +19,20 @@ def split(name: bytes) -> list[str]:
     parts = text.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\0" in text:
         raise ArchiveError(f"unsafe: a member is named {text[:200]!r}")
-    if len(parts) > limits.DEPTH:
-        raise ArchiveError(f"unsafe: {len(parts)} folders above each other: {text[:200]!r}...")
-    if len(name) > limits.NAME_SIZE or any(
-        len(part.encode(errors="surrogateescape")) > limits.PART_SIZE for part in parts
-    ):
-        raise ArchiveError(f"unsafe: a name of {len(name)} bytes: {text[:200]!r}...")
+    why = unfit(name)
+    if why:
+        raise ArchiveError(f"unsafe: {why}: {text[:200]!r}...")
     return parts
+
+
+def unfit(name: bytes) -> str:
+    """Say why an archive can have no member of this name, which begins with its top directory; "" when it can."""
+    parts = name.split(b"/")
+    if len(parts) > limits.DEPTH:
+        return f"{len(parts)} folders above each other"
+    if len(name) > limits.NAME_SIZE or max(map(len, parts)) > limits.PART_SIZE:
+        return f"a name of {len(name)} bytes"
+    return ""
 
 
 @dataclass

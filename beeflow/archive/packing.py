@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from beeflow import sharing, store
+from beeflow import publishing, sharing, store
 from beeflow.archive import deflating, room, verifying, writing
 from beeflow.archive.contents import Source
 from beeflow.archive.deflating import Codec
@@ -68,7 +68,7 @@ def pack(
                 os.fsync(raw.fileno())
             packed = verifying.verify(temporary, top, UNLIMITED)
             sharing.settle_file(temporary, gid)
-            os.link(temporary, final)
+            publishing.publish(temporary, final)
             store.sync_folder(archive_dir)
     except FileExistsError as error:
         raise TakenError(final) from error

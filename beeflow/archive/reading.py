@@ -162,8 +162,7 @@ class Archive:
                 "beeflow's"
             )
         self.names.add(name, is_folder=is_folder)
-        if len(self.names.kinds) > limits.MEMBERS:
-            raise ArchiveError(f"unsafe: more than {limits.MEMBERS} members")
+        self.stream.limits.check_members(len(self.names.kinds))
         return Member(name, is_folder, header.size, header.executable, header.mtime)
 
     def _contents(self, member: Member) -> Contents:

@@ -20,11 +20,15 @@ from beeflow.models import Sidecar
 
 @dataclass(frozen=True)
 class Packed:
-    """An archive that was written and read back. ``sha256``: of the whole file."""
+    """An archive that was written and read back. ``sha256``: of the whole file.
+
+    ``left_out``: how many files it was to have that no archive can hold; of one that was just made.
+    """
 
     path: Path
     sha256: str
     size: int
+    left_out: int = 0
 
 
 @dataclass(frozen=True)

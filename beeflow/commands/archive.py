@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from beeflow import by_hand, cli, workflow
+from beeflow import by_hand, cli, paths, workflow
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
 from beeflow.crate.zipping import ZIP_SUFFIX, write_zip
@@ -58,9 +58,9 @@ def main(argv: Sequence[str]) -> int:
     for text in ids:
         try:
             if dest is not None:
-                print(write_zip(workflow.locate(settings, text), dest, allowed))
+                cli.say(str(write_zip(workflow.locate(settings, text), dest, allowed)))
             else:
-                print(archive(settings, text))
+                cli.say(str(archive(settings, text)))
         except BeeError as error:
             cli.error(str(error))
             worst = max(worst, error.exit_code)
@@ -71,7 +71,7 @@ def meant(ids: list[str], zipped: str | None) -> tuple[list[str], Path | None]:
     """Tell what follows --zip: where to write, or, as in ``--zip ID``, the first of what is to be written."""
     if zipped is None:
         return ids, None
-    if Path(zipped).is_dir() or zipped.endswith(ZIP_SUFFIX):
+    if paths.is_folder(zipped) or zipped.endswith(ZIP_SUFFIX):
         return ids, Path(zipped)
     return [zipped, *ids], Path()
 

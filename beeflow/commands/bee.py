@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from beeflow import cli
+from beeflow import cli, paths
 from beeflow.errors import UsageError
 
 PREFIX = "bee-"
@@ -67,7 +67,7 @@ def find(name: str, folders: Sequence[Path]) -> Path:
 
 
 def _is_program(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
+    return paths.is_file(path) and os.access(path, os.X_OK)
 
 
 def find_all(folders: Sequence[Path]) -> list[str]:

@@ -15,7 +15,6 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from beeflow import cli, config, listing, tables, workdir, workflow
@@ -186,7 +185,7 @@ def copy(_: argparse.Namespace) -> None:
     # Said before the second question, not after it.
     workflow.archive_of(settings, workflow_id)
     dest = ask_path(DESTINATION)
-    print(local.copy(settings, workflow_id, Path(dest)))
+    cli.say(str(local.copy(settings, workflow_id, dest)))
 
 
 Action = Callable[[argparse.Namespace], None]

@@ -25,10 +25,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NoReturn
 
-from beeflow import cli, workdir
+from beeflow import cli, paths, workdir
 from beeflow.config import Config
 from beeflow.copying import local, offers
 from beeflow.copying.places import ArchiveFolder, Destination
@@ -93,7 +92,7 @@ def split(arguments: argparse.Namespace) -> tuple[list[str], str]:
         raise UsageError("say which archives: the ids of workflows (see: bee-list), or paths")
     if dest == STDOUT and (arguments.host is not None or len(words) > 1):
         raise UsageError("only one archive of this system can go to standard output")
-    if len(words) > 1 and dest and not Path(dest).is_dir():
+    if len(words) > 1 and dest and not paths.is_folder(dest):
         raise UsageError(f"{dest}: several archives can only go to a folder, and this is none; make it first")
     if arguments.host is not None:
         for word in words:
@@ -106,7 +105,7 @@ def copier(arguments: argparse.Namespace, words: Sequence[str], dest: str, bar: 
     """Give what copies one archive; everything is checked that can be before a connection is made."""
     host = arguments.host if arguments.to is None else arguments.to
     # Several may have been cut off in the middle: what came then is no error now.
-    place: Place = Destination(Path(dest), keeps_same=len(words) > 1)
+    place: Place = Destination.named(dest, keeps_same=len(words) > 1)
     if arguments.archive:
         place = ArchiveFolder(cli.load_own_config())
     if host is None:
@@ -153,7 +152,7 @@ def copy_all(words: Sequence[str], copy: Copier, bar: Bar) -> int:
             return cli.EXIT_INTERRUPT
         else:
             bar.end()
-            print(line, flush=True)
+            cli.say(line)
     return worst
 
 

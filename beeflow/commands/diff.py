@@ -1,12 +1,13 @@
 """Compare two runs: their workflow, inputs, images, Slurm and environment, and each output.
 
 A and B are archives, or ids of workflows that have ended. An output is identical, equivalent (within the tolerance, or
-but for ignored lines), differs, is missing (of A only) or extra (of B only). Files are compared by their sha256; text
-that differs is shown as by diff -u. Archives are checked against their manifests, and nothing of them is unpacked but
-files that have to be looked into.
+but for ignored lines), differs, is missing (of A only), extra (of B only) or unknown (what is in it cannot be known:
+never the same). Files are compared by their sha256; text that differs is shown as by diff -u. Archives are checked
+against their manifests, and nothing of them is unpacked but files that have to be looked into.
 
-Exit code: 0 the runs are the same, 1 they differ, 2 trouble: what cannot be read or is not there. Slurm and environment
-are shown, and do not count unless --strict is given; with --outputs-only nothing but the outputs does.
+Exit code: 0 the runs are the same, 1 they differ or something is unknown, 2 trouble: what cannot be read or is not
+there. Slurm and environment are shown, and do not count unless --strict is given; with --outputs-only nothing but the
+outputs does.
 
 examples:
   bee-diff 3fc631bb 9d0f
@@ -18,7 +19,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import re
@@ -43,9 +43,6 @@ def main(argv: Sequence[str]) -> int:
         report = compare(arguments)
     except BeeError as error:
         raise ComparisonError(str(error)) from error
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # What is in files need not be in the terminal's character set.
-        sys.stdout.reconfigure(errors="backslashreplace")
     print(render(report, arguments))
     return 0 if report.same else 1
 

@@ -17,6 +17,7 @@ from beeflow.comparing import parent
 from beeflow.comparing.parent import Comparison
 from beeflow.config import Config
 from beeflow.models import Summary, TaskRecord
+from beeflow.terminal import escaped
 
 
 def main(argv: Sequence[str]) -> int:
@@ -53,7 +54,7 @@ def as_text(summary: Summary, tasks: Sequence[TaskRecord], comparison: Compariso
     if comparison:
         lines.append(f"outputs: {tables.one_line(str(comparison), 1000)}")
     if summary.archive:
-        lines.append(f"archive: {summary.archive}")
+        lines.append(f"archive: {escaped(summary.archive)}")
     return "\n".join([*lines, "", tables.render_tasks(tasks)]) if tasks else "\n".join(lines)
 
 

@@ -77,7 +77,7 @@ def confirm(targets: Sequence[Target], *, archive: bool) -> None:
         print(f"and {len(targets) - _SHOWN} more")
     what = "directories and archives" if archive else "directories"
     try:
-        answer = input(f"Remove the {what} of {len(targets)} workflows? [y/N] ")
+        answer = input(f"Remove the {what} of {len(targets)} workflow{'s' if len(targets) > 1 else ''}? [y/N] ")
     except EOFError:
         print()
         raise UsageError("no answer, so nothing was removed; scripts say --yes") from None

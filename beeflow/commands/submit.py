@@ -80,7 +80,7 @@ def wait(workflow: WorkflowDir) -> int:
         return cli.EXIT_INTERRUPT
     if summary.state.outcome is WorkflowState.COMPLETED:
         return 0
-    print(f"{summary.reason}\nsee: bee-query {workflow.id}", file=sys.stderr)
+    print(f"{tables.one_line(summary.reason, 1000)}\nsee: bee-query {workflow.id}", file=sys.stderr)
     return 1
 
 

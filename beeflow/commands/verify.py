@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from beeflow import cli, tables, workflow
+from beeflow import cli, paths, tables, workflow
 from beeflow.archive import verifying
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.archive.verifying import Verified
@@ -74,7 +74,7 @@ def judge(text: str, *, quick: bool, allowed: Limits) -> Verdict:
     """Verify one archive."""
     try:
         path, top = Path(text), None
-        if not path.is_file():
+        if not paths.is_file(path):
             path = workflow.locate(cli.load_config(), text)
             top = split_archive_name(path.stem)[0]
         found = verifying.examine_quickly(path) if quick else verifying.examine(path, top, allowed)

@@ -8,18 +8,20 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from beeflow import tables
 from beeflow.archive import manifest, reading, verifying
+from beeflow.archive.contents import LINK_TO, SAME_AS
 from beeflow.archive.hashing import Hashing
 from beeflow.archive.limits import Limits
 from beeflow.archive.reading import Member
-from beeflow.comparing.files import EMPTY_FOLDER, Content
+from beeflow.comparing.files import EMPTY_FOLDER, UNKNOWN, Content, link
+from beeflow.comparing.records import parse_object
 from beeflow.comparing.runs import MAX_RECORD, RECORDS, Run
 from beeflow.errors import ArchiveError, SystemFileError
-from beeflow.layout import MANIFEST
+from beeflow.layout import MANIFEST, OMITTED
 
 
 def read(path: Path, allowed: Limits) -> Run:
@@ -39,7 +41,9 @@ def read(path: Path, allowed: Limits) -> Run:
     # All that is in it was compared with this.
     vouched = manifest.parse(texts.pop(MANIFEST))
     found = {name: Content(sizes[name], digest, name=name) for name, digest in vouched.items()}
-    return Run.read(path, texts, ArchivedFiles(path, found, frozenset(folders), allowed))
+    omitted = parse_object(texts[OMITTED], f"{path}: {OMITTED}") if OMITTED in texts else {}
+    told = {name: str(why) for name, why in omitted.items()}
+    return Run.read(path, texts, ArchivedFiles(path, found, frozenset(folders), allowed, told))
 
 
 def _read_text(member: Member, pieces: Iterable[memoryview], path: Path) -> str | None:
@@ -55,12 +59,13 @@ def _read_text(member: Member, pieces: Iterable[memoryview], path: Path) -> str 
 
 @dataclass(frozen=True)
 class ArchivedFiles:
-    """The files of an archive that was read."""
+    """The files of an archive that was read. ``omitted``: name -> why it has none of that name."""
 
     path: Path
     found: Mapping[str, Content]
     folders: frozenset[str]
     allowed: Limits
+    omitted: Mapping[str, str] = field(default_factory=dict)
 
     @functools.cached_property
     def names(self) -> list[str]:
@@ -77,15 +82,26 @@ class ArchivedFiles:
         return self.found.get(name)
 
     def below(self, folder: str) -> dict[str, Content] | None:
-        """List the files in a folder, all the way down, an empty folder as "path/"; None when there is none."""
+        """List what is in a folder (Files.below)."""
         if folder not in self.folders:
             return None
         prefix = f"{folder}/"
         made = {name[len(prefix) :]: self.found[name] for name in _beginning(self.names, prefix)}
+        made.update(self._left_out(prefix))
         inner = [name[len(prefix) :] for name in _beginning(self.folder_names, prefix)]
         parents = {os.path.dirname(name) for name in (*made, *inner)}
         made.update({f"{name}/": EMPTY_FOLDER for name in inner if name not in parents})
         return dict(sorted(made.items()))
+
+    def _left_out(self, prefix: str) -> Iterator[tuple[str, Content]]:
+        """Yield what of a folder could not be packed, as far as it is known."""
+        for name, why in self.omitted.items():
+            if name.startswith(prefix):
+                inner = name[len(prefix) :]
+                if why.startswith(LINK_TO):
+                    yield inner, link(inner, why.removeprefix(LINK_TO))
+                else:
+                    yield inner, self.found.get(why.removeprefix(SAME_AS), UNKNOWN)
 
     def fetch(self, names: Iterable[str], folder: Path) -> dict[str, Path]:
         """Copy files out of the archive into an empty folder, under names of ours; nothing else is unpacked."""

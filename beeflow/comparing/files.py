@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from beeflow import codec
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,18 @@ class Content:
 
 # What stands for a folder with nothing in it.
 EMPTY_FOLDER = Content(0, sha256="-")
+# Of what nothing is known: the same as nothing else, nor different.
+UNKNOWN = Content()
+
+
+def link(path: str, target: str) -> Content:
+    """Say what a symbolic link is that stands for no file, by where it points. ``path``: its own, in its folder.
+
+    What is in the folder is compared itself; what lies elsewhere may be anything.
+    """
+    led_to = os.path.normpath(os.path.join(os.path.dirname(path), target))
+    is_inside = not os.path.isabs(target) and led_to.split("/")[0] != ".."
+    return Content(len(target), sha256=f"-> {target}") if is_inside else UNKNOWN
 
 
 def of_entry(entry: Mapping[str, Any]) -> Content:
@@ -43,8 +58,7 @@ def of_entry(entry: Mapping[str, Any]) -> Content:
         )
     size = entry.get("size")
     algorithm, _, digest = str(entry.get("checksum") or "").partition("$")
-    known = isinstance(size, int) and not isinstance(size, bool)
-    return Content(size if known else None, sha1=digest if algorithm == "sha1" else None)
+    return Content(size if codec.is_size(size) else None, sha1=digest if algorithm == "sha1" else None)
 
 
 class Files(Protocol):
@@ -54,7 +68,10 @@ class Files(Protocol):
         """Say what a file is; None when the run has none of that name."""
 
     def below(self, folder: str) -> dict[str, Content] | None:
-        """List the files in a folder, all the way down, by their names in it; None when there is no such folder."""
+        """List what is in a folder, all the way down, by its path there; None when there is no such folder.
+
+        An empty folder is "path/"; a link that stands for no file is told by where it points.
+        """
 
     def fetch(self, names: Iterable[str], folder: Path) -> dict[str, Path]:
         """Make files readable, below an empty folder where they are not on disk: name -> path."""

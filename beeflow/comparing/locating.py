@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from beeflow import store, workflow
+from beeflow import paths, store, workflow
 from beeflow.archive.limits import Limits
 from beeflow.comparing import archived, unarchived
 from beeflow.comparing.runs import Run
@@ -17,10 +17,10 @@ from beeflow.store import Store, WorkflowDir
 def read(text: str, config: Config, allowed: Limits) -> Run:
     """Read the archive or workflow directory of that path, else of that id; the directory only without an archive."""
     path = Path(text)
-    if path.is_file():
+    if paths.is_file(path):
         return archived.read(path, allowed)
     if "/" in text or text.endswith(ARCHIVE_SUFFIX):
-        if Layout(path).workflow.is_file():
+        if paths.is_file(Layout(path).workflow):
             return unarchived.read(WorkflowDir(Layout(path)))
         raise NotFoundError(f"{text}: no such archive or workflow directory")
     try:

@@ -9,7 +9,7 @@ from beeflow import store
 from beeflow.archive import reading
 from beeflow.comparing import records
 from beeflow.comparing.files import Content, of_entry
-from beeflow.comparing.values import Entry, Values, listed, union
+from beeflow.comparing.values import Entry, Tree, Values, listed, union
 from beeflow.comparing.verdicts import Verdict, count, judged, words
 from beeflow.config import Config
 from beeflow.errors import ArchiveError, BeeError
@@ -56,7 +56,7 @@ class _Checksums:
     def content(self, entry: Entry) -> Content:
         return of_entry(entry)
 
-    def tree(self, entry: Entry) -> dict[str, Content] | None:
+    def tree(self, entry: Entry) -> Tree | None:
         listing = entry.get("listing")
         return None if listing is None else listed(self, listing)
 

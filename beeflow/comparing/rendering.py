@@ -129,20 +129,8 @@ def _painted(line: str, paint: Paint) -> str:
 
 
 def _safe(text: str, width: int) -> str:
-    """Escape what a terminal would obey, and what is no character; a tab is a tab."""
-    return tables.one_line("".join(_visible(each) for each in text), width)
-
-
-def _visible(character: str) -> str:
-    if character == "\t":
-        return "    "
-    if character.isprintable():
-        return character
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:
-        # A byte that is no UTF-8 (PEP 383).
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    """Escape what a terminal would obey; a tab is a tab."""
+    return tables.one_line(text.replace("\t", "    "), width)
 
 
 def as_json(report: Report) -> dict[str, Any]:

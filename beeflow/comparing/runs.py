@@ -13,19 +13,19 @@ from beeflow import codec, locations
 from beeflow.archive.description import Description
 from beeflow.comparing import records
 from beeflow.comparing.files import Content, Files, of_entry
-from beeflow.comparing.values import Entry, listed
+from beeflow.comparing.values import Entry, Tree, listed
 from beeflow.comparing.verdicts import Title
 from beeflow.errors import ArchiveError
 from beeflow.graph import Graph
 from beeflow.inputs import RECORD as INPUTS
 from beeflow.inputs import InputFile, InputFiles
-from beeflow.layout import DESCRIPTION, ENVIRONMENT
+from beeflow.layout import DESCRIPTION, ENVIRONMENT, OMITTED
 from beeflow.models import StateRecord, WorkflowRecord
 
 WORKFLOW, STATE, GRAPH = "workflow.json", "state.json", "cwl/graph.json"
 JOB, OUTPUTS = "job.json", "outputs.json"
 # What of a run is compared besides its files; of an archive nothing else is kept in memory.
-RECORDS = frozenset({WORKFLOW, STATE, GRAPH, JOB, OUTPUTS, ENVIRONMENT, INPUTS, DESCRIPTION})
+RECORDS = frozenset({WORKFLOW, STATE, GRAPH, JOB, OUTPUTS, ENVIRONMENT, INPUTS, DESCRIPTION, OMITTED})
 MAX_RECORD = 1 << 29
 
 
@@ -78,13 +78,14 @@ class Run:
         found = (self.files.content(name) if name else None) or self._left_out(entry)
         return found or of_entry(entry)
 
-    def tree(self, entry: Entry) -> dict[str, Content] | None:
+    def tree(self, entry: Entry) -> Tree | None:
         """List the files of a Directory, as its listing has them or else as they lie."""
         listing = entry.get("listing")
         if listing is not None:
             return listed(self, listing)
         name = self._name(entry)
-        return self.files.below(name) if name else None
+        found = self.files.below(name) if name else None
+        return None if found is None else {path: (content,) for path, content in found.items()}
 
     def _name(self, entry: Entry) -> str | None:
         """Name a file or folder as it is below the top directory, else by its path; None for a literal."""

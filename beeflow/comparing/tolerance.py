@@ -6,9 +6,11 @@ import math
 import re
 from dataclasses import dataclass
 
-# Not inside a word (x1, 3fa2, 10ms) nor one of several parts (1.2.3); Fortran writes 1.0D-03.
+# Not inside a word (x1, 3fa2, 10ms) nor one of several parts (1.2.3); Fortran writes 1.0D-03. Digits can be matched in
+# one way only, which takes linear time, and no case is ignored: there are letters that are an i only then.
+_DIGITS, _WORD = "[0-9]+", "[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN]"
 _NUMBER = re.compile(
-    r"(?<![\w.])[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|inf(?:inity)?|nan)(?!\w|\.\d)", re.IGNORECASE
+    rf"(?<![\w.])[+-]?(?:(?:{_DIGITS}(?:\.[0-9]*)?|\.{_DIGITS})(?:[eEdD][+-]?{_DIGITS})?|{_WORD})(?!\w|\.[0-9])"
 )
 # Python refuses to make an int of more than 4300 digits, and nobody means such a number.
 _MAX_DIGITS = 300

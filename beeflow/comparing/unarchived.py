@@ -9,7 +9,7 @@ from pathlib import Path
 
 from beeflow import store
 from beeflow.archive import hashing
-from beeflow.comparing.files import EMPTY_FOLDER, Content
+from beeflow.comparing.files import EMPTY_FOLDER, UNKNOWN, Content, link
 from beeflow.comparing.runs import RECORDS, Run
 from beeflow.errors import SystemFileError, TransitionError
 from beeflow.store import WorkflowDir
@@ -47,7 +47,7 @@ class FilesOnDisk:
         return self._known[name]
 
     def below(self, folder: str) -> dict[str, Content] | None:
-        """List the files in a folder, all the way down, an empty folder as "path/"; None when there is none."""
+        """List what is in a folder (Files.below)."""
         top = self.root / folder
         if not top.is_dir():
             return None
@@ -57,15 +57,19 @@ class FilesOnDisk:
             prefix = "" if inner == "." else f"{inner}/"
             if prefix and not folders and not names:
                 made[prefix] = EMPTY_FOLDER
-            for name in names:
-                found = self.content(os.path.join(folder, prefix + name))
-                if found:
-                    made[prefix + name] = found
+            links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+            for name in (prefix + each for each in (*names, *links)):
+                made[name] = self.content(os.path.join(folder, name)) or _other(name, top / name)
         return dict(sorted(made.items()))
 
     def fetch(self, names: Iterable[str], folder: Path) -> dict[str, Path]:  # noqa: ARG002
         """Name the files: they are on disk already."""
         return {name: self.root / name for name in names}
+
+
+def _other(name: str, path: Path) -> Content:
+    """Say what something is that is neither a file nor a folder."""
+    return link(name, os.readlink(path)) if path.is_symlink() else UNKNOWN
 
 
 def _refuse(error: OSError) -> None:

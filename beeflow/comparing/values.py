@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from beeflow import tables
-from beeflow.comparing.files import EMPTY_FOLDER, Content
+from beeflow.comparing.files import EMPTY_FOLDER, UNKNOWN, Content
 from beeflow.comparing.tolerance import EXACT, Gap, Tolerance, gap, is_number
 from beeflow.comparing.verdicts import Difference, Verdict
 
+T = TypeVar("T")
+
 Entry = dict[str, Any]
-UNKNOWN = "cannot be compared: "
+# What is in a folder, by its path there; an empty folder, and one of which nothing is known, is "path/". A listing may
+# have several of one name.
+Tree = dict[str, tuple[Content, ...]]
+_NOT_KNOWN = "cannot be compared: what is in it is not known"
 
 
 class Holder(Protocol):
@@ -22,8 +28,8 @@ class Holder(Protocol):
     def content(self, entry: Entry) -> Content:
         """Say what a File is."""
 
-    def tree(self, entry: Entry) -> dict[str, Content] | None:
-        """List the files of a Directory, by their paths in it, an empty folder as "path/"; None when unknown."""
+    def tree(self, entry: Entry) -> Tree | None:
+        """List the files of a Directory; None when unknown."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +87,15 @@ class Values:
         yield from self.compare(f"{where}.format", a.get("format"), b.get("format"))
         beside = [_beside(entry, name) for entry, name in zip((a, b), names, strict=True)]
         for name in union(*beside):
-            yield from self.compare(f"{where} + {name}", beside[0].get(name), beside[1].get(name))
+            for place, left, right in _paired(f"{where} + {name}", *(each.get(name, ()) for each in beside)):
+                yield from self.compare(place, left, right)
 
     def _contents(self, where: str, name: str, a: Content, b: Content) -> Iterator[Difference]:
         same = a.same_as(b)
-        if not same:
-            detail = UNKNOWN + "what is in it is not known" if same is None else ""
-            yield Difference(where, Verdict.DIFFERS, _size(a), _size(b), detail, name, (a, b))
+        if same is None:
+            yield Difference(where, Verdict.UNKNOWN, _size(a), _size(b), _NOT_KNOWN, name, (a, b))
+        elif not same:
+            yield Difference(where, Verdict.DIFFERS, _size(a), _size(b), "", name, (a, b))
 
     def _folders(self, where: str, a: Entry, b: Entry) -> Iterator[Difference]:
         names = str(a.get("basename") or ""), str(b.get("basename") or "")
@@ -95,16 +103,23 @@ class Values:
             yield Difference(f"{where}.basename", Verdict.DIFFERS, names[0], names[1])
         left, right = self.a.tree(a), self.b.tree(b)
         if left is None or right is None:
-            yield Difference(where, Verdict.DIFFERS, shown(a), shown(b), UNKNOWN + "what is in it is not known")
+            yield Difference(where, Verdict.UNKNOWN, shown(a), shown(b), _NOT_KNOWN)
             return
+        unknown = tuple({*_unknown(left), *_unknown(right)})
         for path in union(left, right):
-            place, name = f"{where}/{path}", path.rstrip("/").rpartition("/")[2]
-            mine, other = left.get(path), right.get(path)
-            if mine is None or other is None:
-                verdict = Verdict.EXTRA if mine is None else Verdict.MISSING
-                yield Difference(place, verdict, _size(mine), _size(other), basename=name)
+            name = path.rstrip("/").rpartition("/")[2]
+            if path in unknown:
+                yield Difference(f"{where}/{path}", Verdict.UNKNOWN, detail=_NOT_KNOWN, basename=name)
+            elif not path.startswith(unknown):
+                yield from self._entries(f"{where}/{path}", name, left.get(path, ()), right.get(path, ()))
+
+    def _entries(self, where: str, name: str, a: Sequence[Content], b: Sequence[Content]) -> Iterator[Difference]:
+        for place, left, right in _paired(where, a, b):
+            if left is None or right is None:
+                verdict = Verdict.EXTRA if left is None else Verdict.MISSING
+                yield Difference(place, verdict, _size(left), _size(right), basename=name)
             else:
-                yield from self._contents(place, name, mine, other)
+                yield from self._contents(place, name, left, right)
 
 
 def kind_of(value: Any) -> str:
@@ -129,17 +144,38 @@ def shown(value: Any) -> Any:
     return [shown(inner) for inner in value] if isinstance(value, list) else value
 
 
-def listed(holder: Holder, listing: Iterable[Entry]) -> dict[str, Content]:
-    """List the files of a folder as its listing has them (Holder.tree)."""
-    found: dict[str, Content] = {}
+def listed(holder: Holder, listing: Iterable[Entry]) -> Tree:
+    """List the files of a folder as its listing has them; the secondaryFiles of one of them lie beside it."""
+    found: Tree = {}
     for entry in listing:
-        path = str(entry.get("basename") or "")
-        if entry.get("class") == "File":
-            found[path] = holder.content(entry)
-            continue
-        inner = holder.tree(entry) or {}
-        found.update({f"{path}/{name}": content for name, content in inner.items()} or {f"{path}/": EMPTY_FOLDER})
+        for path, contents in _flat(holder, entry):
+            found[path] = (*found.get(path, ()), *contents)
     return found
+
+
+def _flat(holder: Holder, entry: Entry) -> Iterator[tuple[str, tuple[Content, ...]]]:
+    name = str(entry.get("basename") or "")
+    if entry.get("class") == "File":
+        yield name, (holder.content(entry),)
+    else:
+        inner = holder.tree(entry)
+        if not inner:
+            yield f"{name}/", (UNKNOWN if inner is None else EMPTY_FOLDER,)
+        for path, contents in (inner or {}).items():
+            yield f"{name}/{path}", contents
+    yield from listed(holder, entry.get("secondaryFiles") or ()).items()
+
+
+def _unknown(tree: Tree) -> Iterator[str]:
+    """Yield the folders of which nothing is known."""
+    return (path for path, contents in tree.items() if path.endswith("/") and UNKNOWN in contents)
+
+
+def _paired(where: str, a: Sequence[T], b: Sequence[T]) -> Iterator[tuple[str, T | None, T | None]]:
+    """Pair what both have of one name, and number its place where that is more than one."""
+    is_one = max(len(a), len(b)) == 1
+    for number, (left, right) in enumerate(itertools.zip_longest(a, b), 1):
+        yield (where if is_one else f"{where} ({number})"), left, right
 
 
 def _size(content: Content | None) -> str | None:
@@ -148,9 +184,9 @@ def _size(content: Content | None) -> str | None:
     return "?" if content.size is None else tables.size(content.size)
 
 
-def _beside(entry: Entry, name: str) -> dict[str, Entry]:
+def _beside(entry: Entry, name: str) -> dict[str, tuple[Entry, ...]]:
     """Key secondaryFiles by how their names end after their file's, written as CWL's patterns; that name may differ."""
-    found: dict[str, Entry] = {}
+    found: dict[str, tuple[Entry, ...]] = {}
     root = os.path.splitext(name)[0]
     for inner in entry.get("secondaryFiles") or []:
         own = str(inner.get("basename") or "")
@@ -158,5 +194,5 @@ def _beside(entry: Entry, name: str) -> dict[str, Entry]:
             key = own[len(name) :]
         else:
             key = f"^{own[len(root) :]}" if root and own.startswith(root) else own
-        found.setdefault(key, inner)
+        found[key] = (*found.get(key, ()), inner)
     return found

@@ -19,6 +19,7 @@ class Verdict(enum.Enum):
     DIFFERS = "differs"
     MISSING = "missing"  # of A only, or null in B
     EXTRA = "extra"  # of B only, or null in A
+    UNKNOWN = "unknown"  # what is in it cannot be known
     IGNORED = "ignored"
 
     @property
@@ -109,8 +110,10 @@ def judged(name: str, differences: Sequence[Difference]) -> Item:
     for verdict in (Verdict.MISSING, Verdict.EXTRA):
         if verdict is whole:
             return Item(name, verdict, tuple(differences))
-    if any(not each.same for each in verdicts):
+    if verdicts & {Verdict.DIFFERS, Verdict.MISSING, Verdict.EXTRA}:
         return Item(name, Verdict.DIFFERS, tuple(differences))
+    if Verdict.UNKNOWN in verdicts:
+        return Item(name, Verdict.UNKNOWN, tuple(differences))
     return Item(name, Verdict.EQUIVALENT if Verdict.EQUIVALENT in verdicts else Verdict.IGNORED, tuple(differences))
 
 

@@ -13,9 +13,9 @@ from beeflow.copying.taking import Place, Taken, Unwatched, Watch, take
 from beeflow.errors import ArchiveError
 
 
-def copy(config: Config, text: str, dest: Path) -> Path:
+def copy(config: Config, text: str, dest: str) -> Path:
     """Copy an archive to a folder or a new file; returns the copy."""
-    return copy_to(config, text, Destination(dest), Unwatched()).path
+    return copy_to(config, text, Destination.named(dest), Unwatched()).path
 
 
 def copy_to(config: Config, text: str, place: Place, watch: Watch, *, for_archives: bool = False) -> Taken:

@@ -117,5 +117,5 @@ def decode(line: bytes) -> Message:
 
 def check(offer: Offer) -> None:
     """Raise ValueError for an archive that none of ours can be: what comes from elsewhere becomes a path here."""
-    if not _NAME.fullmatch(offer.name) or offer.size < 0 or not _SHA256.fullmatch(offer.sha256):
+    if not _NAME.fullmatch(offer.name) or not codec.is_size(offer.size) or not _SHA256.fullmatch(offer.sha256):
         raise ValueError(f"{offer!r} is not an archive")

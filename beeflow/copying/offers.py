@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import store, workflow
+from beeflow import paths, store, workflow
 from beeflow.config import Config
 from beeflow.copying import importing
 from beeflow.errors import ArchiveError, SystemFileError
@@ -52,8 +52,8 @@ def find(config: Config, text: str, alive: Alive, *, for_archives: bool = False)
             importing.check_name(held.path, held.offer.name)
         return held
     path = Path(text)
-    if not path.is_file():
-        what = "a folder, not an archive" if path.is_dir() else "no such archive"
+    if not paths.is_file(path):
+        what = "a folder, not an archive" if paths.is_folder(path) else "no such archive"
         raise ArchiveError(f"{path}: {what}")
     name = importing.name_of(importing.described(path)) if for_archives else path.name
     return Held(path, Offer(name, *_hashed(path, alive)))

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from beeflow import store, tables
+from beeflow import publishing, store, tables
 from beeflow.archive.hashing import CHUNK
 from beeflow.copying.offers import Alive, Offer
 from beeflow.errors import SystemFileError
@@ -89,10 +89,9 @@ class Part:
     def publish(self, target: Path) -> bool:
         """Give the file its name; False when there is a file of that name."""
         try:
-            os.link(self.path, target)
+            publishing.publish(self.path, target)
         except FileExistsError:
             return False
-        self.path.unlink()
         store.sync_folder(target.parent)
         return True
 

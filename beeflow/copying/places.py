@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import sharing, store, workdir
+from beeflow import paths, sharing, store, workdir
 from beeflow.config import Config
 from beeflow.copying import importing
 from beeflow.copying.offers import Offer
@@ -16,15 +16,22 @@ from beeflow.store import Store
 
 @dataclass(frozen=True)
 class Destination:
-    """A folder, or the path of a new file."""
+    """A folder, or the path of a new file. ``is_folder``: only a folder can be meant."""
 
     path: Path
     keeps_same: bool = False
+    is_folder: bool = False
+
+    @classmethod
+    def named(cls, text: str, *, keeps_same: bool = False) -> Destination:
+        """Read what a user wrote: with a slash at its end, a folder is meant."""
+        return cls(Path(text), keeps_same, text.endswith(("/", "/.")))
 
     def target(self, offer: Offer) -> Path:
-        target = self.path / offer.name if self.path.is_dir() else self.path
-        if not target.parent.is_dir():
-            raise SystemFileError(f"{target.parent}: no such folder")
+        is_folder = self.is_folder or paths.is_folder(self.path)
+        target = self.path / offer.name if is_folder else self.path
+        if not paths.is_folder(target.parent):
+            raise SystemFileError(f"{target.parent}: no such folder; make it first")
         return target
 
     def prepare(self, part: Path, offer: Offer) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote_to_bytes
 
 from beeflow import locations
+from beeflow.archive.contents import SAME_AS
 from beeflow.archive.description import Referenced
 from beeflow.archive.packing import Member
 from beeflow.crate.terms import Entity, quoted, refs, without_nothing
@@ -18,7 +19,6 @@ from beeflow.inputs import InputFile
 
 FILE, FOLDER = "File", "Directory"
 UNKNOWN_FORMAT = "application/octet-stream"
-_SAME = "the same file as "
 # The types that Python knows itself: what a host adds would make other bytes of the same run.
 _KNOWN_TYPES = mimetypes.MimeTypes()
 _MORE_TYPES = {
@@ -65,7 +65,7 @@ class Payload:
             is_there = self._below(name) or self._left_out_below(name) or (self.root / name).is_dir()
             return f"{name}/" if is_there else None
         if name in self.omitted:
-            name = self.omitted[name].removeprefix(_SAME)
+            name = self.omitted[name].removeprefix(SAME_AS)
         if name in self.referenced:
             return locations.to_uri(Path(self.referenced[name].origin))
         return name if name in self.members else None
@@ -82,7 +82,7 @@ class Payload:
     def _same_folder(self, name: str) -> str:
         """Return the folder that has a folder's files, when they are packed under another name only."""
         for each in _starting(self._omitted_names, f"{name}/"):
-            inner, other = each.removeprefix(name), self.omitted[each].removeprefix(_SAME)
+            inner, other = each.removeprefix(name), self.omitted[each].removeprefix(SAME_AS)
             return other.removesuffix(inner) if other.endswith(inner) and not self._below(name) else name
         return name
 
@@ -100,7 +100,7 @@ class Payload:
 
     @functools.cached_property
     def _omitted_names(self) -> list[str]:
-        return sorted(name for name, why in self.omitted.items() if why.startswith(_SAME))
+        return sorted(name for name, why in self.omitted.items() if why.startswith(SAME_AS))
 
     @functools.cached_property
     def _referenced_names(self) -> list[str]:

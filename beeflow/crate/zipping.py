@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from beeflow import store
+from beeflow import paths, publishing, store
 from beeflow.archive import reading, verifying
 from beeflow.archive.limits import Limits
 from beeflow.archive.reading import Member
@@ -20,6 +20,7 @@ from beeflow.layout import ARCHIVE_SUFFIX, CRATE
 
 ZIP_SUFFIX = ".zip"
 _LEVEL = 6
+_PREFIX = 200
 # The oldest and the newest time that a zip file can tell.
 _EPOCH, _LAST = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 _FOLDER_MODE, _FILE_MODE, _PROGRAM_MODE = 0o40755, 0o100644, 0o100755
@@ -33,7 +34,7 @@ def write_zip(archive: Path, dest: Path, allowed: Limits | None = None) -> Path:
     ``dest``: a folder, or the new file. The archive is verified as it is read. Raises ArchiveError for one that is
     damaged, has no crate or a name that a .zip cannot hold, or when the file is there already; SystemFileError.
     """
-    final = dest / f"{archive.name.removesuffix(ARCHIVE_SUFFIX)}{ZIP_SUFFIX}" if dest.is_dir() else dest
+    final = dest / f"{archive.name.removesuffix(ARCHIVE_SUFFIX)}{ZIP_SUFFIX}" if paths.is_folder(dest) else dest
     if os.path.lexists(final):
         raise ArchiveError(f"{final}: there already; nothing was overwritten")
     try:
@@ -41,7 +42,7 @@ def write_zip(archive: Path, dest: Path, allowed: Limits | None = None) -> Path:
             _write(stream, archive, allowed)
             stream.flush()
             os.fsync(stream.fileno())
-            os.link(stream.name, final)
+            publishing.publish(Path(stream.name), final)
             store.sync_folder(final.parent)
     except FileExistsError as error:
         raise ArchiveError(f"{final}: there already; nothing was overwritten") from error
@@ -53,8 +54,13 @@ def write_zip(archive: Path, dest: Path, allowed: Limits | None = None) -> Path:
 @contextlib.contextmanager
 def _temporary(final: Path) -> Iterator[IO[bytes]]:
     """Make a file beside the one that it is to become; it goes in any case."""
-    with tempfile.NamedTemporaryFile(dir=final.parent, prefix=f".{final.name}.", suffix=".part") as stream:
-        yield stream
+    # A name of which the file system takes as much.
+    prefix = os.fsdecode(os.fsencode(f".{final.name}.")[:_PREFIX])
+    with tempfile.NamedTemporaryFile(dir=final.parent, prefix=prefix, suffix=".part", delete=False) as stream:
+        try:
+            yield stream
+        finally:
+            Path(stream.name).unlink(missing_ok=True)
 
 
 def _write(stream: IO[bytes], path: Path, allowed: Limits | None) -> None:

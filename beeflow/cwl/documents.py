@@ -22,7 +22,7 @@ from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import ValidationException
 from schema_salad.sourceline import SourceLine, strip_dup_lineno
 
-from beeflow import locations
+from beeflow import locations, paths
 from beeflow.cwl import schema_cache
 from beeflow.errors import BeeError, DocumentError, UnsupportedError
 from beeflow.graph import CUDA, MPI, RETRY
@@ -106,7 +106,7 @@ def load(document: str, cache_dir: Path, overrides: list[Any] | None = None) -> 
     schema_cache.install(cache_dir)
     quiet()
     path = Path(document.partition("#")[0]).absolute()
-    if not document.startswith(("http://", "https://", "file://")) and not path.is_file():
+    if not document.startswith(("http://", "https://", "file://")) and not paths.is_file(path):
         raise DocumentError(f"{path}: no such CWL document")
     context = LoadingContext()
     context.construct_tool_object = cwltool.workflow.default_make_tool

@@ -21,7 +21,7 @@ from schema_salad.exceptions import ValidationException
 from schema_salad.ref_resolver import Loader
 from schema_salad.sourceline import cmap
 
-from beeflow import locations
+from beeflow import locations, paths
 from beeflow.cwl.compiler import plain
 from beeflow.cwl.documents import Document, at_line, translated
 from beeflow.errors import InputError
@@ -137,7 +137,7 @@ def _parse_options(document: Document, arguments: Sequence[str]) -> tuple[str | 
 
 def _read_job_file(document: Document, job_file: str, overrides: list[Any]) -> tuple[Any, Path]:
     path = Path(job_file).absolute()
-    if not path.is_file():
+    if not paths.is_file(path):
         raise InputError(f"{path}: no such file of inputs")
     loader = Loader(cwltool.load_tool.jobloaderctx.copy())
     with translated(InputError, f"{path}: "):
@@ -158,7 +158,7 @@ def _read_json(path: Path) -> Any:
     """Read a large input object: the YAML parser that keeps line numbers takes 2 s a MB."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from error
 
 
@@ -192,10 +192,10 @@ def _problem(entry: locations.Entry) -> str | None:
     path = locations.to_path(location)
     if path is None:
         return f"{location}: only files on this file system can be used; fetch it first"
-    if not path.exists():
+    if not paths.is_there(path):
         return f"{path}: no such {entry['class']}"
-    if entry["class"] == "Directory" and not path.is_dir():
+    if entry["class"] == "Directory" and not paths.is_folder(path):
         return f"{path}: not a Directory"
-    if entry["class"] == "File" and path.is_dir():
+    if entry["class"] == "File" and paths.is_folder(path):
         return f"{path}: a Directory, not a File"
     return None

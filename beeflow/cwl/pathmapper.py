@@ -9,7 +9,7 @@ from typing import Any
 
 from cwltool.pathmapper import MapperEnt, PathMapper
 
-from beeflow import locations
+from beeflow import locations, paths
 
 SeenAs = Callable[[str], str]
 
@@ -62,7 +62,7 @@ class WorkdirMapper(PathMapper):
     def visit(self, obj: Any, stagedir: str, basedir: str, copy: bool = False, staged: bool = False) -> None:
         """Map a file or folder; whether a file is there, and what a link leads to, shows when it is staged."""
         path = locations.to_path(obj["location"])
-        if obj["class"] != "File" or path is None or path.exists() or obj["location"] in self._pathmap:
+        if obj["class"] != "File" or path is None or paths.is_there(path) or obj["location"] in self._pathmap:
             super().visit(obj, stagedir, basedir, copy=copy, staged=staged)
             return
         target = os.path.join(obj.get("dirname") or stagedir, obj["basename"])

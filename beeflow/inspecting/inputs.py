@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from beeflow import codec
 from beeflow.archive.hashing import sha256_of_size
 from beeflow.inputs import origin_of
 from beeflow.trust import reach
@@ -72,7 +73,7 @@ def _size_in(shipped: Shipped, place: str) -> int | None:
 def _of_host(name: str, path: Path, origin: dict[str, Any], *, hashes: bool) -> Input:
     """Look whether what an archive only refers to is here, and the same."""
     size, sha256 = origin.get("size"), origin.get("sha256")
-    size = size if isinstance(size, int) else None
+    size = size if codec.is_size(size) else None
     try:
         if path.is_dir():
             return Input(name, str(path), HERE, size, "a folder: what is in it is not compared")

@@ -10,6 +10,7 @@ from tabulate import tabulate
 from beeflow import tables
 from beeflow.inspecting.report import Report
 from beeflow.inspecting.steps import StepShown
+from beeflow.terminal import escaped
 
 _CELL = 60
 _LINE = 110
@@ -17,14 +18,9 @@ _LINE = 110
 _LINES = 20
 
 
-def escaped(text: str) -> str:
-    """Write text on one line, whatever is in it: a newline as \\n, ESC as \\x1b."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-
-
 def cell(text: str, width: int = _CELL) -> str:
     """Write text for a table."""
-    return tables.one_line(escaped(text), width)
+    return tables.one_line(text, width)
 
 
 def render(found: Report) -> str:

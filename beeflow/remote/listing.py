@@ -26,12 +26,10 @@ _FIELDS = frozenset(each.name for each in dataclasses.fields(Summary))
 
 def list_all(host: str, env: Mapping[str, str]) -> list[Summary]:
     """List the workflows of another system; raises RemoteError when it does not say."""
-    with process.stream(ssh.argv(host, [_COMMAND, "--json"]), env=env) as program:
-        try:
-            text = program.read_all(MAX_BYTES, LIST_TIMEOUT_S).decode(errors="replace")
-        except (process.ProgramTimeoutError, process.ProgramFloodError) as error:
-            raise RemoteError(f"{host}: {error}") from error
-        code, said = program.end()
+    try:
+        code, said, text = _ask(host, env)
+    except (process.ProgramMissingError, process.ProgramTimeoutError, process.ProgramFloodError) as error:
+        raise RemoteError(f"{host}: {error}") from error
     if code != 0:
         raise RemoteError(ssh.failure(host, _COMMAND, code, said))
     found = [_summary(each) for each in parse(host, text)]
@@ -39,6 +37,13 @@ def list_all(host: str, env: Mapping[str, str]) -> list[Summary]:
     if len(made) < len(found):
         log.warning("%s: left out: %d workflows that this beeflow cannot read", host, len(found) - len(made))
     return made
+
+
+def _ask(host: str, env: Mapping[str, str]) -> tuple[int, str, str]:
+    """Run bee-list there; returns its exit code, what it said on stderr, and what it printed."""
+    with process.stream(ssh.argv(host, [_COMMAND, "--json"]), env=env) as program:
+        text = program.read_all(MAX_BYTES, LIST_TIMEOUT_S).decode(errors="replace")
+        return (*program.end(), text)
 
 
 def parse(host: str, text: str) -> list[Any]:

@@ -90,7 +90,10 @@ class Session:
 
     def _connected(self) -> Wire:
         if self._wire is None:
-            program = self._program = process.Stream(ssh.argv(self.host, _ARGV), self._env, is_two_way=True)
+            try:
+                program = self._program = process.Stream(ssh.argv(self.host, _ARGV), self._env, is_two_way=True)
+            except process.ProgramMissingError as error:
+                raise UnreachableError(f"{self.host}: {error}") from error
             wire = Wire(program.stdout.fileno(), program.stdin.fileno())
             try:
                 hello = wire.greeting()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from beeflow import inputs, locations, staging, store
+from beeflow import inputs, locations, paths, staging, store
 from beeflow.archive.hashing import sha256_of_size
 from beeflow.cwl import documents, job_order
 from beeflow.cwl.setting import Settings
@@ -54,7 +54,7 @@ class Origins:
             return None
         here = moved(path, self.moves)
         shown = str(path) if here == path else f"{path}, now {here}"
-        if not here.exists():
+        if not paths.is_there(here):
             return f"{shown}: not there{_size(origin)}"
         if origin is None:
             return None
@@ -76,7 +76,7 @@ def _size(origin: InputFile | None) -> str:
 
 
 def _difference(here: Path, origin: InputFile) -> str | None:
-    if (origin.kind == "Directory") != here.is_dir():
+    if (origin.kind == "Directory") != paths.is_folder(here):
         return f"not a {origin.kind}"
     try:
         if origin.sha256 is None and not origin.size:

@@ -11,6 +11,7 @@ from typing import Any
 
 from beeflow import locations, regrouping, staging, store
 from beeflow.archive import manifest
+from beeflow.archive.contents import SAME_AS
 from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.errors import ArchiveError
 from beeflow.graph import Graph
@@ -21,9 +22,6 @@ from beeflow.reduction import leaves
 from beeflow.rerun.given import Origins
 from beeflow.states import TaskState
 from beeflow.values import Broken, Known, Output, Value
-
-# Says in omitted.json that a file is packed under another of its names (beeflow.archive.contents).
-_SAME_FILE = "the same file as "
 
 _PASSED_ON = (("inputs",), ("cwl",))
 # tasks/GROUP/000/000000/ATTEMPT/LABEL, tasks/GROUP/taken/000/000000/LABEL (beeflow.layout)
@@ -141,7 +139,7 @@ def is_task_folder(path: Path) -> bool:
 
 
 def _same_file(why: str) -> str | None:
-    return why.removeprefix(_SAME_FILE) if why.startswith(_SAME_FILE) else None
+    return why.removeprefix(SAME_AS) if why.startswith(SAME_AS) else None
 
 
 def looking_up(results: Results) -> Callable[[Output], Value]:

@@ -10,6 +10,7 @@ from beeflow.graph import Graph
 from beeflow.plan import Group, Plan
 from beeflow.rerun.filling import Filling
 from beeflow.scheduler import command_lines
+from beeflow.terminal import escaped
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def render(preview: Preview) -> str:
         alike = ", and all that ask for the same" if what.startswith("step ") else ""
         lines.append(f"  sbatch for {what}{alike}: {options}")
     lines += [f"  note: {note}" for note in preview.notes]
-    return "\n".join([*lines, "nothing was submitted"])
+    return "\n".join([*map(escaped, lines), "nothing was submitted"])
 
 
 def _counts(step: StepPreview) -> str:

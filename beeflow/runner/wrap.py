@@ -100,6 +100,8 @@ def own_environment() -> dict[str, str]:
     """Construct the environment of Charliecloud's programs; they abort when USER is unset."""
     env = {name: os.environ[name] for name in ("PATH", "HOME", "USER", "LOGNAME", "LANG") if name in os.environ}
     env.setdefault("USER", "nobody")
+    # An image in the user's own storage ch-run only runs by its name, and we also run what was made of one (0.31).
+    env["CH_IMAGE_STORAGE"] = "/nonexistent"
     return env
 
 

@@ -86,7 +86,8 @@ def test_a_dry_run_says_the_same_and_does_nothing(place: Place, capsys: Capture)
     assert run("--dry-run") == 0
     out = capsys.readouterr().out
     assert old.id in out
-    assert out.splitlines()[-1] == "1 removed; nothing was done (--dry-run)"
+    assert out.splitlines()[0].startswith("Would be")
+    assert out.splitlines()[-1] == "would be done: 1 removed; nothing was (--dry-run)"
     assert sorted(place.workdir.rglob("*")) == before
 
 
@@ -462,7 +463,7 @@ def test_what_is_stalled_for_long_would_be_ended(place: Place, capsys: Capture) 
     old, young = stalled(place, 40), stalled(place, 20)
     assert run("--dry-run") == 0
     out = capsys.readouterr().out
-    assert f"finalised  {old.id}  n       Stalled   40 days" in out
+    assert f"finalised   {old.id}  n       Stalled   40 days" in out
     assert young.id not in out
     assert run("--dry-run", "--state", "Archived") == 0
     assert capsys.readouterr().out == ""

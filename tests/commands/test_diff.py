@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,40 @@ def test_inputs_lie_where_they_are_for_a_directory(runs: tuple[Made, Made], ask:
     assert ask(runs[0].id, runs[1].id) == 1
 
 
+@pytest.mark.parametrize("is_archive", [True, False])
+def test_what_is_no_file_in_a_folder_is_compared(
+    runs: tuple[Made, Made], ask: Asked, tmp_path: Path, is_archive: bool
+) -> None:
+    """Links to folders and to nowhere, and pipes: of a folder that no listing tells of."""
+    for made in runs:
+        made.put("d/sub/x", b"x")
+        made.outputs = {"d": {"class": "Directory", "basename": "d", "location": "outputs/d"}}
+
+    def verdict(*left: tuple[str, str], right: Sequence[tuple[str, str]] = ()) -> tuple[int, str]:
+        for made, links in zip(runs, (left, right), strict=True):
+            for name, target in links:
+                (made.layout.outputs / "d" / name).symlink_to(target)
+        code = ask("--json", *(each.archive() if is_archive else each.write() for each in runs))
+        for each in runs:
+            shutil.rmtree(each.top / "archives", ignore_errors=True)
+            for path in (each.layout.outputs / "d").iterdir():
+                if path.is_symlink():
+                    path.unlink()
+        return code, json.loads(ask.out)["sections"]["outputs"]["items"]["d"]["verdict"]
+
+    assert verdict() == (0, "identical")
+    assert verdict(("l", "sub"), right=[("l", "sub")]) == (0, "identical")
+    assert verdict(("l", "sub")) == (1, "differs")
+    assert verdict(("l", "nowhere"), right=[("l", "sub")]) == (1, "differs")
+    assert verdict(("l", "nowhere")) == (1, "differs")
+    assert verdict(("l", str(tmp_path)), right=[("l", str(tmp_path))]) == (1, "unknown")
+    assert verdict(("l", "../.."), right=[("l", "../..")]) == (1, "unknown")
+    for made in runs:
+        os.mkfifo(made.layout.outputs / "d" / "pipe")
+    assert verdict() == (1, "unknown")
+    assert "cannot be compared" in ask.out
+
+
 def test_defaults_are_inputs(runs: tuple[Made, Made], ask: Asked) -> None:
     a, b = runs
     a.graph, a.job = graph(word="hi"), {}
@@ -208,7 +244,7 @@ def test_odd_names_are_escaped(runs: tuple[Made, Made], ask: Asked) -> None:
         made.name = odd
     assert ask(runs[0].archive(), runs[1].archive()) == 1
     assert all(character.isprintable() or character == "\n" for character in ask.out)
-    assert "a\\x0a\\x1b]0;x\\x07\\xff\\u202e[0]" in ask.out
+    assert "a\\n\\x1b]0;x\\x07\\xff\\u202e[0]" in ask.out
     assert ask.verdicts(runs[0].id, runs[1].id) == {odd: "differs"}
 
 

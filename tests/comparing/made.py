@@ -13,7 +13,7 @@ from beeflow.archive import contents, packing
 from beeflow.archive.description import FORMAT, Description
 from beeflow.graph import COMMAND_LINE_TOOL, Graph, Link, Step, Tool, Workflow
 from beeflow.inputs import InputFile, InputFiles
-from beeflow.layout import DESCRIPTION, Layout
+from beeflow.layout import DESCRIPTION, OMITTED, Layout
 from beeflow.models import StateRecord
 from beeflow.states import WorkflowState
 from tests.fakes import RECORD
@@ -105,4 +105,10 @@ class Made:
             FORMAT, self.id, self.name, self.state, at, at, "user", "host", "c", "22.05.8", "0", "/f.cwl"
         )
         store.write_record(root / DESCRIPTION, told)
-        return packing.pack(self.id, contents.tree(root)[0], self.top / "archives").path
+        sources, omitted = contents.tree(root)
+        return packing.pack(
+            self.id,
+            sources,
+            self.top / "archives",
+            finish=lambda _: [contents.json_source(OMITTED, omitted)],
+        ).path

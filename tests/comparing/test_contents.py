@@ -116,6 +116,17 @@ class TestArrays:
         assert not found.same
         assert "cannot be read" in found.detail
 
+    @pytest.mark.parametrize(
+        "shape",
+        ["(10**30,)", "(1" + "0" * 30 + ",)", "(-1,)", "('a',)", "(4294967296, 4294967296, 2)", "None", "(True,)"],
+    )
+    @pytest.mark.parametrize("kind", ["'<f8'", "('<f8', (99999999999,))", "3", "[('a',)]", "'O'", "'<U99999999999'"])
+    def test_a_header_may_say_anything(self, pair: Any, shape: str, kind: str) -> None:
+        pytest.importorskip("numpy")
+        header = f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+        data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+        assert not pair(data + bytes(8), data + b"x" * 8).same
+
     def test_without_numpy(self, pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "numpy", None)
         found = pair(b"\x93NUMPY\x01\x00a", b"\x93NUMPY\x01\x00b")

@@ -64,6 +64,15 @@ def test_all_that_may_be(layout: Layout) -> None:
     assert str(found) == f"{counts}, compared with those of {PARENT} (f, d, gone, ...)"
 
 
+def test_what_cannot_be_known_is_not_identical(layout: Layout) -> None:
+    outputs = {"d": folder({"class": "Directory", "basename": "sub"}), "f": {"class": "File", "basename": "f"}}
+    found = compare(layout, outputs, outputs)
+    assert [(each.verdict.value, *each.places) for each in found.outputs] == [("unknown", "d/sub/"), ("unknown", "f")]
+    assert str(found).startswith("2 unknown, compared with")
+    hidden = [{"d": folder(file("x", "aa"), file("x", digest))} for digest in ("bb", "cc")]
+    assert not str(compare(layout, *hidden)).startswith("identical")
+
+
 def test_only_some_places_are_kept(layout: Layout) -> None:
     found = compare(layout, {"a": [0] * 1000}, {"a": [1] * 1000})
     assert len(found.outputs[0].places) == 20

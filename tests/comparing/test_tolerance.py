@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 
-from beeflow.comparing.tolerance import EXACT, Gap, Tolerance, compare_lines, gap
+from beeflow.comparing.tolerance import EXACT, Gap, LineVerdict, Tolerance, compare_lines, gap
 
 NAN, INF = math.nan, math.inf
 
@@ -108,3 +109,16 @@ def test_numbers_in_lines(a: str, b: str, close: bool) -> None:
         verdict = compare_lines(x, y, Tolerance(atol=0.1))
         assert verdict.close is close
         assert verdict.gap is not None
+
+
+def test_long_lines_take_linear_time() -> None:
+    for line in ("1" * 400_000 + "x", "." + "1" * 400_000 + "x", "1." + "1" * 400_000 + "e" + "1" * 400_000 + "x"):
+        began = time.monotonic()
+        assert not compare_lines(line, line + "y", EXACT).close
+        assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("word", ["\u0131nf", "\u0131nfinity", "\u0661", "1\u0661", "\u00e91", "nan\u0131", "\u00b2"])
+def test_what_only_looks_like_a_number_is_text(word: str) -> None:
+    assert compare_lines(f"a {word}", f"a  {word}", Tolerance(1)).close
+    assert compare_lines(f"a {word}", f"a {word}0", Tolerance(1)) == LineVerdict(close=False)

@@ -7,7 +7,7 @@ import pytest
 
 from beeflow.comparing.files import Content, of_entry
 from beeflow.comparing.tolerance import Tolerance
-from beeflow.comparing.values import Values
+from beeflow.comparing.values import Tree, Values, listed
 from beeflow.comparing.verdicts import Verdict, judged
 
 
@@ -15,12 +15,16 @@ class Told:
     """Knows of files what their objects tell, and of folders what it is told."""
 
     def __init__(self, **trees: dict[str, Content]) -> None:
-        self.trees = trees
+        self.trees: dict[str, Tree] = {
+            name: {path: (each,) for path, each in tree.items()} for name, tree in trees.items()
+        }
 
     def content(self, entry: dict[str, Any]) -> Content:
         return of_entry(entry)
 
-    def tree(self, entry: dict[str, Any]) -> dict[str, Content] | None:
+    def tree(self, entry: dict[str, Any]) -> Tree | None:
+        if "listing" in entry:
+            return listed(self, entry["listing"])
         return self.trees.get(str(entry.get("basename")))
 
 
@@ -101,7 +105,9 @@ def test_files_known_only_by_checksum() -> None:
     assert compare(a, {**a, "size": 2}) == [("o", "differs")]
     unknown = {"class": "File", "basename": "f"}
     found = list(Values(Told(), Told()).compare("o", unknown, unknown))
-    assert [each.verdict for each in found] == [Verdict.DIFFERS]
+    assert [each.verdict for each in found] == [Verdict.UNKNOWN]
+    assert judged("o", found).verdict is Verdict.UNKNOWN
+    assert not Verdict.UNKNOWN.same
     assert found[0].detail == "cannot be compared: what is in it is not known"
 
 
@@ -119,6 +125,46 @@ def test_folders_file_by_file() -> None:
     ]
     other = {"class": "Directory", "basename": "unknown"}
     assert [each.where for each in Values(a, b, named=False).compare("o", folder, other)] == ["o"]
+
+
+def folder(*listing: dict[str, Any]) -> dict[str, Any]:
+    return {"class": "Directory", "basename": "d", "listing": list(listing)}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        # Names that are there twice
+        (folder(file("f", "x"), file("f")), folder(file("f", "y"), file("f")), [("o/f (1)", "differs")]),
+        (folder(file("f"), file("f")), folder(file("f")), [("o/f (2)", "missing")]),
+        (folder(folder(file("f"))), folder(folder(file("f")), folder(file("f"))), [("o/d/f (2)", "extra")]),
+        (file("f", secondaryFiles=[file("i", "x"), file("i")]), file("f", secondaryFiles=[file("i", "x")] * 2), []),
+        (
+            file("f", secondaryFiles=[file("i"), file("i", "1")]),
+            file("f", secondaryFiles=[file("i"), file("i", "2")]),
+            [("o + i (2)", "differs")],
+        ),
+        # What lies beside a file of a folder
+        (folder(file("f", secondaryFiles=[file("f.i")])), folder(file("f")), [("o/f.i", "missing")]),
+        (
+            folder(file("f", secondaryFiles=[file("f.i", "1")])),
+            folder(file("f", secondaryFiles=[file("f.i", "2")])),
+            [("o/f.i", "differs")],
+        ),
+        (folder(file("f", secondaryFiles=[file("f.i")])), folder(file("f"), file("f.i")), []),
+    ],
+)
+def test_nothing_in_a_listing_is_hidden(a: Any, b: Any, expected: list[tuple[str, str]]) -> None:
+    assert compare(a, b) == expected
+
+
+def test_a_folder_of_which_nothing_is_known_is_not_empty() -> None:
+    unknown = folder({"class": "Directory", "basename": "sub"})
+    for other in (unknown, folder(folder()), folder({**folder(file("f")), "basename": "sub"})):
+        for pair in ((unknown, other), (other, unknown)):
+            assert ("o/sub/", "unknown") in compare(*pair)
+    # The same by what is known of it
+    assert compare(folder(folder()), folder(folder())) == []
 
 
 def test_an_item_sums_up_its_differences() -> None:

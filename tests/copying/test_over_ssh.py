@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,29 @@ def test_copies_here(systems: Systems, tmp_path: Path) -> None:
     assert systems.calls == []
 
 
+@pytest.mark.parametrize("dest", ["new/", "new/.", "new//", "new/copy.tgz"])
+def test_a_folder_that_is_not_there_is_no_file(systems: Systems, tmp_path: Path, dest: str) -> None:
+    made, folder = systems.here.make(), tmp_path / "in"
+    folder.mkdir()
+    done = systems.here.bee("bee-copy", made.stem, dest, cwd=folder)
+    assert (done.returncode, done.stdout) == (74, "")
+    assert done.stderr == "error: new: no such folder; make it first\n"
+    assert not os.listdir(folder)
+    (folder / "new").mkdir()
+    assert systems.here.bee("bee-copy", made.stem, dest, cwd=folder).returncode == 0
+    assert len(os.listdir(folder / "new")) == 1
+
+
+def test_a_path_keeps_its_bytes(systems: Systems, tmp_path: Path) -> None:
+    made, folder = systems.here.make(), tmp_path / "in"
+    folder.mkdir()
+    env = {**systems.here.env, "PYTHONIOENCODING": "utf-8:strict"}
+    argv = systems.here.argv("bee-copy", made.stem, os.fsdecode(b"\xff.tgz"))
+    done = subprocess.run(argv, env=env, cwd=folder, stdout=subprocess.PIPE, check=True, timeout=60)
+    assert done.stdout == b"\xff.tgz\n"
+    assert os.listdir(os.fsencode(folder)) == [b"\xff.tgz"]
+
+
 def test_an_archive_is_printed(systems: Systems) -> None:
     made = systems.here.make(BIG)
     with (systems.here.top / "out").open("wb") as out:
@@ -149,6 +174,24 @@ def test_a_host_that_does_not_answer_is_said(systems: Systems) -> None:
         "error: gone: ssh failed: ssh: connect to host gone port 22: Connection refused"
     )
     assert done.stderr.splitlines()[1].startswith("error: bare: bee-list is not on the PATH that ssh gives there")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_no_ssh_to_ask_with(systems: Systems, tmp_path: Path, is_there: bool) -> None:
+    mine = systems.here.make()
+    (tmp_path / "ssh").write_text("not to be run")
+    env = {**systems.here.env, "PATH": str(tmp_path) if is_there else "/nowhere"}
+    here = replace(systems.here, env=env)
+    said = (
+        "ssh: may not be run: Permission denied" if is_there else "ssh: program not found; install it or put it on PATH"
+    )
+    done = here.bee("bee-list", "--host", "other", "--host", "another")
+    assert done.returncode == 76
+    assert mine.stem in done.stdout
+    assert done.stderr.splitlines() == [f"error: {host}: {said}" for host in ("other", "another")]
+    done = here.bee("bee-copy", "--host", "other", mine.stem, "abcd", tmp_path)
+    assert done.returncode == 76
+    assert done.stderr.splitlines() == [f"error: other: {said}", "error: abcd: not copied"]
 
 
 GOOD = (

@@ -69,5 +69,5 @@ def test_a_warning_there_is_told_here(systems: Systems, tmp_path: Path) -> None:
     done = systems.here.bee("bee-copy", "--host", host, made.stem, tmp_path)
     assert (done.returncode, done.stderr) == (
         0,
-        f"WARNING: {host}: \N{REPLACEMENT CHARACTER}[31mthat old\n",
+        f"WARNING: {host}: \\x1b[31mthat old\n",
     )

@@ -322,7 +322,7 @@ def test_an_archive_under_another_ones_name(systems: Systems) -> None:
     ("host", "says"),
     [
         ("gone", "gone: ssh failed: ssh: connect to host gone port 22: Connection refused"),
-        ("key", "key: ssh failed: Host key verification \N{REPLACEMENT CHARACTER}[31mfailed."),
+        ("key", "key: ssh failed: Host key verification \\x1b[31mfailed."),
         ("bare", "bare: bee-copy is not on the PATH that ssh gives there; install beeflow there"),
         ("old", "old: the beeflow there is older"),
     ],
@@ -351,11 +351,13 @@ def test_no_beeflow_to_talk_to(systems: Systems, dest: Path, option: str, host: 
         (answers("[" * 60000), "an answer that makes no sense"),
         (answers('{"Offer": 7}'), "an answer that makes no sense"),
         (answers('{"Done": {"path": "x", "is_new": true}}'), "an answer that makes no sense here: Done"),
-        (answers('{"Failed": {"message": "a\\u001b[31m\\nb"}}'), "a\N{REPLACEMENT CHARACTER}[31m / b"),
+        (answers('{"Failed": {"message": "a\\u001b[31m\\nb"}}'), "a\\x1b[31m / b"),
         (answers(offer(name="../../x.tgz")), "makes no sense"),
         (answers(offer(name=".bashrc")), "makes no sense"),
         (answers(offer(sha256="/../../x")), "makes no sense"),
         (answers(offer(size=-1)), "makes no sense"),
+        (answers(offer(size=1 << 63)), "makes no sense"),
+        (answers(offer(size=10**400)), "makes no sense"),
         (answers(offer() + '\n{"Sent": {}}'), "at once"),
     ],
 )
@@ -372,7 +374,7 @@ def test_what_another_system_says_is_no_terminal_code(systems: Systems) -> None:
     made = systems.here.make()
     host = systems.script(answers('{"Done": {"path": "/a\\u001b[31m\\nb", "is_new": true}}'))
     done = systems.here.bee("bee-copy", "--to", host, made.stem)
-    assert (done.returncode, done.stdout) == (0, f"{host}:/a\N{REPLACEMENT CHARACTER}[31m / b\n")
+    assert (done.returncode, done.stdout) == (0, f"{host}:/a\\x1b[31m / b\n")
 
 
 def test_more_bytes_than_were_offered(systems: Systems, dest: Path) -> None:

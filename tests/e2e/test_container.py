@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from beeflow import codec
+from beeflow.command import Command, ContainerSpec
+from beeflow.runner.wrap import wrap
 from tests.e2e.conftest import PrivateSlurm
 from tests.e2e.users import skip
 from tests.e2e.workflows import archive, query, submit, tasks, wait_state
@@ -351,6 +354,28 @@ def test_a_squashfs_image(slurm: PrivateSlurm, image: Path, tmp_path: Path, has_
         assert (outputs(slurm, found) / "said.txt").read_text() == f"{IN_IMAGE}\n"
     else:  # no FUSE here, or a ch-run without SquashFS: its own words are shown
         assert "ch-run" in task["stderr_tail"][-1]
+
+
+def test_an_image_in_the_storage_where_charliecloud_looks_by_itself(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a user that only ch-run believes in: the storage of the one who runs the tests is not ours to write to."""
+    user = f"bee-test-{os.getpid()}"
+    storage = Path(f"/var/tmp/{user}.ch")
+    stored = shutil.copytree(image, storage / "img/box+1", symlinks=True)
+    try:
+        monkeypatch.setenv("USER", user)
+        spec = ContainerSpec("Charliecloud", str(stored), {}, "/tmp")
+        made = Command(("cat", "/proof"), {}, f"{tmp_path}/out", None, "/o", "/e", container=spec)
+        command = codec.to_json(made)
+        wrap(command, {})
+        done = subprocess.run(command["argv"], check=False, capture_output=True, text=True, env=command["env"])
+        assert (done.stdout, done.stderr) == (f"{IN_IMAGE}\n", "")
+        del command["env"]["CH_IMAGE_STORAGE"]
+        done = subprocess.run(command["argv"], check=False, capture_output=True, text=True, env=command["env"])
+        assert "run by name" in done.stderr
+    finally:
+        shutil.rmtree(storage)
 
 
 def test_an_image_in_charliecloud_s_storage(slurm: PrivateSlurm, image: Path, tmp_path: Path) -> None:
