@@ -99,8 +99,9 @@ def _read_log(progress: Progress, attempt: Attempt, path: Path) -> None:
             progress.begun.pop(entry["end"], None)
             progress.ended[entry["end"]] = codec.from_json(TaskResult, entry["result"])
         elif "doubt" in entry:
-            result = progress.ended.pop(entry["doubt"])
-            progress.begun[entry["doubt"]] = result.started or attempt.started
+            # With a full disk the line before may not be whole.
+            result = progress.ended.pop(entry["doubt"], None)
+            progress.begun[entry["doubt"]] = (result and result.started) or attempt.started
         elif "again" in entry:
             progress.begun.pop(entry["again"], None)
         elif "cut" in entry:

@@ -30,7 +30,6 @@ from beeflow.settling import Settler
 from beeflow.states import WorkflowState
 from beeflow.submission import Submitter
 from beeflow.successor import dependency as awaited
-from beeflow.successor import may_be_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +83,8 @@ class Driver:
         """Do one pass; returns what ended when nothing is outstanding, else None with the successor relinked."""
         if store.read_record(StateRecord, self.layout.state) is None:
             store.write_record(self.layout.state, state_record(self.record, WorkflowState.RUNNING))
+        if successor and self.may_fail_early:
+            self.follow(successor)
         again, pauses_s = False, list(self.looks_again_s)
         # This ends: an element is settled once a pass for each submission before it, and a refusal closes elements.
         while True:
@@ -180,17 +181,29 @@ class Driver:
         for job in self.submitter.queue() if doubtful else ():
             if job.name in doubtful and not job.state.ended:
                 self.submitter.scheduler.cancel(job.name, [job.job_id])
-                look.wait_for(doubtful[job.name], job.job_id)
+                look.wait_for(doubtful[job.name], job.job_id, job.shown)
+
+    @property
+    def may_fail_early(self) -> bool:
+        """True where a failure wakes a pass.
+
+        A pass that cannot submit its successor has only one chance: when all have ended.
+        """
+        return self.record.stops_on_error and self.record.drive != "here"
+
+    def follow(self, successor: str) -> None:
+        """Have a pass come when Slurm cancels the next one because of a failure.
+
+        Submitted before any task: on a full cluster a younger job would wait until all of an array have begun.
+        """
+        after = Dependency({"afterany": (successor,)}, singleton=True)
+        self.submitter.submit_pass(self.submitter.last_pass() + 1, after)
 
     def relink(self, successor: str, look: Look) -> None:
         """Have the next pass wait for what must end next; the last call to Slurm, for it may begin at once."""
         halted = self.halt(look) is not Halt.NO
-        # A pass that cannot submit its successor has only one chance: when all have ended.
-        on_failure = self.record.stops_on_error and not halted and self.record.drive != "here"
+        on_failure = self.may_fail_early and not halted
         dependency = awaited(look, halted=halted or look.paused, on_failure=on_failure)
-        if may_be_cancelled(dependency):
-            after = Dependency({"afterany": (successor,)}, singleton=True)
-            self.submitter.submit_pass(self.submitter.last_pass() + 1, after)
         try:
             self.submitter.scheduler.relink(successor, dependency)
             if look.paused and not is_paused(self.layout):

@@ -101,8 +101,7 @@ class GroupJobs:
 
     def shown_id(self, intent: Intent, number: int) -> str:
         """Return the job of an element as Slurm shows it: "12", or "12_3"."""
-        job_id = self.known_id(intent) or ""
-        return f"{job_id}_{number - intent.offset}" if intent.array else job_id
+        return shown_as(intent, number, self.known_id(intent) or "")
 
     def accounted(self, key: str, numbers: Iterable[int]) -> set[int]:
         """List the elements whose newest job died in the middle and is accounted for: they go again."""
@@ -148,6 +147,11 @@ class GroupJobs:
         if intent.key not in self._vanished:
             return False
         return self.shown_id(intent, number) not in attempts.read(self.layout, intent.group or "", number).jobs
+
+
+def shown_as(intent: Intent, number: int, job_id: str) -> str:
+    """Write the job of an element as Slurm shows it."""
+    return f"{job_id}_{number - intent.offset}" if intent.array else job_id
 
 
 def was_dropped(job: JobRecord | None) -> bool:

@@ -20,7 +20,8 @@ class Halt(enum.Enum):
 
 @dataclass
 class Look:
-    """One look. ``outstanding``: group key -> ids of jobs that have yet to end, and of how many elements each.
+    """One look. ``outstanding``: group key -> ids of jobs that have yet to end, and of how many elements each;
+    ``elements``: these, by job, as Slurm shows them.
 
     ``waiting``: groups that cannot be submitted yet. ``held_back``: groups that can, but for a limit or a refusal;
     ``refused``: group key -> why. ``full``: Slurm takes no more jobs for now. ``doubt``: Slurm did not answer, ask it
@@ -31,6 +32,7 @@ class Look:
     plan: Plan
     results: Results
     outstanding: dict[str, Counter[str]] = field(default_factory=dict)
+    elements: dict[str, list[str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     waiting: list[Group] = field(default_factory=list)
     held_back: set[str] = field(default_factory=set)
@@ -41,9 +43,10 @@ class Look:
     stopped: str = ""
     _skipped: dict[str, frozenset[str]] = field(default_factory=dict)
 
-    def wait_for(self, key: str, job_id: str) -> None:
-        """Note a job, or an element of an array, that has yet to end."""
+    def wait_for(self, key: str, job_id: str, shown: str) -> None:
+        """Note a job, or an element of an array, that has yet to end. ``shown``: as Slurm shows it."""
         self.outstanding.setdefault(key, Counter())[job_id] += 1
+        self.elements.setdefault(job_id, []).append(shown)
 
     @property
     def live(self) -> Counter[str]:

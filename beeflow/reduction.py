@@ -71,7 +71,9 @@ class Reduction:
         self._newest: dict[str, dict[int, Intent]] = {}
         for intent in read_intents(self.layout):
             self._newest.setdefault(intent.group or "", {}).update(dict.fromkeys(numbers_of(intent), intent))
-        self._jobs = {(job.job_id, job.array_task_id): job for job in self.queue or ()}
+        self._jobs: dict[tuple[str | None, int | None], JobRecord] = {
+            (job.job_id, job.array_task_id): job for job in self.queue or ()
+        }
         # The tasks of one element come one after the other: its files are read once.
         self._element: tuple[tuple[str, int], Mapping[str, TaskResult]] = (("", 0), {})
         self._progress: tuple[tuple[str, int], Progress] = (("", 0), Progress())
@@ -91,7 +93,7 @@ class Reduction:
             if label in skipped:
                 result = TaskResult(TaskState.SKIPPED, reason="its condition (when) is false")
             else:
-                found = self._published(leaf.key, number).get(label)
+                found = self._told_to_end(leaf, number, label) or self._published(leaf.key, number).get(label)
                 result = found or self.derived.get((leaf.key, label)) or self._unfinished(leaf, number, label)
             yield self._describe(leaf, label, result)
 
@@ -100,6 +102,16 @@ class Reduction:
             found = store.read_record(ElementResult, self.layout.element_result(key, number))
             self._element = ((key, number), found.tasks if found else {})
         return self._element[1]
+
+    def _told_to_end(self, leaf: Leaf, number: int, label: str) -> TaskResult | None:
+        """Describe a task whose job was requeued or preempted while it ran: that looks like a scancel to it."""
+        result = self._published(leaf.key, number).get(label)
+        if result is None or result.state is not TaskState.CANCELLED:
+            return None
+        job = self._jobs.get(self.job_of(leaf.key, number)) if self._jobs else None
+        if job is None or job.state is not JobState.PENDING:
+            return None
+        return TaskResult(TaskState.PENDING, f"its job was told to end, and runs again: {job.reason}", job_id=job.shown)
 
     def _unfinished(self, leaf: Leaf, number: int, label: str) -> TaskResult:
         """Describe a task without a published result from what its job left and what Slurm says."""

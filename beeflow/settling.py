@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from beeflow import attempts, codec, store
 from beeflow.attempts import Progress
 from beeflow.graph import Graph, RetryPolicy
-from beeflow.group_jobs import MAX_SUBMISSIONS, GroupJobs
+from beeflow.group_jobs import MAX_SUBMISSIONS, GroupJobs, shown_as
 from beeflow.layout import Layout
 from beeflow.look import Halt, Look
 from beeflow.models import Again, ElementResult, Intent, Lost, TaskResult, WorkflowRecord, now
@@ -73,7 +73,7 @@ class Settler:
                 continue
             if not look.is_open(group, number):
                 if halt is Halt.NO and self.is_requeued(look, group, number, intent):
-                    look.wait_for(group.key, job_id)
+                    look.wait_for(group.key, job_id, shown_as(intent, number, job_id))
                 continue
             # A pass that got further was woken by what it waited for: the other jobs most likely live. Should one not,
             # then the next pass, which waits for it too, gets no further and asks.
@@ -92,7 +92,7 @@ class Settler:
                 # The whole array: of that, only what is pending is cancelled.
                 doomed.setdefault(intent.job_name, set()).add(job_id)
             if halt is Halt.NO or not pending:
-                look.wait_for(group.key, job_id)
+                look.wait_for(group.key, job_id, shown_as(intent, number, job_id))
             else:
                 self.keep(look, group, number)
         for name, shown in doomed.items():

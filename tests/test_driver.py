@@ -548,12 +548,31 @@ def test_a_pass_that_waits_for_good_ends_has_one_behind_it(layout: Layout) -> No
     world = stopping(wide(layout))
     for _ in range(2):
         world.run()
-        ids = tuple(world.job(path).id for path in "stg")
+        # Slurm tells of an array as such that it failed only when all of it has ended.
+        ids = (*(f"{world.job(path).id}_{index}" for path in "st" for index in range(3)), world.job("g").id)
         assert world.scheduler.relinked[-1] == (world.successor, Dependency({"afterok": ids}, singleton=True))
         # Slurm cancels the successor when a job fails: the pass behind it comes at once.
-        *_, last = world.scheduler.jobs.values()
+        after = Dependency({"afterany": (world.successor,)}, singleton=True)
+        (last,) = (job for job in world.scheduler.jobs.values() if job.dependency == after)
         assert last.request.name == RECORD.job_name("pass.9")
-        assert last.dependency == Dependency({"afterany": (world.successor,)}, singleton=True)
+        # It is older than the tasks, so that it need not wait until all of them have begun.
+        assert int(last.id) < min(map(int, (world.job(path).id for path in "stg"))) or world.passes > 1
+
+
+def test_where_elements_are_too_many_to_name_their_jobs_are(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = stopping(wide(layout))
+    monkeypatch.setattr(successor, "MAX_DEPENDENCY_CHARS", 20)
+    world.run()
+    ids = tuple(world.job(path).id for path in "stg")
+    assert world.scheduler.relinked[-1] == (world.successor, Dependency({"afterok": ids}, singleton=True))
+
+
+def test_where_a_width_is_unknown_an_element_that_fails_wakes_the_pass_too(layout: Layout) -> None:
+    steps = [step("c"), step("s", {"x": "xs"}, scatter=["x"]), step("g", {"x": "c/out"}, scatter=["x"])]
+    world = stopping(World(layout, graph(flow(["xs"], steps)), {"xs": [0, 1]}, {}))
+    world.run()
+    c, s = world.job("c").id, world.job("s").id
+    assert world.scheduler.relinked[-1][1] == Dependency(any_of=(c,), or_failed=(f"{s}_0", f"{s}_1"))
 
 
 def test_stop_lets_what_runs_finish_and_starts_nothing_else(layout: Layout) -> None:

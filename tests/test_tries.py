@@ -64,6 +64,18 @@ def test_what_a_runner_could_not_have_requeued_is_submitted_again(layout: Layout
     )
 
 
+def test_a_task_whose_job_slurm_runs_again_is_pending_though_its_runner_was_told_to_end(layout: Layout) -> None:
+    world = given(chunked(layout))
+    world.run()
+    publish(world, "s", 0, _0=TaskState.COMPLETED, _1=TaskState.CANCELLED)
+    states = world.jobs("s")[0].states
+    for state, expected in [(JobState.PENDING, "PENDING"), (JobState.CANCELLED, "CANCELLED")]:
+        states[next(iter(states))] = (state, "BeginTime")
+        jobs = world.scheduler.query()
+        shown = {task.name: task.state.value for task in Reduction(layout, RECORD, world.graph, jobs).tasks()}
+        assert (shown["s[0]"], shown["s[1]"]) == ("COMPLETED", expected)
+
+
 def test_a_task_that_waits_for_another_try_is_pending_and_says_why(layout: Layout) -> None:
     world = given(chunked(layout), temporary_fail=2)
     world.run()

@@ -109,6 +109,24 @@ steps:
       outputs: {o: {type: stdout}}
 """
 
+WIDE_FAILING = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}}
+inputs: {n: {type: 'int[]', default: NUMBERS}}
+outputs: {}
+steps:
+  a:
+    scatter: n
+    in: {n: n}
+    out: []
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, '[ $0 != 1 ] && sleep 5']
+      inputs: {n: {type: int, inputBinding: {position: 1}}}
+      outputs: {}
+""".replace("NUMBERS", str(list(range(40))))
+
 
 def write(path: Path, text: str) -> Path:
     """Write a document."""
@@ -152,6 +170,17 @@ def test_a_failure_is_noticed_while_another_task_runs(slurm: PrivateSlurm, tmp_p
     assert slurm.job_state(job_id_of(slurm, found, "busy")) == "RUNNING"
     wait_state(slurm, found, "Archived/Failed")
     assert tasks(slurm, found)["busy"]["state"] == "COMPLETED"
+
+
+def test_an_element_that_fails_stops_those_that_have_yet_to_begin(slurm: PrivateSlurm, tmp_path: Path) -> None:
+    document = write(tmp_path / "wide.cwl", WIDE_FAILING)
+    found = submit(slurm, "--on-error", "stop", document)
+    wait_state(slurm, found, "Archived/Failed", timeout_s=180)
+    known = tasks(slurm, found)
+    assert known["a[1]"]["state"] == "FAILED"
+    # More than there are CPUs: these were behind it in the queue.
+    assert known["a[39]"]["state"] == "CANCELLED"
+    assert known["a[39]"]["reason"] == "not run: a[1] failed, and --on-error is stop"
 
 
 def job_id_of(slurm: PrivateSlurm, found: str, step: str) -> str:
