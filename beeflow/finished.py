@@ -148,7 +148,8 @@ def check(found: Target, queues: Asked) -> None:
     live = queues.live(record)
     if live:
         raise LastJobError(
-            f"workflow {found.id} is {state.state.value}, and its job {live[0]} has not ended; try again"
+            f"workflow {found.id} is {state.state.value}, and its job {live[0]} has not ended; try again, or, if that "
+            f"does not move, end it: scancel {live[0]}"
         )
 
 

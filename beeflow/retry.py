@@ -114,7 +114,7 @@ def check(found: WorkflowDir, submitter: Submitter, choice: Choice) -> None:
     state = current_state(found, record)
     over = found.state()
     ended = over is not None and over.state.final
-    live = live_jobs(submitter, wait=ended)
+    live = live_jobs(submitter, over=ended)
     if live:
         raise TransitionError(
             f"workflow {found.id} is {state.value}, and its job {live[0]} has not ended; cancel it first, or wait: "
@@ -131,14 +131,20 @@ def check(found: WorkflowDir, submitter: Submitter, choice: Choice) -> None:
         )
 
 
-def live_jobs(submitter: Submitter, *, wait: bool) -> list[str]:
-    """List the workflow's jobs that have not ended. ``wait``: a while for the last of one that is over."""
+def live_jobs(submitter: Submitter, *, over: bool) -> list[str]:
+    """List the workflow's jobs that have not ended.
+
+    ``over``: it is over, so what is pending has nothing to do and is cancelled (jobs on nodes that are drained, when
+    slurmctld lost its state), and the job of the last pass is waited for a while.
+    """
     deadline = time.monotonic() + LAST_JOB_S
     while True:
-        jobs = submitter.ours(submitter.queue())
-        live = sorted({job.job_id for job in jobs if not job.state.ended})
-        if not live or not wait or time.monotonic() > deadline:
-            return live
+        live = [job for job in submitter.ours(submitter.queue()) if not job.state.ended]
+        for job in live if over else ():
+            if job.pending:
+                submitter.scheduler.cancel(job.name, [job.shown])
+        if not live or not over or time.monotonic() > deadline:
+            return sorted({job.job_id for job in live})
         time.sleep(_PAUSE_S)
         submitter.asked = None
 

@@ -115,6 +115,19 @@ def in_subworkflow(layout: Layout, **record: Any) -> World:
     return replace(world, record=replace(world.record, **record))
 
 
+def test_what_is_left_in_slurm_of_what_is_over_is_cancelled(layout: Layout) -> None:
+    """As when slurmctld lost its state, so that all seemed lost, and a node is drained: nobody but we would end it."""
+    does = Fails("s[1]")
+    site = begun(wide(layout), does)
+    over(site)
+    does.names.clear()
+    left = site.world.jobs("g")[0]
+    left.states = {None: (JobState.PENDING, "Nodes required for job are DOWN, DRAINED")}
+    again(site)
+    assert left.states[None][0] is JobState.CANCELLED
+    assert set(over(site).values()) == {"COMPLETED"}
+
+
 def test_what_an_expression_gave_a_subworkflow_is_not_taken_again(layout: Layout) -> None:
     does = Fails(w=["p", "q"], a="old")
     site = begun(in_subworkflow(layout), does)
