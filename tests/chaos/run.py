@@ -39,6 +39,8 @@ LEFT_S = 30.0
 # How long nothing may move before somebody looks whether a node is drained.
 DRAINED_S = 10.0
 SUBMITS = 4
+# Slurm that lost its state begins its ids anew, and nodes have not forgotten as many of them as there were.
+MOST_LAUNCHES = 6
 BAD = frozenset(state.value for state in TaskState if state.final and not state.good)
 SITES = tuple(SETTINGS)
 # So many seeds after another are for one site: Slurm is started anew for the next.
@@ -270,7 +272,7 @@ class Run:
 
     def bring_to_an_end(self) -> None:
         """Wait, and give the commands that the workflow asks for."""
-        given: set[str] = set()
+        given, launches = set[str](), 0
         if self.asked_for:
             given.add("go on")
             self.give(self.asked_for)
@@ -282,10 +284,11 @@ class Run:
             kind = "retry" if command == "bee-retry" else "go on"
             if "launch failed" in summary.reason:
                 # Slurm lost its state and gave a job the id of one that a node had not forgotten: one fault more.
-                kind = "launch again"
+                launches += 1
+                kind = f"launch {launches}" if launches <= MOST_LAUNCHES else "launch"
                 self.place.mend()
-            is_second = kind != "launch again" and bool(given - {"launch again"}) and not self.may_take_more
-            if command is None or kind in given or is_second:
+            is_second = not kind.startswith("launch") and bool(given & {"go on", "retry"}) and not self.may_take_more
+            if command is None or kind in given or kind == "launch" or is_second:
                 self.wrong(
                     f"{summary.state.value} after {' '.join(self.report.commands) or 'no command'}: {summary.reason}"
                 )
