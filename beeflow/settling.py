@@ -66,7 +66,8 @@ class Settler:
     def settle(self, look: Look, group: Group, halt: Halt) -> None:
         """Settle the elements of a group that were submitted and have no result."""
         doomed: dict[str, set[str]] = {}
-        got_further = bool(self.jobs.fresh) and not self.record.stops_on_error
+        # Where commands drive, the next pass could not submit anything.
+        got_further = bool(self.jobs.fresh) and not self.record.stops_on_error and self.record.drive != "here"
         for number, intent in self.jobs.newest(group.key).items():
             job_id = self.jobs.known_id(intent)
             if job_id is None:

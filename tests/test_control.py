@@ -326,8 +326,12 @@ def test_a_driver_that_a_killed_command_left_held_is_not_waited_for_in_vain(layo
     assert not any(job.held for job in live_passes(world))
 
 
-def test_where_commands_drive_one_goes_on_where_another_was_killed(tmp_path: Path) -> None:
-    """The pass that a killed command left held may not submit what the command had yet to."""
+@pytest.mark.parametrize("has_failed", [False, True])
+def test_where_commands_drive_one_goes_on_where_another_was_killed(tmp_path: Path, has_failed: bool) -> None:
+    """The pass that a killed command left held may not submit what the command had yet to.
+
+    ``has_failed``: before anything of it began, as on a full disk, so that it is to be submitted again, at once.
+    """
 
     class Killed(FakeScheduler):
         """Its caller is killed when it has submitted its successor and one job."""
@@ -348,10 +352,12 @@ def test_where_commands_drive_one_goes_on_where_another_was_killed(tmp_path: Pat
         do(START, world)
     (left,) = live_passes(world)
     assert left.held
+    if has_failed:
+        world.scheduler.end(world.job("a").id, JobState.FAILED)
     world.scheduler = FakeScheduler(jobs=world.scheduler.jobs, next_id=world.scheduler.next_id)
     do(START, world)
     assert left.states[None][0] is JobState.CANCELLED
-    assert [len(world.jobs(path)) for path in "ab"] == [1, 1]
+    assert [len(world.jobs(path)) for path in "ab"] == [1 + has_failed, 1]
     (successor,) = live_passes(world)
     assert not successor.held
 
