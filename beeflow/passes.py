@@ -125,12 +125,20 @@ class Pass:
 
     def end(self, key: str) -> None:
         """Cancel the passes that are pending: the archive is published, or nothing is left to do."""
-        numbers = range(pass_number(key) + 1, self.submitter.last_pass() + 1)
-        pending = {job_id for number in numbers if (job_id := self.submitter.known_id(pass_key(number)))}
+        keys = [pass_key(number) for number in range(pass_number(key) + 1, self.submitter.last_pass() + 1)]
+        pending = {job_id for each in keys if (job_id := self.submitter.known_id(each))}
+        if any(self.layout.intent(each).exists() and not self.submitter.known_id(each) for each in keys):
+            pending |= self.in_doubt(key)
         mine = pending & self.submitter.submitted
         for name, job_ids in ((None, mine), (self.record.job_name(key), pending - mine)):
             if job_ids:
                 self.cancel(name, sorted(job_ids))
+
+    def in_doubt(self, key: str) -> set[str]:
+        """Find the passes that are pending: a command that was killed may have left one held, and not its id."""
+        self.submitter.asked = None
+        found = patiently(self.submitter.queue)
+        return {job.job_id for job in found if job.name == self.record.job_name(key) and job.pending}
 
     def cancel(self, name: str | None, job_ids: list[str]) -> None:
         """Cancel passes: one that a command left held would stay for ever."""

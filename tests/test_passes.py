@@ -54,6 +54,15 @@ def test_a_pass_that_is_left_is_cancelled_though_slurm_was_away(
     assert [job.states[None][0].value for job in scheduler.jobs.values()] == ["CANCELLED"]
 
 
+def test_a_pass_that_a_killed_command_left_held_is_cancelled_though_its_id_is_not_known(tmp_path: Path) -> None:
+    layout, scheduler = archived(tmp_path, RECORD), FakeScheduler()
+    last = Pass(layout, RECORD, scheduler)
+    job_id = last.submitter.submit_pass(2, Dependency(singleton=True), hold=True)
+    layout.job_id("pass.2").unlink()
+    assert last.run("pass.1", "12") == 0
+    assert scheduler.jobs[job_id].states[None][0].value == "CANCELLED"
+
+
 COMPLETED_GO = replace(RECORD, delete_completed=True)
 
 

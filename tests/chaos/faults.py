@@ -314,7 +314,7 @@ class KillController(RestartController):
 
     name = "kill-slurmctld"
     forgets = True
-    left_s = 150.0
+    left_s = 20.0
     may = May.STALL | May.REFUSE | May.FAIL
 
     def end(self, run: Run) -> str:
