@@ -96,7 +96,9 @@ steps:
     run: *one
 """
 
+# It fails where it cannot write: what a tool does about a full disk is not ours.
 SCRIPT = """
+set -e
 label=$1 seconds=$2
 shift 2
 read -r nonce </proc/sys/kernel/random/uuid
