@@ -75,7 +75,7 @@ class Action:
         passes = self.passes(jobs)
         if self.submitter.record.drive == "here" and any(job.held for job in passes):
             # The command that was killed had more to submit, which the pass that it left may not.
-            self.submitter.scheduler.cancel(self.submitter.record.job_name(pass_key(1)), [job.job_id for job in passes])
+            self.submitter.scheduler.cancel(passes[0].name, [job.job_id for job in passes])
             passes = []
         held = [job for job in jobs if not job.state.ended and (job.put_aside or (job.held and job in passes))]
         for job in self.made_twice(held):

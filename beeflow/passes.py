@@ -126,8 +126,9 @@ class Pass:
     def end(self, key: str) -> None:
         """Cancel the passes that are pending: the archive is published, or nothing is left to do."""
         keys = [pass_key(number) for number in range(pass_number(key) + 1, self.submitter.last_pass() + 1)]
-        pending = {job_id for each in keys if (job_id := self.submitter.known_id(each))}
-        if any(self.layout.intent(each).exists() and not self.submitter.known_id(each) for each in keys):
+        known = {each: self.submitter.known_id(each) for each in keys}
+        pending = {job_id for job_id in known.values() if job_id}
+        if any(not known[each] and self.layout.intent(each).exists() for each in keys):
             pending |= self.in_doubt(key)
         mine = pending & self.submitter.submitted
         for name, job_ids in ((None, mine), (self.record.job_name(key), pending - mine)):

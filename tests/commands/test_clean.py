@@ -23,7 +23,7 @@ from beeflow.commands import clean
 from beeflow.models import StateRecord
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
-from tests.commands.place import Place, ago, job_line, make_place
+from tests.commands.place import Place, ago, job_line
 
 Capture = pytest.CaptureFixture[str]
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -34,12 +34,9 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="making another user's 
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    made = make_place(tmp_path)
-    for name, value in made.env().items():
-        monkeypatch.setenv(name, value)
+def place(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.delenv("SLURM_CONF", raising=False)
-    return made
+    return place
 
 
 def run(*argv: str) -> int:

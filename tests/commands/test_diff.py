@@ -19,17 +19,8 @@ from beeflow.comparing import archived
 from beeflow.errors import ArchiveError
 from beeflow.models import SubmitOptions
 from beeflow.states import WorkflowState
-from tests.commands.place import Place, make_place
+from tests.commands.place import Place
 from tests.comparing.made import Made, graph, tool
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A bee_workdir that commands find."""
-    made = make_place(tmp_path)
-    for name, value in made.env().items():
-        monkeypatch.setenv(name, value)
-    return made
 
 
 @pytest.fixture

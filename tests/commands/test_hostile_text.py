@@ -13,7 +13,7 @@ from beeflow.comparing.parent import Compared, Comparison
 from beeflow.comparing.verdicts import Verdict
 from beeflow.models import StateRecord, TaskRecord, TasksRecord
 from beeflow.states import TaskState, WorkflowState
-from tests.commands.place import Place, make_place
+from tests.commands.place import Place
 
 EVIL = "evil\x1b]0;title\x07\x9b31m\r\n\x1b[2Jend\u202e\udcff"
 CALLS = (
@@ -25,12 +25,9 @@ CALLS = (
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    made = make_place(tmp_path)
-    for name, value in made.env().items():
-        monkeypatch.setenv(name, value)
+def place(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.chdir(tmp_path / "home")
-    return made
+    return place
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -15,17 +15,9 @@ from beeflow import cli
 from beeflow.commands import inspect, rerun
 from tests.archive import raw
 from tests.archive.raw import archive, file, write
-from tests.commands.place import Place, make_place
+from tests.commands.place import Place
 
 Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    made = make_place(tmp_path)
-    for name, value in made.env().items():
-        monkeypatch.setenv(name, value)
-    return made
 
 
 def run(*argv: str | Path) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from beeflow import cli
 from beeflow.commands import archive, copy
-from tests.commands.place import Place, make_place
+from tests.commands.place import Place
 
 WORDS = {
     "long": "a" * 300,
@@ -42,12 +42,9 @@ DOCUMENT = "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: 'true', inpu
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    made = make_place(tmp_path)
-    for name, value in made.env().items():
-        monkeypatch.setenv(name, value)
+def place(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.chdir(tmp_path)
-    return made
+    return place
 
 
 @pytest.mark.parametrize("word", WORDS)

@@ -15,19 +15,16 @@ from beeflow.listing import state_record
 from beeflow.models import Retried, now
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
-from tests.commands.place import Place, make_place
+from tests.commands.place import Place
 
 Capture = pytest.CaptureFixture[str]
 FAILED = WorkflowState.ARCHIVED_FAILED
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    made = make_place(tmp_path)
-    for name, value in made.env().items():
-        monkeypatch.setenv(name, value)
+def place(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.delenv("SLURM_CONF", raising=False)
-    return made
+    return place
 
 
 def without_directory(place: Place) -> WorkflowDir:

@@ -9,7 +9,6 @@ import shutil
 import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import filelock
 import pytest
@@ -21,19 +20,16 @@ from beeflow.layout import Layout
 from beeflow.models import StateRecord, now
 from beeflow.states import WorkflowState
 from beeflow.store import publish, write_json, write_record
-from tests.commands.place import Place, job_line, make_place
+from tests.commands.place import Place, job_line
 
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    made = make_place(tmp_path)
-    for name, value in made.env().items():
-        monkeypatch.setenv(name, value)
+def place(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.delenv("SLURM_CONF", raising=False)
     monkeypatch.setattr(finished, "LAST_JOB_S", 0.0)
-    return made
+    return place
 
 
 def run(*argv: str) -> int:

@@ -15,18 +15,15 @@ from beeflow.models import Sidecar
 from beeflow.states import WorkflowState
 from tests.archive import raw
 from tests.archive.raw import archive, file, header, write
-from tests.commands.place import Place, make_place
+from tests.commands.place import Place
 
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    made = make_place(tmp_path)
-    for name, value in made.env().items():
-        monkeypatch.setenv(name, value)
+def place(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.chdir(tmp_path)
-    return made
+    return place
 
 
 def run(*argv: str | Path) -> int:

@@ -404,8 +404,8 @@ def test_a_folder_that_nobody_recorded_is_not_taken_for_the_same(site: Local) ->
     assert ran(again(site, passing(site), REUSE, f"d={site.top}/a/d", f"also={site.top}/a/also")) == []
 
 
-def test_an_input_that_a_taken_task_passed_on_stays(site: Local) -> None:
-    text = """
+# Its output is its input.
+SAME = """
 cwlVersion: v1.2
 class: CommandLineTool
 requirements: {InlineJavascriptRequirement: {}}
@@ -413,8 +413,11 @@ baseCommand: "true"
 inputs: {f: File}
 outputs: {same: {type: File, outputBinding: {outputEval: $(inputs.f)}}}
 """
+
+
+def test_an_input_that_a_taken_task_passed_on_stays(site: Local) -> None:
     given, copy = site.write("a/x.txt", "x\n"), site.write("b/x.txt", "x\n")
-    old = site.submit(text, {"f": {"class": "File", "path": str(given)}})
+    old = site.submit(SAME, {"f": {"class": "File", "path": str(given)}})
     given.unlink()
     made = again(site, old, REUSE, f"f={copy}")
     assert (ran(made), text_of(made, "same")) == ([], "x\n")
@@ -558,16 +561,8 @@ def test_a_result_is_refused_that_names_a_path(site: Local, archived: Path, tmp_
 
 
 def test_an_input_that_is_only_referred_to_is_taken_as_long_as_it_is_what_it_was(site: Local) -> None:
-    text = """
-cwlVersion: v1.2
-class: CommandLineTool
-requirements: {InlineJavascriptRequirement: {}}
-baseCommand: "true"
-inputs: {f: File}
-outputs: {same: {type: File, outputBinding: {outputEval: $(inputs.f)}}}
-"""
     given, copy = site.write("a/x.txt", "x\n"), site.write("b/x.txt", "x\n")
-    old = site.submit(text, {"f": {"class": "File", "path": str(given)}}, input_copy_limit_mib=0)
+    old = site.submit(SAME, {"f": {"class": "File", "path": str(given)}}, input_copy_limit_mib=0)
     assert ran(again(site, old)) == []
     given.write_text("y\n")
     assert ran(again(site, old, REUSE, f"f={copy}")) == ["w"]
