@@ -21,6 +21,8 @@ from beeflow.command import COPY, CREATE, LINK, MKDIR, UPDATE, Stage
 from beeflow.errors import TaskError
 
 _FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks, where the file system can
+# How it is told what is left out of a folder; what a link points to follows.
+LINK_TO, NO_FILE = "a symbolic link to ", "not a regular file"
 _NOT_LINKABLE = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP)
 
 
@@ -137,9 +139,7 @@ def contents(
         elif path.is_file():
             yield prefix + name, path, False
             continue
-        left_out(
-            prefix + name, f"a symbolic link to {os.readlink(path)}" if path.is_symlink() else "not a regular file"
-        )
+        left_out(prefix + name, f"{LINK_TO}{os.readlink(path)}" if path.is_symlink() else NO_FILE)
 
 
 def _listed(folder: Path) -> list[str]:

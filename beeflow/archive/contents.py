@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from beeflow import codec, staging
 from beeflow.archive import leaving, names
+from beeflow.staging import LINK_TO, NO_FILE
 
 # tasks/GROUP/000/000000/ATTEMPT/LABEL/ (beeflow.layout)
 _TASK_DEPTH = 6
 # How the reasons begin that others read.
-LINK_TO, SAME_AS, UNFIT = "a symbolic link to ", "the same file as ", "no archive can hold it: "
+SAME_AS, UNFIT = "the same file as ", "no archive can hold it: "
 # The top directory of an archive is an id.
 _TOP = b"." * 36 + b"/"
 _PATH_MAX = 4096
@@ -108,7 +109,7 @@ class _Tree:
                 return
             status = entry.stat()
         elif not stat.S_ISREG(status.st_mode):
-            self.omitted[name] = "not a regular file"
+            self.omitted[name] = NO_FILE
             return
         known = self.inodes.setdefault((status.st_dev, status.st_ino), name)
         if known != name and name.startswith("tasks/"):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from beeflow import removal
 from beeflow.archive import hashing
+from beeflow.staging import LINK_TO, NO_FILE
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -56,8 +57,8 @@ def _what(folder: int, name: str) -> str:
     """Describe what is no folder."""
     status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if stat.S_ISLNK(status.st_mode):
-        return f"a symbolic link to {os.readlink(name, dir_fd=folder)}"
+        return f"{LINK_TO}{os.readlink(name, dir_fd=folder)}"
     if not stat.S_ISREG(status.st_mode):
-        return "not a regular file"
+        return NO_FILE
     digest, size = hashing.whole(Path(f"/proc/self/fd/{folder}/{name}"))
     return f"{size} bytes, sha256 {digest}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from beeflow import tables
 from beeflow.archive import manifest, reading, verifying
-from beeflow.archive.contents import LINK_TO, SAME_AS
+from beeflow.archive.contents import SAME_AS
 from beeflow.archive.hashing import Hashing
 from beeflow.archive.limits import Limits
 from beeflow.archive.reading import Member
@@ -22,6 +22,7 @@ from beeflow.comparing.records import parse_object
 from beeflow.comparing.runs import MAX_RECORD, RECORDS, Run
 from beeflow.errors import ArchiveError, SystemFileError
 from beeflow.layout import MANIFEST, OMITTED
+from beeflow.staging import LINK_TO
 
 
 def read(path: Path, allowed: Limits) -> Run:
