@@ -26,7 +26,7 @@ from schema_salad.sourceline import SourceLine, strip_dup_lineno
 from beeflow import locations, paths
 from beeflow.cwl import schema_cache
 from beeflow.errors import BeeError, DocumentError, UnsupportedError
-from beeflow.graph import CUDA, MPI, RETRY
+from beeflow.graph import CUDA, MPI, OWN_HINTS
 
 # What tasks and passes do; anything else under `requirements` is refused by name.
 SUPPORTED = frozenset(
@@ -81,8 +81,9 @@ def message_of(error: BaseException) -> str:
     """Return cwltool's message without colours, repeated positions and file:// prefixes."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     text = strip_dup_lineno(text.replace("file://", "")) or type(error).__name__
-    if RETRY in text:
-        text += f"\n{RETRY} goes under hints: others, who do not know it, can run the document then"
+    for kind in OWN_HINTS:
+        if kind in text:
+            text += f"\n{kind} goes under hints: others, who do not know it, can run the document then"
     return text
 
 

@@ -110,6 +110,16 @@ def test_tools_that_reach_out(document: dict[str, Any], what: str) -> None:
     assert found[0].why
 
 
+def test_what_jobs_are_charged_to() -> None:
+    hint = {"class": "https://github.com/lanl/BEE#SlurmRequirement", "partition": "gpu", "timeLimit": 5}
+    assert whats(of_tool({"hints": [hint]})) == []
+    asking = {**hint, "account": "theirs", "qos": "urgent"}
+    assert whats(of_tool({"hints": [asking]})) == [
+        "SlurmRequirement: account: theirs",
+        "SlurmRequirement: qos: urgent",
+    ]
+
+
 @pytest.mark.parametrize(
     "document",
     [
