@@ -392,12 +392,14 @@ def some(kind: Any, file: Path) -> Any:
     """Make a value of a CWL type."""
     if isinstance(kind, list):
         return some(kind[0], file)
+    if isinstance(kind, dict) and kind["type"] == "record":
+        return {each["name"].rpartition("/")[2]: some(each["type"], file) for each in kind["fields"]}
     if isinstance(kind, dict):
-        return [some(kind["items"], file)]
-    entries = {"File": file, "Directory": file.parent}
-    if kind in entries:
-        return {"class": kind, "path": str(entries[kind])}
-    return {"null": None, "int": 1, "double": 0.5, "string": "word", "Any": "word"}[kind]
+        return kind["symbols"][0].rpartition("/")[2] if kind["type"] == "enum" else []
+    if kind in ("File", "Directory"):
+        return {"class": kind, "path": str(file if kind == "File" else file.parent)}
+    plain = {"null": None, "boolean": True, "int": 1, "long": 1, "float": 0.5, "double": 0.5}
+    return plain.get(kind, "word")
 
 
 def inputs_for(document: Path, tmp_path: Path, settings: Config) -> Path:
