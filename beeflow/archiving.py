@@ -44,7 +44,7 @@ _SCRATCH = frozenset({"tmp", "stage"})
 _LEFT_OUT = frozenset(
     [
         *(f"control/{name}" for name in ("lock", "lock.holder", "failures", "paused", "holds", "vanished")),
-        *(f"control/{name}" for name in ("holds.lock", "holds.lock.holder")),
+        *(f"control/{name}.lock{suffix}" for name in ("holds", "retry") for suffix in ("", ".holder")),
         DESCRIPTION,
         ENVIRONMENT,
         OMITTED,
