@@ -25,7 +25,6 @@ def main(command: Command, doc: str | None, argv: Sequence[str]) -> int:
         print(f"No workflow is {states_of(command)}.")
     must_ask = not arguments.yes and sys.stdin.isatty() and (len(chosen) > 1 or (arguments.all and chosen))
     if must_ask and not agrees(command, chosen):
-        print("Nothing was done.")
         return 1
     patience = Patience(COMMAND_S)
     for outcome in control.perform(command, chosen, lambda each: listing.scheduler_of(each, os.environ, patience)):
@@ -83,13 +82,8 @@ def agrees(command: Command, chosen: Sequence[WorkflowDir]) -> bool:
     """Ask on the terminal."""
     for each in chosen:
         print(f"  {each.id}  {tables.one_line(name_of(each))}")
-    verb = command.value.removeprefix("bee-")
-    try:
-        answer = input(f"{verb} {'this workflow' if len(chosen) == 1 else f'these {len(chosen)} workflows'}? [y/N] ")
-    except EOFError:
-        print()
-        return False
-    return answer.strip().lower() in ("y", "yes")
+    verb = command.value.removeprefix("bee-").capitalize()
+    return cli.agrees(f"{verb} {'this workflow' if len(chosen) == 1 else f'these {len(chosen)} workflows'}?")
 
 
 def name_of(found: WorkflowDir) -> str:

@@ -138,6 +138,22 @@ def put_aside(layout: Layout, key: str, number: int, lost: Lost) -> None:
             os.replace(each, each.with_suffix(suffix + each.suffix))
 
 
+def doubt_cancelled(layout: Layout, key: str, number: int) -> None:
+    """Say in the logs of an element that its tasks that were cancelled did not end by that: their job died."""
+    for path in layout.element(key, number).glob("*/tasks.jsonl"):
+        text = store.read_text(path) or ""
+        ended = dict[str, str]()
+        for entry in map(_parse, text.splitlines()):
+            if again := entry.get("begin") or entry.get("doubt"):
+                ended.pop(again, None)
+            elif "end" in entry:
+                ended[entry["end"]] = entry["result"]["state"]
+        lines = [json.dumps({"doubt": label}) + "\n" for label, state in ended.items() if state == TaskState.CANCELLED]
+        if lines:
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(("" if text.endswith("\n") else "\n") + "".join(lines))
+
+
 def running(progress: Progress, label: str) -> TaskResult | None:
     """Describe a task that began and has not ended; None when it has not begun."""
     attempt = progress.latest

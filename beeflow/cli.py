@@ -97,6 +97,24 @@ def say(text: str) -> None:
     print(terminal.escaped(text, _LINES) if sys.stdout.isatty() else text, flush=True)
 
 
+def agrees(question: str) -> bool:
+    """Ask on the terminal, and say so where nothing is to be done; raises UsageError when nobody can answer."""
+    try:
+        answer = input(f"{question} [y/N] ").strip().lower()
+    except KeyboardInterrupt:
+        print()
+        raise
+    except EOFError:
+        print()
+        if not sys.stdin.isatty():
+            raise UsageError("no answer, so nothing was done; scripts say --yes") from None
+        answer = ""
+    if answer in ("y", "yes"):
+        return True
+    print("Nothing was done.")
+    return False
+
+
 def guarded(main: Main, argv: Sequence[str]) -> int:
     """Run a command; an expected error becomes its message and exit code, anything else is a bug."""
     _print_any_name()

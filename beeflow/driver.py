@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from beeflow import store
+from beeflow import interrupted, store
 from beeflow.errors import BeeError, SlurmError, TransitionError
 from beeflow.graph import Graph
 from beeflow.group_jobs import GroupJobs
@@ -152,7 +152,14 @@ class Driver:
 
     def plan(self) -> tuple[Look, list[Group]]:
         """Walk the graph and write down what the tasks are; returns the groups whose tasks are known, too."""
-        results = Results(self.layout, self.graph, self.tools)
+        look, known = self.walk(Results(self.layout, self.graph, self.tools))
+        again = set() if self.cancelled else interrupted.find(look, self.layout, self.jobs)
+        if again:
+            return self.walk(Results(self.layout, self.graph, self.tools, interrupted=again))
+        return look, known
+
+    def walk(self, results: Results) -> tuple[Look, list[Group]]:
+        """Plan, with these results."""
         while True:
             look = Look(walk(self.graph, self.inputs, results.lookup, self.tools), results)
             known = []

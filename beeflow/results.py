@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from beeflow import codec, elements, store
 from beeflow.errors import TaskError
 from beeflow.graph import Graph, Step, Workflow
@@ -16,14 +18,23 @@ class Results:
     """Reads group records and results, each file once, also where there is none yet.
 
     ``passes_said``: what the group records say of skipped tasks holds, as it does in a job that a pass submitted; the
-    pass itself is about to find out.
+    pass itself is about to find out. ``interrupted``: elements (group key, number) whose cancelled tasks run again.
     """
 
-    def __init__(self, layout: Layout, graph: Graph, evaluator: Evaluator, *, passes_said: bool = False) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        graph: Graph,
+        evaluator: Evaluator,
+        *,
+        passes_said: bool = False,
+        interrupted: Collection[tuple[str, int]] = (),
+    ) -> None:
         self.layout = layout
         self.graph = graph
         self.evaluator = evaluator
         self.passes_said = passes_said
+        self.interrupted = interrupted
         self._groups: dict[str, GroupRecord] = {}
         self._positions: dict[str, dict[str, int]] = {}
         self._elements: dict[tuple[str, int], ElementResult | None] = {}
@@ -65,7 +76,10 @@ class Results:
         """Read what came of a task, or None."""
         number = self.element_of(key, label)
         element = None if number is None else self.element(key, number)
-        return None if element is None else element.tasks.get(label)
+        found = None if element is None else element.tasks.get(label)
+        if found and found.state is TaskState.CANCELLED and (key, number) in self.interrupted:
+            return None
+        return found
 
     def lookup(self, output: Output) -> Value:
         """Fill one hole: Known, Broken when it will never be made, the hole itself when it is not made yet."""

@@ -73,8 +73,6 @@ class Settler:
             if job_id is None:
                 continue
             if not look.is_open(group, number):
-                if halt is Halt.NO and self.is_requeued(look, group, number, intent):
-                    look.wait_for(group.key, job_id, shown_as(intent, number, job_id))
                 continue
             # A pass that got further was woken by what it waited for: the other jobs most likely live. Should one not,
             # then the next pass, which waits for it too, gets no further and asks.
@@ -98,14 +96,6 @@ class Settler:
                 self.keep(look, group, number)
         for name, shown in doomed.items():
             self.jobs.submitter.scheduler.cancel(name, sorted(shown), pending_only=halt is Halt.STOP)
-
-    def is_requeued(self, look: Look, group: Group, number: int, intent: Intent) -> bool:
-        """True for an element that was told to end, and whose job is to run again: a requeue looks like a scancel."""
-        found = look.results.element(group.key, number)
-        if found is None or all(task.state is not TaskState.CANCELLED for task in found.tasks.values()):
-            return False
-        job = self.jobs.record(intent, number)
-        return job is not None and not job.state.ended
 
     def settle_ended(self, look: Look, ended: Ended, halt: Halt) -> None:
         """Settle an element whose job ended: submit it again, or write the result that the job did not."""

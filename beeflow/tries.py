@@ -38,10 +38,9 @@ class Tally:
                 running.add(entry["begin"])
                 self.begin(entry["begin"])
             elif "end" in entry:
-                running.discard(entry["end"])
-                if entry["result"]["state"] == "CANCELLED":
-                    # Only what is requeued comes here again: a job that was cancelled does not.
-                    self._use(entry["end"], NODE_FAIL)
+                # Only what is requeued or preempted comes here again: a job that was cancelled does not.
+                if entry["result"]["state"] != "CANCELLED":
+                    running.discard(entry["end"])
             elif "doubt" in entry:
                 running.add(entry["doubt"])
             elif "again" in entry:

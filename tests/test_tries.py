@@ -207,6 +207,47 @@ def test_what_was_told_to_end_and_is_requeued_has_not_ended(layout: Layout) -> N
     assert len(world.jobs("s")) == 1
 
 
+@pytest.mark.parametrize("state", [JobState.PREEMPTED, JobState.NODE_FAIL])
+def test_what_was_told_to_end_by_a_preemption_goes_again_so_often(layout: Layout, state: JobState) -> None:
+    world = given(chunked(layout), node_fail=1)
+    world.run()
+    publish(world, "s", 1, **{f"_{label}": TaskState.COMPLETED for label in "345"})
+    world.scheduler.end(world.job("s").id, JobState.COMPLETED, "None", {1})
+    attempt(world, "s", 0, begin("0"), end("0"), begin("1"), end("1", TaskState.CANCELLED))
+    publish(world, "s", 0, _0=TaskState.COMPLETED, _1=TaskState.CANCELLED, _2=TaskState.CANCELLED)
+    world.scheduler.end(world.job("s").id, state, "None", {0})
+    shown = {task.name: task for task in Reduction(layout, RECORD, world.graph, world.scheduler.query()).tasks()}
+    assert (shown["s[1]"].state, shown["s[1]"].reason) == (TaskState.NODE_FAIL, f"Slurm: {state.value}")
+    assert world.run() is None
+    assert elements_of(world.jobs("s")[-1]) == [0]
+    shown = {task.name: task for task in Reduction(layout, RECORD, world.graph, world.scheduler.query()).tasks()}
+    assert shown["s[1]"].reason == f"waits for try 2 of 2: the job ended as {state.value}"
+    assert [shown[f"s[{number}]"].state.value for number in (0, 2)] == ["COMPLETED", "PENDING"]
+    # And once more: that is too often for the task that began in both, not for the one that never did.
+    attempt(world, "s", 0, begin("1"), end("1", TaskState.CANCELLED))
+    publish(world, "s", 0, _0=TaskState.COMPLETED, _1=TaskState.CANCELLED, _2=TaskState.CANCELLED)
+    world.scheduler.end(world.jobs("s")[-1].id, state)
+    assert world.run() is None
+    attempt(world, "s", 0, begin("2"), end("2"))
+    publish(world, "s", 0, _0=TaskState.COMPLETED, _1=TaskState.NODE_FAIL, _2=TaskState.COMPLETED)
+    world.scheduler.end(world.jobs("s")[-1].id, JobState.COMPLETED)
+    ended = {name: state for name, (state, _) in world.final_tasks(world.go_on()).items() if name.startswith("s[")}
+    assert ended == {f"s[{number}]": "COMPLETED" for number in (0, 2, 3, 4, 5)} | {"s[1]": "NODE_FAIL"}
+    assert len(world.jobs("s")) == 3
+
+
+def test_what_a_preemption_ended_does_not_stop_a_workflow(layout: Layout) -> None:
+    world = given(chain(layout), node_fail=1)
+    world.record = replace(world.record, on_error=models.ON_ERROR_STOP)
+    world.run()
+    attempt(world, "a", 0, begin("0"), end("0", TaskState.CANCELLED))
+    publish(world, "a", 0, _0=TaskState.CANCELLED)
+    world.scheduler.end(world.job("a").id, JobState.PREEMPTED)
+    world.scheduler.end(world.job("b").id, JobState.CANCELLED, "DependencyNeverSatisfied")
+    assert world.run() is None
+    assert (len(world.jobs("a")), len(world.jobs("b"))) == (2, 2)
+
+
 def test_what_was_told_to_end_and_has_ended_is_cancelled(layout: Layout) -> None:
     world = given(chain(layout), node_fail=3)
     world.run()

@@ -44,8 +44,8 @@ def main(argv: Sequence[str]) -> int:
                 print(f"Workflow {each.id} has no directory any more. Its archive stays; to remove it: --archive")
     if not there:
         return 0
-    if not arguments.yes:
-        confirm(there, archive=arguments.archive)
+    if not arguments.yes and not agrees(there, archive=arguments.archive):
+        return 1
     return remove(settings, there, archive=arguments.archive)
 
 
@@ -68,21 +68,15 @@ def choose(settings: Config, arguments: argparse.Namespace) -> list[Target]:
     return [each for each in targets if each.id not in stay]
 
 
-def confirm(targets: Sequence[Target], *, archive: bool) -> None:
-    """Show what would go, and ask; raises UsageError unless the answer is yes."""
+def agrees(targets: Sequence[Target], *, archive: bool) -> bool:
+    """Show what would go, and ask."""
     queues = finished.Asked(os.environ)
     found = [finished.describe(each, queues) for each in targets[:_SHOWN]]
     print(tables.render_workflows([each for each in found if each]))
     if len(targets) > _SHOWN:
         print(f"and {len(targets) - _SHOWN} more")
     what = "directories and archives" if archive else "directories"
-    try:
-        answer = input(f"Remove the {what} of {len(targets)} workflow{'s' if len(targets) > 1 else ''}? [y/N] ")
-    except EOFError:
-        print()
-        raise UsageError("no answer, so nothing was removed; scripts say --yes") from None
-    if answer.strip().lower() not in ("y", "yes"):
-        raise UsageError("nothing was removed")
+    return cli.agrees(f"Remove the {what} of {len(targets)} workflow{'s' if len(targets) > 1 else ''}?")
 
 
 def remove(settings: Config, targets: Sequence[Target], *, archive: bool) -> int:

@@ -6,7 +6,7 @@ import os
 import time
 from _signal import SIGTERM
 
-from beeflow.errors import BeeError, BrokenError, TaskError
+from beeflow.errors import BrokenError, TaskError
 from beeflow.runner import collect, records
 from beeflow.runner.again import Again
 from beeflow.runner.collect import Collector, NeedsCwltoolError
@@ -14,10 +14,11 @@ from beeflow.runner.holes import GOOD, Holes, LateError, NeedsPlanError
 from beeflow.runner.interrupt import Interrupt, TerminatedError
 from beeflow.runner.job import Job, iso_time
 from beeflow.runner.launch import CannotStartError, Ended, Launcher, why_unfit
+from beeflow.runner.ledger import Ledger, describe, say
 from beeflow.runner.making import Making
-from beeflow.runner.task import Task, exit_reason, is_success, make_readable, put_in_place, tidy
+from beeflow.runner.task import Task, exit_reason, is_success, make_readable, put_in_place
 from beeflow.runner.wrap import wrap
-from beeflow.tries import OUT_OF_MEMORY, TIMEOUT
+from beeflow.tries import OUT_OF_MEMORY
 
 TYPE_CHECKING = False  # importing typing would take as long as all else here
 if TYPE_CHECKING:
@@ -26,24 +27,14 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 _POLL_S = 1.0
 _SIGNAL_SETTLE_S = 0.3
-# What ended so shortly before we heard of SIGTERM may have ended by it: Slurm signals one process after another, and
-# what a script runs may be first. On a busy node the script goes on without it meanwhile, to exit code 0, and we would
-# collect half of its outputs (seen on Slurm 22.05.8, twice in some hundred scancels).
-_IN_DOUBT_S = 1.0
 # How a command ends, or the shell around it, that SIGTERM ended.
 _BY_TERM = (-SIGTERM, 128 + SIGTERM)
-# Slurm counts from the job's start: its prolog and our start come before we do.
-_BEFORE_US_S = 30.0
-# A task that begins so long after the first one of its job, in time limits, cannot have its whole time limit.
-_LATE = 0.1
 
 
 class Element:
     """One element of a group. ``run``: what the passes say of the step (tasks/<group>/run.json).
 
-    ``tasks``: whose commands run. ``begun``: those and the others that began and have no result. ``blocked``: labels of
-    tasks that take from one that failed. ``late``: of those that another job must run. ``just_ended``: tasks whose
-    commands may not have ended by themselves, should SIGTERM come now.
+    ``tasks``: those whose commands run. ``attempt``: the folder of this attempt.
     """
 
     def __init__(self, root: str, run: dict[str, Any], number: int, job: Job) -> None:
@@ -53,65 +44,48 @@ class Element:
         self.job = job
         self.folder = f"{root}/tasks/{run['group']}/{number // 1000:03}/{number:06}"
         self.again = Again(root, run, job, self.folder)
+        self.ledger = Ledger(job, self.again)
         self.holes = Holes(root)
         self.launcher = Launcher()
         self.interrupt = Interrupt(self.launcher)
         self.making = Making(root, run, job, self.interrupt)
-        self.began = time.monotonic()
-        self.first_began: float | None = None
         self.settle_by: float | None = None
         self.tasks: dict[str, Task] = {}
-        self.begun: dict[str, Task] = {}
-        self.just_ended: list[Task] = []
-        self.results: dict[str, dict[str, Any]] = {}
-        self.blocked: set[str] = set()
-        self.late: list[str] = []
-        self.log: Any = None
         self.attempt = ""
 
     # The whole.
 
     def run(self, specs: list[dict[str, Any]], settled: dict[str, dict[str, Any]]) -> int:
         """Run the tasks that are not settled; returns the exit code, 0 when any task of the element made something."""
-        self.results.update({spec["label"]: settled[spec["label"]] for spec in specs if spec["label"] in settled})
+        labels = {spec["label"] for spec in specs}
+        self.ledger.results.update({label: result for label, result in settled.items() if label in labels})
         self.attempt = self.job.free_folder(self.folder)
         records.write_new(f"{self.attempt}/started.json", {"version": records.VERSION, **self.job.attempt()})
-        waiting = [spec for spec in specs if spec["label"] not in self.results]
-        with open(f"{self.attempt}/tasks.jsonl", "a", encoding="utf-8", errors="surrogateescape") as self.log:
-            waiting = [spec for spec in waiting if not self.is_given_up(spec["label"])]
+        waiting = [spec for spec in specs if spec["label"] not in self.ledger.results]
+        with open(f"{self.attempt}/tasks.jsonl", "a", encoding="utf-8", errors="surrogateescape") as self.ledger.log:
+            waiting = [spec for spec in waiting if not self.ledger.give_up_lost(spec["label"])]
             self.work(waiting)
             if self.interrupt.came:
-                self.doubt()
-                self.give_up(waiting)
+                self.ledger.doubt(self.interrupt.came_at)
+                self.ledger.give_up([spec["label"] for spec in waiting])
             if self.again.put_off:
                 self.requeue()
-        if self.late or self.again.put_off:
+        if self.ledger.late or self.again.put_off:
             return EXIT_FAILED
-        if self.results:
+        if self.ledger.results:
             self.publish()
-        good = [result["state"] in GOOD for result in self.results.values()]
+        good = [result["state"] in GOOD for result in self.ledger.results.values()]
         # What waits for a good end is also what has to know of a failure, where that stops the workflow.
         enough = all(good) if self.run_record["stops_on_error"] else any(good)
         return 0 if enough else EXIT_FAILED
-
-    def is_given_up(self, label: str) -> bool:
-        """Settle a task whose job was restarted too often; False for any other."""
-        reason = self.again.history.why_given_up(label, self.again.policy)
-        if reason is None:
-            return False
-        result = {**self.job.result(), "state": "NODE_FAIL", "ended": iso_time(), "reason": reason}
-        result["tries"] = max(1, self.again.tally.begins.get(label, 0))
-        self.results[label] = result
-        self.log_line({"end": label, "result": result})
-        return True
 
     def requeue(self) -> None:
         """Have this job run again, for the tasks that are to be tried again and those that have yet to begin."""
         entry, complaints = self.again.requeue()
         if entry:
-            self.log_line(entry)
+            self.ledger.write(entry)
         for each in complaints:
-            self.say(each)
+            say(each)
 
     def work(self, waiting: list[dict[str, Any]]) -> None:
         """Run tasks until none is left."""
@@ -133,7 +107,7 @@ class Element:
                 self.making.node()
             except Exception as error:
                 # The tasks that need it will say so; others do not.
-                self.say(f"cwltool cannot be used: {describe(error)}")
+                say(f"cwltool cannot be used: {describe(error)}")
 
     def publish(self) -> None:
         """Publish the results, unless another attempt already did.
@@ -142,10 +116,10 @@ class Element:
         aside.
         """
         path = f"{self.folder}/result.json"
-        text = records.dumps({"version": records.VERSION, "tasks": self.results}) + "\n"
+        text = records.dumps({"version": records.VERSION, "tasks": self.ledger.results}) + "\n"
         while not records.publish(path, text):
             found = (records.read(path) or {"tasks": {}})["tasks"]
-            good = [label for label, result in self.results.items() if result["state"] in GOOD]
+            good = [label for label, result in self.ledger.results.items() if result["state"] in GOOD]
             if all(found.get(label, {}).get("state") != "CANCELLED" for label in good):
                 return
             os.replace(path, f"{self.folder}/result.late-{self.job.element_id}.{self.job.restart_count}.json")
@@ -169,18 +143,18 @@ class Element:
             inputs = self.resolve(spec)
         except BrokenError as error:
             self.interrupt.hold()
-            self.say(f"{label}: not run: {error}")
-            self.blocked.add(label)
+            say(f"{label}: not run: {error}")
+            self.ledger.blocked.add(label)
             return
         except LateError as error:
             self.interrupt.hold()
-            self.say(f"{label}: not run: {error} after {self.run_record['fs_settle_s']:g} s")
-            self.log_line({"late": label})
-            self.late.append(label)
+            say(f"{label}: not run: {error} after {self.run_record['fs_settle_s']:g} s")
+            self.ledger.write({"late": label})
+            self.ledger.late.append(label)
             return
         except Exception as error:
             self.interrupt.hold()
-            self.fail(self.new_task(label), TaskError(f"its inputs cannot be read: {describe(error)}"))
+            self.ledger.fail(self.new_task(label), TaskError(f"its inputs cannot be read: {describe(error)}"))
             return
         with self.interrupt:
             task = self.new_task(label)
@@ -188,19 +162,13 @@ class Element:
             self.start(task, inputs, evaluated=spec.get("evaluated", False))
         except Exception as error:
             self.interrupt.hold()
-            self.fail(task, error)
+            self.ledger.fail(task, error)
 
     def new_task(self, label: str) -> Task:
         """Note that a task begins."""
         folder = f"{self.attempt}/{label}"
         task = Task(label, folder, {**self.job.result(), "folder": folder[len(self.root) + 1 :]})
-        self.again.tally.begin(label)
-        if self.again.tally.begins[label] > 1:
-            task.result["tries"] = self.again.tally.begins[label]
-        self.begun[label] = task
-        if self.first_began is None:
-            self.first_began = task.began
-        self.log_line({"begin": label, "at": task.result["started"]})
+        self.ledger.begin(task)
         return task
 
     def resolve(self, spec: dict[str, Any]) -> dict[str, Any]:
@@ -236,7 +204,7 @@ class Element:
                 made = self.making.node().evaluate(inputs)
             if made is None:
                 self.interrupt.hold()
-                self.end(task, {"state": "SKIPPED", "reason": "its condition (when) is false"})
+                self.ledger.end(task, {"state": "SKIPPED", "reason": "its condition (when) is false"})
                 return
             inputs = made
         task.inputs = {name: inputs.get(name) for name in self.run_record["inputs"]}
@@ -267,7 +235,7 @@ class Element:
             raise TaskError(self.why_not_started(command, *error.args)) from error
         self.tasks[task.label] = task
         self.interrupt.pass_on()
-        self.log_line({"run": task.label, "pid": pid})
+        self.ledger.write({"run": task.label, "pid": pid})
 
     def why_not_started(self, command: dict[str, Any], number: int, about: str) -> str:
         """Explain why a command could not be started."""
@@ -292,16 +260,15 @@ class Element:
         try:
             self.judge(task, ended)
         except Exception as error:
-            self.fail(task, error)
+            self.ledger.fail(task, error)
         if not ended.timed_out:
-            recent = task.ended - _IN_DOUBT_S
-            self.just_ended = [*(each for each in self.just_ended if each.ended > recent), task]
+            self.ledger.may_doubt(task)
 
     def judge(self, task: Task, ended: Ended) -> None:
         """Say what came of a command, and collect its outputs."""
         if ended.timed_out:
             limit = task.command["time_limit_s"]
-            self.end(task, {"state": "TIMEOUT", "reason": f"ToolTimeLimit of {limit} s"})
+            self.ledger.end(task, {"state": "TIMEOUT", "reason": f"ToolTimeLimit of {limit} s"})
             return
         if ended.code in _BY_TERM:
             # The signal that ended the command may reach us a moment after it.
@@ -311,27 +278,17 @@ class Element:
         if not is_success(task.command, ended.code):
             self.failed(task, ended)
             return
-        self.end(task, {"state": "COMPLETED", "outputs": self.outputs(task, ended.code)})
+        self.ledger.end(task, {"state": "COMPLETED", "outputs": self.outputs(task, ended.code)})
 
     def failed(self, task: Task, ended: Ended) -> None:
         """Settle a task whose command failed, or put it off."""
         cause, reason = self.again.cause_of(task.command, ended), exit_reason(ended.code)
         if cause == OUT_OF_MEMORY:
-            self.end_or_put_off(task, cause, "OUT_OF_MEMORY", f"out of memory: {reason}")
+            self.ledger.end_or_put_off(task, cause, "OUT_OF_MEMORY", f"out of memory: {reason}")
         elif cause:
-            self.end_or_put_off(task, cause, "FAILED", reason)
+            self.ledger.end_or_put_off(task, cause, "FAILED", reason)
         else:
-            self.end(task, {"state": "FAILED", "reason": reason})
-
-    def end_or_put_off(self, task: Task, cause: str, state: str, why: str) -> None:
-        """Put a task off where it has another try."""
-        entry, more = self.again.take(task.label, cause, why)
-        if entry is None:
-            self.end(task, {"state": state, "reason": why + more})
-            return
-        self.begun.pop(task.label, None)
-        self.log_line(entry)
-        self.say(f"{task.label}: {entry['reason']}")
+            self.ledger.end(task, {"state": "FAILED", "reason": reason})
 
     def outputs(self, task: Task, exit_code: int) -> dict[str, Any]:
         """Collect the outputs; raises TaskError when a declared one was not made."""
@@ -353,81 +310,3 @@ class Element:
         except OSError as error:
             raise TaskError(f"its outputs cannot be collected: {error}") from error
         return made
-
-    def end(self, task: Task, how: dict[str, Any]) -> None:
-        """Keep a task's result."""
-        result = {"ended": iso_time(), **task.result, **how}
-        entry = records.dumps({"end": task.label, "result": result})
-        if result["state"] == "COMPLETED":
-            tidy(task)
-        self.results[task.label] = result
-        self.begun.pop(task.label, None)
-        self.log_text(entry)
-
-    def fail(self, task: Task, error: Exception) -> None:
-        """Keep what went wrong with a task as its result."""
-        self.end(task, {"state": "FAILED", "reason": describe(error)})
-
-    def log_line(self, entry: dict[str, Any]) -> None:
-        """Add a line to this attempt's log: what a dead job keeps."""
-        self.log_text(records.dumps(entry))
-
-    def log_text(self, line: str) -> None:
-        """Add a line that is JSON already."""
-        self.log.write(line + "\n")
-        self.log.flush()
-
-    def say(self, text: str) -> None:
-        """Tell the log of the Slurm job."""
-        os.write(2, f"beeflow: {text}\n".encode(errors="surrogateescape"))
-
-    # The end before its time.
-
-    def doubt(self) -> None:
-        """Take back what was said of commands that ended right before SIGTERM came."""
-        for task in self.just_ended:
-            if task.ended > self.interrupt.came_at - _IN_DOUBT_S and task.label in self.results:
-                del self.results[task.label]
-                self.log_line({"doubt": task.label})
-                self.begun[task.label] = task
-
-    def give_up(self, specs: list[dict[str, Any]]) -> None:
-        """Settle what Slurm did not let end: a time limit or a scancel, which send the same signals."""
-        limit = self.again.limit_s
-        left = [spec["label"] for spec in specs if spec["label"] not in self.results]
-        left = [label for label in left if label not in self.blocked]
-        if limit and time.monotonic() - self.began >= max(limit / 2, limit - _BEFORE_US_S):
-            for task in list(self.begun.values()):
-                if self.was_late(task, limit):
-                    self.log_line({"cut": task.label})
-                else:
-                    self.end_or_put_off(task, TIMEOUT, "TIMEOUT", f"time limit of {limit} s")
-            self.late = [label for label in left if label not in self.results]
-            return
-        for task in list(self.begun.values()):
-            self.end(task, {"state": "CANCELLED", "reason": f"cancelled in Slurm {when_cancelled(task)}"})
-        for label in left:
-            if label not in self.results:
-                result = {**self.job.result(), "state": "CANCELLED", "ended": iso_time()}
-                waited = self.again.tally.put_off.get(label)
-                when = f"while it {waited.replace('waits', 'waited', 1)}" if waited else "before it began"
-                self.results[label] = {**result, "reason": f"cancelled in Slurm {when}"}
-        self.late = []
-        self.again.put_off.clear()
-
-    def was_late(self, task: Task, limit: float) -> bool:
-        """True for a task that the job's time limit ended before it had its own. The first to begin never is."""
-        return task.began - (self.first_began or 0.0) > _LATE * limit
-
-
-def when_cancelled(task: Task) -> str:
-    """Say how far a task had come when it was cancelled."""
-    code = task.result.get("exit_code")
-    if code is None:
-        return "before its command began"
-    return "while it ran" if code > 128 else f"while it ran, or as it ended with exit code {code}"
-
-
-def describe(error: Exception) -> str:
-    """Say what went wrong; a bug in us or in a library must still be told as a task's end."""
-    return str(error) if isinstance(error, (BeeError, OSError)) else f"{type(error).__name__}: {error}"

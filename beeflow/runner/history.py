@@ -32,6 +32,9 @@ class History:
                 if again := entry.get("begin") or entry.get("doubt"):
                     # How it ended is told no more: that try is followed by another, or may not be true.
                     self.ended.pop(again, None)
+                elif "end" in entry and entry["result"]["state"] == "CANCELLED":
+                    # Not by a scancel, or this job would not be there.
+                    self.ended.pop(entry["end"], None)
                 elif "end" in entry:
                     self.ended[entry["end"]] = entry["result"]
             if name.startswith(f"{job.element_id}.") and any("begin" in entry for entry in entries):

@@ -182,10 +182,9 @@ class KillStepd(Kill):
         return run.targets.stepds()
 
     def inject(self, run: Run) -> str:
-        """Also have slurmctld ask the nodes what they run: else it finds out after minutes."""
+        """Also have slurmctld ask the nodes what they run."""
         said = super().inject(run)
-        time.sleep(REGISTERED_S)
-        run.place.ask("scontrol", "reconfigure")
+        register_nodes(run)
         return said
 
 
@@ -320,6 +319,12 @@ class KillController(RestartController):
     def end(self, run: Run) -> str:
         """Kill it with what it forked."""
         return kill(*run.place.daemon("slurmctld"))
+
+    def inject(self, run: Run) -> str:
+        """Also have it ask the nodes what they run, once it believes that what they do not tell of is gone."""
+        said = super().inject(run)
+        register_nodes(run)
+        return said
 
 
 class LoseController(KillController):
@@ -568,6 +573,12 @@ class DiskFull(Fault):
         finally:
             ballast.unlink()
         return f"for {self.length:g} s"
+
+
+def register_nodes(run: Run) -> None:
+    """Have slurmctld ask the nodes what they run: else it finds out after minutes."""
+    time.sleep(REGISTERED_S)
+    run.place.ask("scontrol", "reconfigure")
 
 
 def set_node(run: Run, node: str, state: str) -> None:

@@ -23,7 +23,7 @@ from beeflow.models import Summary
 from beeflow.states import TaskState, WorkflowState
 from beeflow.store import Store, WorkflowDir
 from tests.chaos import faults, programs, verdict
-from tests.chaos.faults import Fault, KillAction, KillController, May, MissedError
+from tests.chaos.faults import Fault, KillAction, May, MissedError
 from tests.chaos.place import COMMAND_TIMEOUT_S, SETTINGS, Place
 from tests.chaos.targets import Targets, kill
 from tests.chaos.workload import Workload
@@ -392,8 +392,7 @@ class Run:
             return
         processes = self.targets.everything()
         if not self.report.problems:
-            # A slurmctld that was killed has jobs again that had ended, for as long as no node tells it otherwise.
-            for job in jobs if not any(isinstance(fault, KillController) for fault in self.faults) else ():
+            for job in jobs:
                 yield f"job {job.shown} ({job.name}) is left: {job.state} {job.reason}"
             for process in processes:
                 yield f"process {process.pid} ({process.name}) is left"

@@ -118,7 +118,7 @@ def test_several_are_asked_for_on_a_terminal(
     assert cli.guarded(pause.main, ["a", "b"]) == code
     told = capsys.readouterr().out
     assert told.startswith(
-        f"  {made[0].root.name}  name a\n  {made[1].root.name}  name b\npause these 2 workflows? [y/N]"
+        f"  {made[0].root.name}  name a\n  {made[1].root.name}  name b\nPause these 2 workflows? [y/N]"
     )
     assert ("Nothing was done." in told) == (code == 1)
     assert any(each.paused.exists() for each in made) == (code != 1)

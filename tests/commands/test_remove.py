@@ -102,11 +102,26 @@ def test_it_asks(place: Place, capsys: Capture, monkeypatch: pytest.MonkeyPatch,
     assert place.ids() == set()
 
 
-@pytest.mark.parametrize("answer", ["", "\n", "n\n", "yeah\n"])
-def test_no_answer_removes_nothing(place: Place, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+@pytest.mark.parametrize(("answer", "code"), [("", 2), ("\n", 1), ("n\n", 1), ("yeah\n", 1)])
+def test_no_answer_removes_nothing(place: Place, monkeypatch: pytest.MonkeyPatch, answer: str, code: int) -> None:
     one = place.make()
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-    assert run(one.id) == 2
+    assert run(one.id) == code
+    assert place.ids() == {one.id}
+
+
+def test_an_interrupted_question_ends_its_line_and_removes_nothing(
+    place: Place, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        def readline(self) -> str:
+            raise KeyboardInterrupt
+
+    one = place.make()
+    monkeypatch.setattr(sys, "stdin", Interrupted())
+    assert run(one.id) == 130
+    told = capsys.readouterr()
+    assert (told.out.endswith("[y/N] \n"), told.err) == (True, "error: interrupted\n")
     assert place.ids() == {one.id}
 
 

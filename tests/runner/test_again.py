@@ -269,6 +269,20 @@ def test_a_job_that_is_restarted_before_anything_begins_ends_too(made: World) ->
     assert made.result()["0"]["reason"] == "its job was restarted 2 times before a task began; [retry] node_fail = 1"
 
 
+def test_what_was_told_to_end_runs_again_though_it_could_not_publish_that(made: World) -> None:
+    made.scripts = {"0": f"touch {made.root}/here; [ -e {made.root}/again ] || sleep 30"}
+    made.write()
+    program = made.start()
+    made.wait_for("here")
+    program.send_signal(signal.SIGTERM)
+    program.communicate(timeout=20)
+    # Slurm killed it before.
+    (made.element / "result.json").unlink()
+    (made.root / "again").touch()
+    assert made.go(restart=1)[0] == 0
+    assert made.states() == {"0": "COMPLETED"}
+
+
 def test_a_job_requeued_by_hand_runs_again_so_often(made: World) -> None:
     # What is requeued is told to end as if it were cancelled.
     made.scripts = {"0": f"touch {made.root}/here; sleep 30"}
