@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -38,10 +37,6 @@ _GUESSES: dict[str, Any] = {
 }
 
 
-# Of a file only: "$(inputs.f.path)". What has a path is one.
-_FILE_AS_STDIN = re.compile(r"\$\(inputs\.\w+\.path\)")
-
-
 class _UnknownError(Exception):
     """Nobody can say what this value will look like."""
 
@@ -54,14 +49,13 @@ class PassTools(CwlEvaluator):
         step = group.step
         tool = self.graph.tools[step.tool or ""]
         image = tool.container
-        has_templates = template.may_have(tool) and not (self.foreign and _has_stdin_to_check(tool))
         return {
             "inputs": _input_names(tool),
             "evaluate": bool(step.when) or step.has_expressions,
             "container": {"runtime": image.runtime, "sha256": image.sha256} if image else None,
             "literal": template.literal_inputs(tool),
-            "may_have_template": has_templates,
-            "templates": self.templates(plan, group, tool) if has_templates else {},
+            "may_have_template": template.may_have(tool),
+            "templates": self.templates(plan, group, tool) if template.may_have(tool) else {},
             "ram_mib": _default_ram(tool),
             "python_path": _python_path(),
             "foreign": self.foreign,
@@ -78,12 +72,6 @@ class PassTools(CwlEvaluator):
             if made and (not _is_real(own) or template.agrees(made[1], tool, own, self.root)):
                 found[made[0]] = made[1]
         return found
-
-
-def _has_stdin_to_check(tool: Tool) -> bool:
-    """True where a text among the inputs may say which file is stdin, and cwltool is to look at it each time."""
-    stdin = tool.document.get("stdin") or ""
-    return "$" in stdin and _FILE_AS_STDIN.fullmatch(stdin) is None
 
 
 def _items(value: Any) -> int:

@@ -43,7 +43,12 @@ def readings(place: str, base: str) -> list[str] | None:
         if scheme != "file" or not rest.startswith("/"):
             return None
         parts = urllib.parse.urlsplit(place)
-        texts = [rest, rest.partition("#")[0], parts.path, f"{parts.path}#{parts.fragment}"]
+        texts = [
+            rest,
+            rest.partition("#")[0],
+            parts.path,
+            *([f"{parts.path}#{parts.fragment}"] if parts.fragment else []),
+        ]
     else:
         texts = [os.path.join(base, place)]
     return [reading for each in texts for reading in (each, _unquoted(each))]
