@@ -362,3 +362,20 @@ def test_no_honest_expression_is_refused(site: Local, other_site: Local, tmp_pat
 def made(found: WorkflowDir) -> dict[str, bytes]:
     folder = found.layout.outputs
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+LINKED = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [ln, -s, FOLDER, link]
+inputs: {}
+outputs: {o: {type: File, outputBinding: {glob: link/id_rsa}}}
+"""
+
+
+def test_an_output_below_a_link_that_leads_out_is_none(site: Local, victim: Victim) -> None:
+    victim.key.write_text(SECRET)
+    done = site.submit(LINKED.replace("FOLDER", str(victim.key.parent)))
+    (task,) = tasks(done).values()
+    assert task.reason == f"output id_rsa leads to {victim.key}, which is neither an output nor an input"
+    assert victim.lost_to(site.top) == []
