@@ -102,8 +102,12 @@ def _write(path: Path, data: Any) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(descriptor, "wb") as stream:
-            pickle.dump(data, stream, protocol=pickle.HIGHEST_PROTOCOL)
-        Path(temporary).replace(path)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                pickle.dump(data, stream, protocol=pickle.HIGHEST_PROTOCOL)
+            Path(temporary).replace(path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
     except OSError as error:
         log.info("%s: the schema cache was not written: %s", path, error)
