@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import threading
+import weakref
 from typing import Any
 
 from cwl_utils.sandboxjs import NodeJSEngine
@@ -33,8 +34,14 @@ class ConfinedEngine(NodeJSEngine):
         if program is None:
             return super().new_js_proc(js_text, *args, **kwargs)
         made = process.start_piped([program, *_options(program), "--eval", js_text], _environment())
-        self.processes_to_kill.append(made)
+        weakref.finalize(self, _end, made)
         return made
+
+
+def _end(child: Any) -> None:
+    """End node, and close the pipes to it."""
+    child.kill()
+    child.communicate()
 
 
 def _environment() -> dict[str, str]:
