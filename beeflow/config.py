@@ -72,6 +72,10 @@ class TaskConfig:
     preserve_environment: tuple[str, ...] = ()
 
 
+# The origin of what an option or a variable of sbatch says, for this one workflow.
+GIVEN = "given"
+
+
 @dataclass(frozen=True)
 class Config:
     """All of bee.conf. ``origins``: "section.key" -> "file:line" or "default"."""
@@ -377,7 +381,8 @@ def settings(config: Config) -> tuple[Setting, ...]:
 def override(config: Config, **slurm: Any) -> Config:
     """Return the configuration with [slurm] values that a command line gave (None: not given)."""
     given = {key: value for key, value in slurm.items() if value is not None}
-    return replace(config, slurm=replace(config.slurm, **given))
+    origins = {**config.origins, **{f"slurm.{key}": GIVEN for key in given}}
+    return replace(config, slurm=replace(config.slurm, **given), origins=origins)
 
 
 def render_value(value: Any) -> str:

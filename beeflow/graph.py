@@ -16,6 +16,8 @@ MPI = "http://commonwl.org/cwltool#MPIRequirement"
 CUDA = "http://commonwl.org/cwltool#CUDARequirement"
 # BEE's own, under whatever prefix a document's $namespaces make of "beeflow:".
 RETRY = "RetryRequirement"
+SLURM = "SlurmRequirement"
+OWN_HINTS = (RETRY, SLURM)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,17 @@ class Resources:
     time_limit_s: int | None = None
     ntasks: int | None = None
     gpus: int | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a step's jobs are to be submitted with instead of what the workflow's are; "" and None: the same."""
+
+    account: str = ""
+    partition: str = ""
+    qos: str = ""
+    reservation: str = ""
+    time_limit_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,7 @@ class Tool:
     ``srun_options``: the site's, for a tool that runs under srun. ``updates``: the inputs that it changes in place.
     ``loads``: it reads what is in its inputs' files or folders before it runs. ``modules``: the words of the ``module
     load`` that gives it its software here; ``modules_init``: the file that defines that. ``retry``: bee.conf's, and
-    what the tool's own hint says instead.
+    what the tool's own hint says instead. ``asked``: what another hint says of its jobs.
     """
 
     kind: str
@@ -101,6 +114,7 @@ class Tool:
     modules: tuple[str, ...] = ()
     modules_init: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    asked: Asked = field(default_factory=Asked)
 
     def requirement(self, name: str) -> tuple[dict[str, Any] | None, bool]:
         """Find what counts of a class of requirement, and whether it is one or only a hint (CWL, Requirements)."""

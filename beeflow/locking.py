@@ -25,7 +25,7 @@ from typing import Any
 
 import filelock
 
-from beeflow import codec, procs, store
+from beeflow import codec, procs, publishing, store
 from beeflow.errors import BeeError, SystemFileError, TransitionError
 from beeflow.models import Holder, now
 
@@ -187,7 +187,7 @@ class Lock:
             return
         if read_holder(aside) != judged:
             with contextlib.suppress(FileExistsError):
-                os.link(aside, self.holder_path)
+                publishing.publish(aside, self.holder_path)
         else:
             log.warning("%s: left behind by %s, which is gone", self.path, described(judged) if judged else "nobody")
         aside.unlink(missing_ok=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from beeflow.errors import DocumentError
+from beeflow import hints
 from beeflow.graph import RETRY, RetryPolicy
 
 DEFAULT = RetryPolicy(node_fail=3)
@@ -54,22 +53,4 @@ def of_tool(name: str, document: Mapping[str, Any], given: RetryPolicy) -> Retry
 
     ``document``: the resolved tool. Raises DocumentError for what the hint must not say.
     """
-    hints = [each for each in document.get("hints", ()) if is_retry(each["class"])]
-    if not hints:
-        return given
-    values = {}
-    for key, value in hints[-1].items():
-        if key == "class":
-            continue
-        if key not in KEYS:
-            raise DocumentError(f"step {name}: {RETRY}: unknown key {key!r}; known are {', '.join(KEYS)}")
-        try:
-            values[key] = KEYS[key](str(value))
-        except ValueError as error:
-            raise DocumentError(f"step {name}: {RETRY}: {key}: {error}") from error
-    return replace(given, **values)
-
-
-def is_retry(kind: str) -> bool:
-    """True for beeflow:RetryRequirement, whatever prefix the document's $namespaces made of it."""
-    return re.split("[:/#]", kind)[-1] == RETRY
+    return replace(given, **hints.read(name, document, RETRY, KEYS))

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 # What file systems without hard links say: vfat, sshfs and other ones in user space.
@@ -33,6 +34,23 @@ def publish(made: Path, final: Path) -> None:
             _put_in_place(made, final)
     else:
         made.unlink()
+
+
+def takes_one_step(folder: Path) -> bool:
+    """True where ``publish`` leaves no empty file, whenever it is killed; raises OSError where nobody can write."""
+    descriptor, name = tempfile.mkstemp(prefix=".beeflow-", dir=folder)
+    os.close(descriptor)
+    made, final = Path(name), Path(f"{name}.new")
+    try:
+        os.link(made, final)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _renamed(made, final)
+    finally:
+        made.unlink(missing_ok=True)
+        final.unlink(missing_ok=True)
+    return True
 
 
 def _renamed(made: Path, final: Path) -> bool:

@@ -1,19 +1,23 @@
 """What this site adds to the tools of a graph, before anything is submitted.
 
-Images, software, how to start ranks, and how often what fails is tried again.
+Images, software, how to start ranks, how often what fails is tried again, and what a step's jobs are submitted with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from beeflow import policy
-from beeflow.config import Config, ModulesConfig
+from beeflow import hints, policy
+from beeflow.config import GIVEN, Config, ModulesConfig, parse_time_limit
 from beeflow.container import images
 from beeflow.errors import UnsupportedError
-from beeflow.graph import COMMAND_LINE_TOOL, MPI, Graph, Tool
+from beeflow.graph import COMMAND_LINE_TOOL, MPI, OWN_HINTS, SLURM, Asked, Graph, Tool
+
+log = logging.getLogger(__name__)
 
 
 def resolve(graph: Graph, config: Config, *, unpack: bool = True) -> Graph:
@@ -21,6 +25,8 @@ def resolve(graph: Graph, config: Config, *, unpack: bool = True) -> Graph:
 
     ``unpack``: images that are packed, so that they can be run.
     """
+    for name in dict.fromkeys(name for tool in graph.tools.values() for name in hints.unknown(tool.document)):
+        log.warning("the hint beeflow:%s is ignored: those that are known are %s", name, ", ".join(OWN_HINTS))
     graph = images.resolve(graph, config, unpack=unpack)
     return replace(graph, tools={name: _of_site(name, tool, config) for name, tool in graph.tools.items()})
 
@@ -34,7 +40,41 @@ def _of_site(name: str, tool: Tool, config: Config) -> Tool:
         modules=modules,
         modules_init=config.modules.init if modules else "",
         retry=policy.of_tool(name, tool.document, config.retry),
+        asked=_asked(name, tool, config),
     )
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][\w.,@+-]*", text, re.ASCII):
+        raise ValueError(f"{text!r} is no name that Slurm has")
+    return text
+
+
+def _seconds(text: str) -> int:
+    return int(parse_time_limit(text).total_seconds())
+
+
+_ASKED: Mapping[str, Callable[[str], Any]] = {
+    "account": _word,
+    "partition": _word,
+    "qos": _word,
+    "reservation": _word,
+    "timeLimit": _seconds,
+}
+
+
+def _asked(name: str, tool: Tool, config: Config) -> Asked:
+    """Read beeflow:SlurmRequirement; as with what a batch script says, options and variables of sbatch count more."""
+    given = {_field(key): value for key, value in hints.read(name, tool.document, SLURM, _ASKED).items()}
+    return Asked(**{key: value for key, value in given.items() if config.origins.get(_setting(key)) != GIVEN})
+
+
+def _field(key: str) -> str:
+    return "time_limit_s" if key == "timeLimit" else key
+
+
+def _setting(field: str) -> str:
+    return f"slurm.{field.removesuffix('_s')}"
 
 
 def _modules(name: str, tool: Tool, config: ModulesConfig) -> Iterator[str]:

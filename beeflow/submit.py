@@ -200,10 +200,11 @@ def shapes(record: WorkflowRecord, graph: Graph, plan: Plan) -> dict[JobOptions,
     """List what sbatch will be asked for, once a shape: options -> the first job that has them."""
     found: dict[JobOptions, str] = {pass_options(record.options, first=True): "the driver"}
     for group in plan.groups.values():
-        resources = None if group.virtual else graph.tools[group.step.tool or ""].resources
-        if resources is not None:
+        tool = None if group.virtual else graph.tools[group.step.tool or ""]
+        resources = tool.resources if tool else None
+        if tool and resources is not None:
             gpus = f", which asks for {resources.gpus} GPUs (CUDARequirement)" if resources.gpus else ""
-            found.setdefault(task_options(record.options, resources), f"step {group.path}{gpus}")
+            found.setdefault(task_options(record.options, resources, tool.asked), f"step {group.path}{gpus}")
     return found
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import removal, sharing, store
+from beeflow import publishing, removal, sharing, store
 from beeflow.config import Config
 from beeflow.errors import ConfigError, SystemFileError
 
@@ -45,8 +45,20 @@ def prepare(config: Config) -> None:
         if gid is not None:
             for folder in (config.bee_workdir, config.workflows_dir, *_inner_archives(config)):
                 sharing.make_folder(folder, gid)
+        check_file_system(config)
     except OSError as error:
         raise SystemFileError(f"{error.filename or config.bee_workdir}: {error.strerror or error}") from error
+
+
+def check_file_system(config: Config) -> None:
+    """Raise ConfigError where two jobs could not settle which of them is first; OSError where nobody can write."""
+    folder = config.workflows_dir if config.workflows_dir.is_dir() else config.bee_workdir
+    if not publishing.takes_one_step(folder):
+        raise refusal(
+            config,
+            "is on a file system that knows neither hard links nor a rename that overwrites nothing, and beeflow needs "
+            "one of them; set bee_workdir elsewhere",
+        )
 
 
 def check(config: Config) -> None:

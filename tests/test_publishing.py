@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from beeflow import publishing, store
+from beeflow import publishing, store, workdir
 from beeflow.archive import packing, verifying
 from beeflow.archive.contents import record_source
+from beeflow.config import Config
 from beeflow.copying import parts
 from beeflow.copying.offers import Offer
+from beeflow.errors import ConfigError
 from beeflow.layout import DESCRIPTION
 from tests.archive.raw import description
 
@@ -87,6 +89,11 @@ def test_one_of_many_wins(tmp_path: Path) -> None:
     assert [str(each) for each in winners] == [(tmp_path / "final").read_text()]
 
 
+def test_whether_it_takes_one_step(tmp_path: Path, way: str) -> None:
+    assert publishing.takes_one_step(tmp_path) is (way in ("links", "rename"))
+    assert os.listdir(tmp_path) == []
+
+
 def test_what_fails_leaves_no_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     if way not in ("placeholder", "old library"):
         pytest.skip("it takes one step")
@@ -99,6 +106,16 @@ def test_what_fails_leaves_no_empty_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(OSError, match="No space"):
         publishing.publish(tmp_path / "made", tmp_path / "final")
     assert os.listdir(tmp_path) == ["made"]
+
+
+def test_a_bee_workdir_where_a_name_may_be_taken_by_nothing(tmp_path: Path, way: str) -> None:
+    settings = Config(bee_workdir=tmp_path / "bee", bee_archive_dir=tmp_path / "bee/archives")
+    if way in ("links", "rename"):
+        workdir.prepare(settings)
+        return
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"/bee is on a file system .* neither hard links .* elsewhere"):
+            workdir.prepare(settings)
 
 
 @pytest.mark.usefixtures("way")

@@ -13,6 +13,10 @@ NAME_SIZE = 4095
 PART_SIZE = 255
 # What is read into memory whole: a record, the manifest.
 IN_MEMORY = 1 << 30
+# Of bee-archive.json, which is read by whoever lists an archive: bytes, and values, of which "[]," is one of three
+# bytes, and 64 in memory. A file that the archive only refers to takes 370 bytes and 7 values, so that 700,000 fit.
+DESCRIPTION_SIZE = 256 << 20
+DESCRIPTION_VALUES = 5_000_000
 _NO_TRAP = "if it is no trap, say so: bee-verify and bee-inspect --large, bee-rerun --trust"
 
 

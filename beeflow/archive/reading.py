@@ -168,6 +168,9 @@ class Archive:
     def _contents(self, member: Member) -> Contents:
         if member.name != DESCRIPTION:
             return Contents(member.size, self._pieces)
+        if member.size > limits.DESCRIPTION_SIZE:
+            most = limits.DESCRIPTION_SIZE
+            raise ArchiveError(f"unsafe: {DESCRIPTION} of {member.size} bytes: more than {most} only fill the memory")
         data = Contents(member.size, self.stream.pieces).read()
         self.description = describe(data, self.path, self.top)
         return Contents(len(data), lambda _: iter((memoryview(data),)))
@@ -179,6 +182,8 @@ class Archive:
 
 def describe(data: bytes, path: Path, top: str) -> Description:
     """Read bee-archive.json; raises ArchiveVersionError for a format that this beeflow does not know."""
+    if sum(map(data.count, (b",", b"[", b"{"))) > limits.DESCRIPTION_VALUES:
+        raise ArchiveError(f"unsafe: {DESCRIPTION} has more than {limits.DESCRIPTION_VALUES} values")
     try:
         given = json.loads(data.decode(errors="surrogateescape"))
         version = given.get("format") if isinstance(given, dict) else None

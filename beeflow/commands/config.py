@@ -31,6 +31,7 @@ from beeflow.errors import ConfigError, SlurmError, SystemFileError
 from beeflow.scheduler import libslurm
 from beeflow.scheduler.connect import PYSLURM
 from beeflow.scheduler.target import environment, find
+from beeflow.workdir import check_file_system
 
 SAMPLE = "etc/bee.conf"
 # The sample's line that `new` replaces.
@@ -149,6 +150,8 @@ def _checked_keys(settings: Config, env: Mapping[str, str]) -> str:
 
 
 def _checked_folders(settings: Config) -> list[str]:
+    if settings.bee_workdir.is_dir():
+        check_file_system(settings)
     folders = {"bee_workdir": settings.bee_workdir, "bee_archive_dir": settings.bee_archive_dir}
     return [
         f"ok  {key} {folder}: {'can be written' if folder.is_dir() else 'is not there yet, and can be made'}"

@@ -23,6 +23,7 @@ import argparse
 import contextlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
@@ -40,6 +41,8 @@ from beeflow.remote.session import Session, UnreachableError, check_id
 STDOUT = "-"
 # So much of an id is surely no name of a file.
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f-]{0,27})?")
+# As scp names what is on another system.
+_SCP = re.compile(r"([^/:]+):(.*)", re.DOTALL)
 
 # Copies one archive, and says where it is now.
 Copier = Callable[[str], str]
@@ -79,6 +82,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def split(arguments: argparse.Namespace) -> tuple[list[str], str]:
     """Tell the archives from where they go ("": to an archive folder); raises UsageError where that makes no sense."""
     words: list[str] = arguments.words
+    refuse_scp(arguments)
     to_archive_folder = arguments.archive or arguments.to is not None
     if arguments.to is not None and arguments.archive:
         raise UsageError("--to copies to an archive folder already, the other system's; leave out --archive")
@@ -98,6 +102,26 @@ def split(arguments: argparse.Namespace) -> tuple[list[str], str]:
         for word in words:
             check_id(word)
     return words, dest
+
+
+def refuse_scp(arguments: argparse.Namespace) -> None:
+    """Raise UsageError, with what was meant, for HOST:ID and HOST:FOLDER, as scp and rsync take them."""
+    words: list[str] = arguments.words
+    for position, word in enumerate(words):
+        found = _SCP.fullmatch(word)
+        if found is None or os.path.lexists(word):
+            continue
+        host, rest = found.groups()
+        if position and position == len(words) - 1:
+            meant = ["--to", host, *words[:-1]]
+        else:
+            dest = ["--archive"] if arguments.archive else []
+            last = [] if arguments.archive else words[1:][-1:] or ["."]
+            meant = ["--host", host, *dest, rest if _ID.fullmatch(rest) else "ID", *last]
+        raise UsageError(
+            f"{word}: another system is said by --host or --to, as in: bee-copy {shlex.join(meant)}\n"
+            f"or a file, as: ./{word}"
+        )
 
 
 @contextlib.contextmanager

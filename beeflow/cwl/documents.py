@@ -20,12 +20,13 @@ from cwltool.process import Process, supportedProcessRequirements
 from cwltool.resolver import tool_resolver
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import ValidationException
+from schema_salad.fetcher import DefaultFetcher
 from schema_salad.sourceline import SourceLine, strip_dup_lineno
 
 from beeflow import locations, paths
 from beeflow.cwl import schema_cache
 from beeflow.errors import BeeError, DocumentError, UnsupportedError
-from beeflow.graph import CUDA, MPI, RETRY
+from beeflow.graph import CUDA, MPI, OWN_HINTS
 
 # What tasks and passes do; anything else under `requirements` is refused by name.
 SUPPORTED = frozenset(
@@ -82,8 +83,9 @@ def message_of(error: BaseException) -> str:
     """Return cwltool's message without colours, repeated positions and file:// prefixes."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     text = strip_dup_lineno(text.replace("file://", "")) or type(error).__name__
-    if RETRY in text:
-        text += f"\n{RETRY} goes under hints: others, who do not know it, can run the document then"
+    for kind in OWN_HINTS:
+        if kind in text:
+            text += f"\n{kind} goes under hints: others, who do not know it, can run the document then"
     return text
 
 
@@ -100,10 +102,11 @@ def translated(kind: type[BeeError], what: str = "") -> Iterator[None]:
         raise kind(f"{what}{message_of(error)}") from error
 
 
-def load(document: str, cache_dir: Path, overrides: list[Any] | None = None) -> Document:
+def load(document: str, cache_dir: Path, overrides: list[Any] | None = None, *, offline: bool = False) -> Document:
     """Load, validate and check a document; raises DocumentError or UnsupportedError.
 
-    ``document``: a path, with a #fragment when it holds several processes.
+    ``document``: a path, with a #fragment when it holds several processes; ``offline``: what it names on the web is
+    not there.
     """
     schema_cache.install(cache_dir)
     quiet()
@@ -114,6 +117,8 @@ def load(document: str, cache_dir: Path, overrides: list[Any] | None = None) -> 
     context.construct_tool_object = cwltool.workflow.default_make_tool
     context.resolver = tool_resolver
     context.overrides_list = overrides or []
+    if offline:
+        context.fetcher_constructor = _of_files
     with translated(DocumentError, f"{path}: not a valid CWL document:\n"):
         uri, _ = cwltool.load_tool.resolve_tool_uri(document, resolver=tool_resolver)
         context, workflow_object, uri = cwltool.load_tool.fetch_document(uri, context)
@@ -125,10 +130,17 @@ def load(document: str, cache_dir: Path, overrides: list[Any] | None = None) -> 
     return Document(process, context, uri, path)
 
 
-def load_inputs(packed: Path, cache_dir: Path, place: Callable[[str], str]) -> Document:
+def _of_files(cache: Any, _: Any) -> DefaultFetcher:
+    """Make what reads files only: without a session, schema-salad has no web."""
+    return DefaultFetcher(cache, None)
+
+
+def load_inputs(packed: Path, cache_dir: Path, place: Callable[[str], str], formats: str) -> Document:
     """Load of a packed document what says which inputs it takes: a workflow without steps.
 
-    ``place``: says where a file is that it names and that is not beside it.
+    ``place``: says where a file is that it names and that is not beside it; ``formats``: what is a kind of what among
+    file formats (N-Triples). A stranger may have written the document: the ontologies that it names are not read,
+    nor is anything of the web.
     """
     data = json.loads(packed.read_text(encoding="utf-8"))
     main = next((each for each in data.get("$graph", ()) if each.get("id") == "#main"), data)
@@ -136,15 +148,18 @@ def load_inputs(packed: Path, cache_dir: Path, place: Callable[[str], str]) -> D
     needed = [each for each in main.get("requirements", ()) if each["class"] in kept]
     inputs = [{key: each[key] for key in each if key != "inputBinding"} for each in main["inputs"]]
     made = {"cwlVersion": data["cwlVersion"], "class": "Workflow", "id": "#main", "inputs": inputs}
-    made.update({key: data[key] for key in ("$namespaces", "$schemas") if key in data})
-    made.update(outputs=[], steps=[], requirements=needed)
     # Beside the other: locations are relative to it.
     path = packed.with_name(f".inputs-{packed.name}")
-    path.write_text(json.dumps(locations.rewritten(made, place)), encoding="utf-8")
+    ontology = path.with_suffix(".nt")
+    made.update({key: data[key] for key in ("$namespaces",) if key in data})
+    made.update({"outputs": [], "steps": [], "requirements": needed, "$schemas": [ontology.name]})
     try:
-        return load(str(path), cache_dir)
+        ontology.write_text(formats, encoding="utf-8")
+        path.write_text(json.dumps(locations.rewritten(made, place)), encoding="utf-8")
+        return load(str(path), cache_dir, offline=True)
     finally:
-        path.unlink()
+        for each in (path, ontology):
+            each.unlink(missing_ok=True)
 
 
 def at_line(item: Any, key: str, message: str, otherwise: str = "") -> str:

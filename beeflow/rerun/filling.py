@@ -81,7 +81,7 @@ class Filling:
             self.begin()
             self.needed(self.layout.graph)
             old_graph = read_graph(self.layout)
-            self.given = self.inputs()
+            self.given = self.inputs(old_graph)
             self.graph = self.resolved()
             self.other_images = tuple(_other_images(old_graph, self.graph))
             if not self.given.missing:
@@ -104,11 +104,11 @@ class Filling:
         for folder in folders(self.layout):
             folder.mkdir(exist_ok=True)
 
-    def inputs(self) -> Given:
+    def inputs(self, graph: Graph) -> Given:
         """Write the new input object."""
         old = store.read_json(self.needed(self.unpacked / "job.json"))
         asked = (self.request.settings, self.request.job_file)
-        made = given.inputs_of(self.layout, old, self.origins, *asked, foreign=self.record.foreign)
+        made = given.inputs_of(self.layout, graph, old, self.origins, *asked, foreign=self.record.foreign)
         store.write_json(self.layout.job, made.job)
         tell_of_changed(self.origins, made)
         return made

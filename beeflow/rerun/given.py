@@ -13,6 +13,7 @@ from beeflow.archive.hashing import sha256_of_size
 from beeflow.cwl import documents, job_order
 from beeflow.cwl.setting import Settings
 from beeflow.errors import IncompleteArchiveError, InputError
+from beeflow.graph import Graph
 from beeflow.inputs import InputFile, InputFiles
 from beeflow.layout import Layout, cache_dir
 from beeflow.rerun.relocating import Move, moved
@@ -122,16 +123,27 @@ class Given:
 
 
 def inputs_of(
-    layout: Layout, old_job: Any, origins: Origins, settings: Sequence[str], job_file: str | None, *, foreign: bool
+    layout: Layout,
+    graph: Graph,
+    old_job: Any,
+    origins: Origins,
+    settings: Sequence[str],
+    job_file: str | None,
+    *,
+    foreign: bool,
 ) -> Given:
-    """Make the new input object. ``layout``: of the new workflow, documents in place; ``foreign``: somebody else's.
+    """Make the new input object. ``layout``: of the new workflow, documents in place; ``graph``: the archive's.
 
+    ``foreign``: it is somebody else's (beeflow.cwl.guard).
     Raises InputError for a setting or file of inputs that does not fit the workflow.
     """
     if job_file is None and not settings:
         refuse_absent(old_job, origins, layout)
         return Given(_placed(old_job, origins), missing(old_job, origins))
-    document = documents.load_inputs(layout.packed, cache_dir(layout), lambda each: origins.uri(each, layout.root))
+    formats = "".join(dict.fromkeys(each.formats for each in graph.tools.values()))
+    document = documents.load_inputs(
+        layout.packed, cache_dir(layout), lambda each: origins.uri(each, layout.root), formats
+    )
     reader = Settings(document, Path.cwd())
     changed = dict(map(reader.read, settings))
     among = layout.root if foreign else None

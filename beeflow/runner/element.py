@@ -16,7 +16,7 @@ from beeflow.runner.job import Job, iso_time
 from beeflow.runner.launch import CannotStartError, Ended, Launcher, why_unfit
 from beeflow.runner.ledger import Ledger, describe, say
 from beeflow.runner.making import Making
-from beeflow.runner.task import Task, exit_reason, is_success, make_readable, put_in_place
+from beeflow.runner.task import Task, exit_reason, is_success, make_readable, put_in_place, why_too_deep
 from beeflow.runner.wrap import wrap
 from beeflow.tries import OUT_OF_MEMORY
 
@@ -297,7 +297,7 @@ class Element:
                 raise NeedsCwltoolError
             collect.make_read_only(task.out)
             return Collector(self.root, task.out, task.inputs, exit_code).collect(task.ports, task.values)
-        except (NeedsCwltoolError, OSError):
+        except (NeedsCwltoolError, OSError, RecursionError):
             return self.outputs_by_cwltool(task, exit_code)
 
     def outputs_by_cwltool(self, task: Task, exit_code: int) -> dict[str, Any]:
@@ -309,4 +309,9 @@ class Element:
             made: dict[str, Any] = task.prepared.collect(exit_code)
         except OSError as error:
             raise TaskError(f"its outputs cannot be collected: {error}") from error
+        except (RecursionError, TaskError) as error:
+            why = why_too_deep(error, task.out)
+            if not why:
+                raise
+            raise TaskError(why) from error
         return made

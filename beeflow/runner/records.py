@@ -114,13 +114,28 @@ def publish(path: str, text: str) -> bool:
         stream.flush()
         os.fsync(stream.fileno())
     try:
-        os.link(made, path)
+        _name(made, path)
     except FileExistsError:
         return False
     finally:
-        os.unlink(made)
+        if os.path.lexists(made):
+            os.unlink(made)
     sync(folder)
     return True
+
+
+def _name(made: str, path: str) -> None:
+    """Give a file its name; raises FileExistsError when that is taken."""
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        from pathlib import Path  # seldom needed
+
+        from beeflow import publishing
+
+        publishing.publish(Path(made), Path(path))
 
 
 def sync(folder: str) -> None:

@@ -9,6 +9,9 @@ TYPE_CHECKING = False  # importing typing would take as long as all else here
 if TYPE_CHECKING:
     from typing import Any
 
+# Fewer folders above each other trouble nobody: cwltool calls itself for each, and Python lets it 1,000 times.
+_DEEP = 100
+
 
 class Task:
     """A task in the making. ``values``: what fills its template, where it has one."""
@@ -45,6 +48,35 @@ def make_readable(folder: str) -> None:
 
     os.chmod(folder, os.stat(folder).st_mode | 0o700)
     staging.make_readable(Path(folder))
+
+
+def why_too_deep(error: BaseException, out: str) -> str:
+    """Say which output has too many folders above each other; "" when that is not what an error came of."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, RecursionError):
+        cause = cause.__cause__ or cause.__context__
+    parts = _deepest(out)[len(out) + 1 :].split("/") if cause else []
+    if len(parts) < _DEEP:
+        return ""
+    return (
+        f"its outputs cannot be collected: {parts[0]} has folders nested {len(parts) - 1} deep, and some 900 can be "
+        "(480 where loadListing asks for what is in them); have the command pack it into one file, as tar does"
+    )
+
+
+def _deepest(folder: str) -> str:
+    """Find the folder with the most others above it, as far as a path leads."""
+    found, waiting = folder, [folder]
+    while waiting:
+        path = waiting.pop()
+        if path.count("/") > found.count("/"):
+            found = path
+        try:
+            with os.scandir(path) as entries:
+                waiting += [each.path for each in entries if each.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+    return found
 
 
 def is_success(command: dict[str, Any], exit_code: int) -> bool:

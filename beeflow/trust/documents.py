@@ -50,7 +50,7 @@ def _of_ports(shipped: Shipped) -> Iterator[Risk]:
 
 
 def _of_schemas(shipped: Shipped) -> Iterator[Risk]:
-    """Ontologies are read with other inputs (--set); those of the web are public."""
+    """Ontologies: we keep what matters of them in the graph, but whoever runs packed.json otherwise reads them."""
     packed = shipped.record(PACKED_CWL)
     for each in listed(packed.get("$schemas") if isinstance(packed, dict) else None):
         if not isinstance(each, str) or (reach.location_leads_out(each) and not each.startswith(_WEB)):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
+from beeflow.graph import SLURM
 from beeflow.trust import reach
 from beeflow.trust.reading import mappings
 from beeflow.trust.risk import Risk
@@ -79,6 +80,13 @@ def _of_document(document: dict[str, Any], *, has_image: bool) -> Iterator[Found
     yield from _of_images(document)
     for requirement in requirements(document, "EnvVarRequirement"):
         yield from _of_variables(requirement.get("envDef"))
+    for requirement in requirements(document, SLURM):
+        for key in ("account", "qos", "reservation"):
+            if key in requirement:
+                yield (
+                    f"{SLURM}: {key}: {_first_line(requirement[key])}",
+                    "is what jobs are charged to, or go before",
+                )
 
 
 def _of_command(document: dict[str, Any], *, has_image: bool) -> Iterator[Found]:

@@ -396,6 +396,14 @@ def test_a_memory_bomb(tmp_path: Path) -> None:
         reading.read_files(path, {MANIFEST})
 
 
+def test_a_description_that_is_too_large(tmp_path: Path) -> None:
+    tar = folder() + header(TOP + b"/" + DESCRIPTION.encode(), size=(256 << 20) + 1)
+    match = f"unsafe: {DESCRIPTION} of {(256 << 20) + 1} bytes: more than 268435456"
+    refuse(tmp_path, raw.sealed(raw.compressed(tar + END)), match)
+    values = b'{"referenced":[' + b"[]," * 2_500_000 + b"[]]}"
+    refuse(tmp_path, described(values), f"unsafe: {DESCRIPTION} has more than 5000000 values")
+
+
 def test_too_deep_and_too_long(tmp_path: Path) -> None:
     refuse(tmp_path, archive(pax(b"path=" + TOP + b"/d" * 600) + header(b"x")), "601 folders above each other")
     refuse(tmp_path, archive(pax(b"path=" + TOP + b"/" + b"n" * 256) + header(b"x")), "a name of 293 bytes")

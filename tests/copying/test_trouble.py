@@ -460,6 +460,14 @@ def test_ids_that_are_none(systems: Systems, dest: Path, word: str) -> None:
         ([ID, ID, "nowhere"], "nowhere: several archives can only go to a folder"),
         ([ID, ID], "looks like an id"),
         (["3fc6", "9d0f6a2e"], "looks like an id"),
+        (["far:3fc631bb", "."], "as in: bee-copy --host far 3fc631bb .\n"),
+        (["u@far:3fc631bb"], "as in: bee-copy --host u@far 3fc631bb .\n"),
+        (["far:bee/archives/x.tgz", "x y"], "as in: bee-copy --host far ID 'x y'\n"),
+        (["--archive", "far:3fc631bb"], "as in: bee-copy --host far --archive 3fc631bb\n"),
+        (["--host", "far", "far:3fc631bb", "."], "as in: bee-copy --host far 3fc631bb .\n"),
+        (["3fc631bb", "far:"], "as in: bee-copy --to far 3fc631bb\n"),
+        (["3fc6", "9d0f", "u@far:x/y"], "as in: bee-copy --to u@far 3fc6 9d0f\n"),
+        (["x:1.tgz", "far:"], "or a file, as: ./x:1.tgz"),
     ],
 )
 def test_command_lines_that_make_no_sense(systems: Systems, argv: list[str], says: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from beeflow import config, site
 from beeflow.command import COPY, UPDATE, Command, Folders
 from beeflow.cwl import compiler, documents, prepare
 from beeflow.errors import DocumentError, TaskError, UnsupportedError
-from beeflow.graph import Graph, Resources, RetryPolicy, Tool
+from beeflow.graph import Asked, Graph, Resources, RetryPolicy, Tool
+from beeflow.models import SubmitOptions
+from beeflow.scheduler.options import task_options
 
 
 @pytest.fixture(scope="session")
@@ -304,6 +307,62 @@ def test_as_a_requirement_it_is_refused_with_advice(cache: Path, tmp_path: Path,
     document = a_tool(tmp_path, space, RETRY.replace("hints", "requirements"))
     with pytest.raises(DocumentError, match="RetryRequirement goes under hints"):
         resolved(document, cache)
+
+
+SLURM = "hints: {'beeflow:SlurmRequirement': {partition: gpu, timeLimit: '1:30:00'}}"
+
+
+def test_a_step_says_what_its_own_jobs_are_submitted_with(cache: Path, tmp_path: Path) -> None:
+    a_tool(tmp_path)
+    document = tmp_path / "flow.cwl"
+    document.write_text(
+        f"cwlVersion: v1.2\nclass: Workflow\ninputs: []\noutputs: []\n{SPACE}\n"
+        "hints: {'beeflow:SlurmRequirement': {account: a}}\n"
+        f"steps:\n  a: {{in: [], out: [], run: tool.cwl}}\n  b: {{in: [], out: [], run: tool.cwl, {SLURM}}}\n"
+    )
+    tools = resolved(document, cache).tools
+    assert tools["a"].asked == Asked(account="a")
+    assert tools["b"].asked == Asked(partition="gpu", time_limit_s=5400)
+    options = SubmitOptions(3600, 60, account="mine", partition="batch", qos="q", reservation="r")
+    made = task_options(options, Resources(2, time_limit_s=10), tools["b"].asked)
+    assert (made.account, made.partition, made.qos, made.reservation) == ("mine", "gpu", "q", "r")
+    assert made.time_limit.total_seconds() == 5400
+
+
+def test_options_and_variables_of_sbatch_count_more_than_a_step(cache: Path, tmp_path: Path) -> None:
+    graph = compiler.compile_graph(documents.load(str(a_tool(tmp_path, SPACE, SLURM)), cache))
+    settings = config.load({"HOME": str(tmp_path)})
+    (tool,) = site.resolve(graph, config.override(settings, partition="theirs", qos=None)).tools.values()
+    assert tool.asked == Asked(time_limit_s=5400)
+    (tool,) = site.resolve(graph, config.override(settings, time_limit=timedelta(minutes=1))).tools.values()
+    assert tool.asked == Asked(partition="gpu")
+
+
+@pytest.mark.parametrize(
+    ("says", "complaint"),
+    [
+        ("{partition: 'a b'}", "partition: 'a b' is no name that Slurm has"),
+        ("{account: '--wrap=x'}", "account: '--wrap=x' is no name that Slurm has"),
+        ("{qos: '$(inputs.x)'}", "qos: '[$].inputs.x.' is no name that Slurm has"),
+        ("{timeLimit: soon}", "timeLimit: 'soon' is not a time limit"),
+        ("{wrap: x}", "unknown key 'wrap'; known are account, partition, qos, reservation, timeLimit"),
+    ],
+)
+def test_what_slurm_is_not_to_be_asked_is_refused(cache: Path, tmp_path: Path, says: str, complaint: str) -> None:
+    document = a_tool(tmp_path, SPACE, f"hints: {{'beeflow:SlurmRequirement': {says}}}")
+    with pytest.raises(DocumentError, match=f"step tool: SlurmRequirement: {complaint}"):
+        resolved(document, cache)
+
+
+@pytest.mark.parametrize("space", ["", SPACE])
+def test_a_hint_of_ours_that_nobody_knows_is_said(
+    cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, space: str
+) -> None:
+    resolved(a_tool(tmp_path, space, "hints: {'beeflow:RetyrRequirement': {timeout: 1}, 'x:Other': {}}"), cache)
+    (said,) = (each for each in caplog.messages if "hint" in each)
+    assert said == (
+        "the hint beeflow:RetyrRequirement is ignored: those that are known are RetryRequirement, SlurmRequirement"
+    )
 
 
 def test_cwltool_runs_a_document_with_the_hint(tmp_path: Path) -> None:

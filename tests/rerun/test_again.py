@@ -393,3 +393,34 @@ def test_a_failed_workflow_is_executed_again(site: Local) -> None:
     made = site.rerun(old)
     assert state(made) is WorkflowState.ARCHIVED
     assert all(task.reason == "" for task in tasks(made).values())
+
+
+ASKING = """
+cwlVersion: v1.2
+class: CommandLineTool
+$namespaces: {beeflow: "https://github.com/lanl/BEE#"}
+hints: {beeflow:SlurmRequirement: {partition: gpu}}
+baseCommand: "true"
+inputs: {}
+outputs: []
+"""
+
+
+def test_what_a_step_asks_of_slurm_is_in_its_document_alone(site: Local, other_site: Local) -> None:
+    def partitions(of: Local, found: WorkflowDir) -> list[str]:
+        jobs = [job for job in of.scheduler.jobs.values() if job.request.name.startswith(found.record().nonce)]
+        return [job.request.options.partition for job in jobs if not job.request.name.endswith("-pass")]
+
+    old = site.submit(ASKING)
+    assert partitions(site, old) == ["gpu"]
+
+    def change(top: Path) -> None:
+        path = top / "cwl/graph.json"
+        graph = json.loads(path.read_text())
+        for tool in graph["tools"].values():
+            tool["asked"] = {"account": "forged", "partition": "forged"}
+        path.write_text(json.dumps(graph))
+
+    made = other_site.rerun(repacked(site.archive(old), site.top / "changed", change))
+    assert partitions(other_site, made) == ["gpu"]
+    assert "forged" not in made.layout.graph.read_text()

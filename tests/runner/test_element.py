@@ -527,6 +527,22 @@ def test_outputs_that_cannot_be_collected_at_all_are_told(tmp_path: Path) -> Non
     assert reason.startswith("its outputs cannot be collected: [Errno 2] No such file or directory: ")
 
 
+DEEP = "mkdir d e; cd d; for i in $(seq DEPTH); do mkdir a; cd a; done"
+
+
+@pytest.mark.parametrize(("more", "depth"), [("", 1200), (", loadListing: deep_listing", 800)])
+def test_outputs_that_are_nested_too_deep_are_told(tmp_path: Path, more: str, depth: int) -> None:
+    made = world(tmp_path / "w", {"0": DEEP.replace("DEPTH", str(depth))})
+    known_to_cwltool(made, "Directory", f"d{more}")
+    if more:
+        made.run["templates"] = {}
+        made.write()
+    assert made.go()[0] == 1
+    reason = made.result()["0"]["reason"]
+    assert f": d has folders nested {depth} deep, and some 900 can be (480 where loadListing" in reason
+    assert "pack" in reason
+
+
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
     made = world(tmp_path, {"0": "x"})
     made.run["templates"] = {SHAPE: {"command": {**COMMAND, "argv": ["no-such-program"]}, "ports": [PORT]}}

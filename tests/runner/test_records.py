@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -103,7 +104,15 @@ def test_what_is_not_json_is_a_value_error_also_where_json_is_not_imported() -> 
     assert done.stdout.split() == ["refused"] * len(CUT)
 
 
-def test_the_first_to_publish_wins_and_nothing_else_is_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("links", [True, False])
+def test_the_first_to_publish_wins_and_nothing_else_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
     path = str(tmp_path / "result.json")
     assert records.publish(path, "1\n")
     assert not records.publish(path, "2\n")

@@ -15,7 +15,8 @@ from beeflow import embedding, store, submit
 from beeflow.archive.hashing import sha256_of
 from beeflow.archive.verifying import Packed
 from beeflow.config import Config
-from beeflow.errors import ArchiveError, BeeError, TrustError
+from beeflow.cwl import documents
+from beeflow.errors import ArchiveError, TrustError
 from beeflow.layout import Layout, folders
 from beeflow.models import Sidecar
 from beeflow.states import WorkflowState
@@ -108,6 +109,16 @@ def test_tools_that_reach_out(document: dict[str, Any], what: str) -> None:
     assert [each.what for each in found] == [what]
     assert found[0].where == "cwl/graph.json: step"
     assert found[0].why
+
+
+def test_what_jobs_are_charged_to() -> None:
+    hint = {"class": "https://github.com/lanl/BEE#SlurmRequirement", "partition": "gpu", "timeLimit": 5}
+    assert whats(of_tool({"hints": [hint]})) == []
+    asking = {**hint, "account": "theirs", "qos": "urgent"}
+    assert whats(of_tool({"hints": [asking]})) == [
+        "SlurmRequirement: account: theirs",
+        "SlurmRequirement: qos: urgent",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -377,14 +388,37 @@ def test_a_graph_that_cannot_be_read(data: bytes) -> None:
         checking.risks(of(packed={}, graph=data))
 
 
+def some(kind: Any, file: Path) -> Any:
+    """Make a value of a CWL type."""
+    if isinstance(kind, list):
+        return some(kind[0], file)
+    if isinstance(kind, dict) and kind["type"] == "record":
+        return {each["name"].rpartition("/")[2]: some(each["type"], file) for each in kind["fields"]}
+    if isinstance(kind, dict):
+        return kind["symbols"][0].rpartition("/")[2] if kind["type"] == "enum" else []
+    if kind in ("File", "Directory"):
+        return {"class": kind, "path": str(file if kind == "File" else file.parent)}
+    plain = {"null": None, "boolean": True, "int": 1, "long": 1, "float": 0.5, "double": 0.5}
+    return plain.get(kind, "word")
+
+
+def inputs_for(document: Path, tmp_path: Path, settings: Config) -> Path:
+    """Find the inputs that come with a document, or make some."""
+    beside = document.with_suffix(".yml")
+    if beside.exists():
+        return beside
+    file, job = tmp_path / "file.txt", tmp_path / "job.json"
+    file.write_text("x\n")
+    ports = documents.load(str(document), submit.cache_dir(settings)).process.tool["inputs"]
+    needed = {each["id"].rpartition("#")[2].rpartition("/")[2]: each["type"] for each in ports if "default" not in each}
+    job.write_text(json.dumps({name: some(kind, file) for name, kind in needed.items()}))
+    return job
+
+
 @pytest.mark.parametrize("document", HONEST, ids=lambda path: path.stem)
 def test_honest_documents_need_no_trust(document: Path, tmp_path: Path) -> None:
-    given = document.with_suffix(".yml")
-    request = submit.Request(document=str(document), arguments=[str(given)] if given.exists() else [])
-    try:
-        prepared = submit.prepare(request, Config(bee_workdir=tmp_path / "bee", bee_archive_dir=tmp_path / "archives"))
-    except BeeError as error:
-        pytest.skip(str(error))
+    settings = Config(bee_workdir=tmp_path / "bee", bee_archive_dir=tmp_path / "archives")
+    prepared = submit.prepare(submit.Request(str(document), [str(inputs_for(document, tmp_path, settings))]), settings)
     layout = Layout(tmp_path / "workflow")
     for folder in folders(layout):
         folder.mkdir(parents=True)

@@ -1,0 +1,45 @@
+"""Read the hints that are beeflow's own, under whatever prefix a document's $namespaces make of "beeflow:"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from beeflow.errors import DocumentError
+from beeflow.graph import OWN_HINTS
+
+# With and without $namespaces.
+_NAMESPACE = re.compile(r"beeflow|lanl/BEE", re.IGNORECASE)
+
+
+def read(name: str, document: Mapping[str, Any], kind: str, keys: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    """Read the innermost hint of a kind; empty where a step's tool has none.
+
+    ``document``: the resolved tool; ``keys``: read a value of each key. Raises DocumentError for what it must not say.
+    """
+    hints = [each for each in document.get("hints", ()) if is_called(each["class"], kind)]
+    values = {}
+    for key, value in hints[-1].items() if hints else ():
+        if key == "class":
+            continue
+        if key not in keys:
+            raise DocumentError(f"step {name}: {kind}: unknown key {key!r}; known are {', '.join(keys)}")
+        try:
+            values[key] = keys[key](str(value))
+        except ValueError as error:
+            raise DocumentError(f"step {name}: {kind}: {key}: {error}") from error
+    return values
+
+
+def is_called(given: str, kind: str) -> bool:
+    """True for a class that is called so in any namespace."""
+    return re.split("[:/#]", given)[-1] == kind
+
+
+def unknown(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the hints of a resolved tool that are in our namespace, and nobody knows."""
+    for each in document.get("hints", ()):
+        given = str(each["class"])
+        if _NAMESPACE.search(given) and not any(is_called(given, kind) for kind in OWN_HINTS):
+            yield re.split("[:/#]", given)[-1]
