@@ -134,8 +134,8 @@ def inputs_of(
 ) -> Given:
     """Make the new input object. ``layout``: of the new workflow, documents in place; ``graph``: the archive's.
 
-    ``foreign``: it is somebody else's (beeflow.cwl.guard).
-    Raises InputError for a setting or file of inputs that does not fit the workflow.
+    ``foreign``: it is somebody else's (beeflow.cwl.guard). Raises InputError for a setting or file of inputs that does
+    not fit the workflow.
     """
     if job_file is None and not settings:
         refuse_absent(old_job, origins, layout)
