@@ -75,6 +75,8 @@ def quiet(level: int = logging.ERROR) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.setLevel(level)
+    # It tells of an expression that fails with a traceback, and raises the same.
+    logging.getLogger("cwl_utils").setLevel(logging.CRITICAL)
 
 
 def message_of(error: BaseException) -> str:
