@@ -118,7 +118,17 @@ def plain_dict(value: Any) -> dict[str, Any]:
     """Check that an expression gave an object."""
     if not isinstance(value, dict):
         raise TaskError(f"an object was expected, got {type(value).__name__}")
+    for entry in locations.entries(value):
+        for name in ("secondaryFiles", "listing"):
+            _check_inner(name, entry.get(name))
     return value
+
+
+def _check_inner(name: str, inner: Any) -> None:
+    """Check what belongs to a File or Directory: cwltool lets expressions make it of anything."""
+    for each in inner if isinstance(inner, list) else [] if inner is None else [inner]:
+        if not isinstance(each, dict) or each.get("class") not in ("File", "Directory"):
+            raise TaskError(f"an expression made {name} with what is no File or Directory object: {each!r:.200}")
 
 
 def _links(step: Step) -> dict[str, Any]:
