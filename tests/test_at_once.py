@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from beeflow import actions, control, retry, store
-from beeflow.errors import TransitionError
+from beeflow.errors import NotFoundError, TransitionError
 from beeflow.layout import Layout, folders
 from beeflow.locking import holder_path
-from beeflow.models import Retried
+from beeflow.models import Retried, WorkflowRecord
 from beeflow.retry import Choice, Retrying
 from beeflow.states import Command, JobState, WorkflowState
 from beeflow.store import WorkflowDir
@@ -169,3 +169,25 @@ def test_two_retries_at_once(
         assert retry.generation(WorkflowDir(other.layout)) == 2
         with pytest.raises(TransitionError, match=r"its job \d+ has not ended"):
             give(other)
+
+
+@pytest.mark.parametrize("command", [Command.START, Command.PAUSE, Command.RESUME, Command.CANCEL, Command.RETRY])
+def test_what_was_removed_meanwhile_is_said_to_be(layout: Layout, command: Command) -> None:
+    site = failed(layout)
+    record = WorkflowDir(layout).record()
+
+    class Removed(WorkflowDir):
+        """As it was when the command found it."""
+
+        def record(self) -> WorkflowRecord:
+            shutil.rmtree(layout.root, ignore_errors=True)
+            return record
+
+    def give_it() -> object:
+        if command is Command.RETRY:
+            return retry.retry(Removed(layout), site.world.scheduler, Choice())
+        return control.perform_one(command, Removed(layout), lambda _: site.world.scheduler)
+
+    with pytest.raises(NotFoundError, match="was removed meanwhile; see: bee-list"):
+        give_it()
+    assert not layout.root.exists()
