@@ -183,8 +183,13 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
         lock=config.lock,
         group=config.share_with_group,
         archive=config.archive,
-        loaded_modules=tuple(filter(None, os.environ.get("LOADEDMODULES", "").split(":"))),
+        loaded_modules=_words("LOADEDMODULES"),
+        path=_words("PATH"),
     )
+
+
+def _words(variable: str) -> tuple[str, ...]:
+    return tuple(filter(None, os.environ.get(variable, "").split(os.pathsep)))
 
 
 def refuse_broken(plan: Plan) -> None:

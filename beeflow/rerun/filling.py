@@ -181,7 +181,9 @@ class Filling:
 
 
 def tell_of_more(taking: Taking, plan: Plan) -> None:
-    """Warn of steps that run though they are not among those that the user named, and say why."""
+    """Warn of steps that run though the user named others, or only for what the shell offers, and say why."""
+    for each in taking.other_environments:
+        log.warning("what has no image runs again: %s", tables.one_line(each, 2000))
     for group in plan.groups.values():
         why = taking.why.get(group.key)
         if why and not taking.choice.reuse and group.key not in taking.chosen:

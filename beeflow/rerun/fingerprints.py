@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from beeflow import codec, locations
-from beeflow.graph import Step, Tool
+from beeflow.graph import COMMAND_LINE_TOOL, Step, Tool
 from beeflow.models import WorkflowRecord
 from beeflow.rerun.old import inside
 
@@ -141,6 +141,33 @@ def software(tool: Tool) -> Any:
         raise UnknownError(f"image {image.name}: its sha256 is not known")
     inside = [image.runtime, image.sha256, image.entrypoint, image.default_command] if image else None
     return [inside, tool.modules, tool.srun_options]
+
+
+def other_environment(tool: Tool, old: WorkflowRecord, new: WorkflowRecord) -> str | None:
+    """Say why a command may find other software on the host than it found, or None where it has its own, or the same.
+
+    Nobody can tell which of the loaded modules and of the folders of PATH a command, and what it calls, has a use for.
+    """
+    if tool.kind != COMMAND_LINE_TOOL or tool.container is not None:
+        return None
+    if set(old.loaded_modules) != set(new.loaded_modules):
+        return f"other modules are loaded: {_named(new.loaded_modules)}; then: {_named(old.loaded_modules)}"
+    # Elsewhere the same folders hold something else anyhow.
+    here = old.slurm.cluster_name == new.slurm.cluster_name
+    if here and (was := _path(old)) != (now := _path(new)):
+        added, lost = [each for each in now if each not in was], [each for each in was if each not in now]
+        found = [f"{what}: {', '.join(some)}" for what, some in (("now also", added), ("no more", lost)) if some]
+        return f"PATH is another ({'; '.join(found) or 'in another order'})"
+    return None
+
+
+def _path(record: WorkflowRecord) -> list[str]:
+    """List where programs are looked for: of what is there twice, the first counts."""
+    return list(dict.fromkeys(record.path))
+
+
+def _named(modules: tuple[str, ...]) -> str:
+    return ", ".join(modules) or "none"
 
 
 def granted(tool: Tool, record: WorkflowRecord) -> Any:
