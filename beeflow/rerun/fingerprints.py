@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from beeflow import codec, locations
-from beeflow.graph import COMMAND_LINE_TOOL, Step, Tool
+from beeflow.graph import COMMAND_LINE_TOOL, OWN_HINTS, Step, Tool
+from beeflow.hints import is_called
 from beeflow.models import WorkflowRecord
 from beeflow.rerun.old import inside
 
@@ -110,7 +111,7 @@ def key_of(contents: Contents, tool: Tool, step: Step, inputs: Mapping[str, Any]
     ``inputs``: before the step's expressions, which are the same wherever their inputs are.
     """
     made = [
-        contents.value(without_names(tool.document)),
+        contents.value(without_names(without_own_hints(tool.document))),
         tool.metadata.get("cwlVersion"),
         tool.formats,
         {name: [each.value_from, each.load_contents, each.load_listing] for name, each in step.inputs.items()},
@@ -177,6 +178,14 @@ def granted(tool: Tool, record: WorkflowRecord) -> Any:
     asks_mem = resources is not None and resources.mem_mib is not None and record.options.pass_mem
     depends = ("runtime.ram" in text and not asks_mem) or "cudaDeviceCount" in text
     return record.slurm.cluster_name if depends else None
+
+
+def without_own_hints(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a tool's document without the hints that say how it is to run, and not what."""
+    kept = [
+        each for each in document.get("hints", ()) if not any(is_called(each["class"], kind) for kind in OWN_HINTS)
+    ]
+    return {**document, "hints": kept}
 
 
 def without_names(value: Any) -> Any:

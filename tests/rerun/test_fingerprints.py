@@ -67,6 +67,19 @@ def test_what_decides_what_a_task_makes_counts(given: Tool) -> None:
     assert key(given) != SAME
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"class": "https://github.com/beeflow#SlurmRequirement", "partition": "long"},
+        {"class": "beeflow:RetryRequirement", "timeout": 2},
+    ],
+)
+def test_how_a_task_runs_does_not_count(own: dict[str, Any]) -> None:
+    assert key(tool(hints=[own])) == SAME
+    software = {"class": "SoftwareRequirement", "packages": []}
+    assert key(tool(hints=[software, own])) == key(tool(hints=[software])) != SAME
+
+
 def test_contents_and_names_of_files_count() -> None:
     assert key(tool(), "inputs/0002/x") != SAME
     assert key(tool(), basename="y") != SAME
