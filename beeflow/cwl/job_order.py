@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import logging
+import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,11 +25,15 @@ from schema_salad.sourceline import cmap
 
 from beeflow import locations, paths
 from beeflow.cwl.compiler import plain
-from beeflow.cwl.documents import Document, at_line, translated
+from beeflow.cwl.documents import Document, at_line, short_name, translated
 from beeflow.errors import InputError
+
+log = logging.getLogger(__name__)
 
 _OVERRIDES = "http://commonwl.org/cwltool#overrides"
 _REQUIREMENTS = "https://w3id.org/cwl/cwl#requirements"
+# What else an input object may have: the loader itself adds an identifier.
+_IS_NO_INPUT = re.compile(r"[:#$]|^(__)?id$")
 _LARGE = 1 << 18  # bytes
 _CONTENT_TYPES = ["text/plain", "application/json", "text/vnd.yaml", "text/yaml", "text/x-yaml", "application/x-yaml"]
 _CONTENT_TYPES += ["application/octet-stream", CWL_IANA]
@@ -50,8 +56,18 @@ def load(
     """
     job_file, options = _parse_options(document, arguments)
     order, base = _read_job_file(document, job_file, overrides) if job_file else ({}, Path.cwd())
+    _tell_of_unknown(document, order, job_file)
     order.update({**options, **(more or {})})
     return complete(document, order, base, f"{job_file}: " if job_file else "")
+
+
+def _tell_of_unknown(document: Document, order: Mapping[str, Any], job_file: str | None) -> None:
+    """Warn of inputs that the document does not have, as CWL ignores them; a misspelt one is most likely meant."""
+    known = [short_name(each["id"]) for each in document.process.tool["inputs"]]
+    for name in order:
+        if name not in known and not _IS_NO_INPUT.search(str(name)):
+            shown = f"its inputs are {', '.join(known)}" if known else "it has none"
+            log.warning("%s: %s is no input of the document, and is ignored; %s", job_file, name, shown)
 
 
 def complete(document: Document, order: Any, base: Path, what: str = "") -> dict[str, Any]:
@@ -59,6 +75,7 @@ def complete(document: Document, order: Any, base: Path, what: str = "") -> dict
 
     ``what``: where the inputs are from, for messages. Raises InputError.
     """
+    _check_literals(order, what)
     with translated(InputError, what):
         order = cwltool.main.init_job_order(
             order,
@@ -174,6 +191,15 @@ def _take_overrides(document: Document, order: Any, path: Path, overrides: list[
         # Maps of requirements, of variables and so on become lists, as in a document.
         get_schema("v1.2")[0].resolve_all(added, locations.to_uri(path), checklinks=False)
         overrides.append(added)
+
+
+def _check_literals(order: Any, what: str) -> None:
+    """Raise InputError for contents that are no text: cwltool takes their length."""
+    for name, value in order.items():
+        for entry in locations.entries(value):
+            contents = entry.get("contents")
+            if contents is not None and not isinstance(contents, str):
+                raise InputError(at_line(order, name, f"input {name}: contents is text, and not {contents!r}", what))
 
 
 def _check_files(order: Any, what: str) -> None:

@@ -182,9 +182,7 @@ def granted(tool: Tool, record: WorkflowRecord) -> Any:
 
 def without_own_hints(document: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a tool's document without the hints that say how it is to run, and not what."""
-    kept = [
-        each for each in document.get("hints", ()) if not any(is_called(each["class"], kind) for kind in OWN_HINTS)
-    ]
+    kept = [each for each in document.get("hints", ()) if not any(is_called(each["class"], kind) for kind in OWN_HINTS)]
     return {**document, "hints": kept}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -139,19 +140,31 @@ def inputs_of(
     reader = Settings(document, Path.cwd())
     changed = dict(map(reader.read, settings))
     if job_file is not None:
-        return Given(locations.relative(_whole(document, job_file, changed), layout.root))
+        return Given(locations.relative(_whole(document, reader, job_file, changed), layout.root))
     kept = {name: value for name, value in old_job.items() if name not in changed}
     refuse_absent(kept, origins, layout)
     lacking = missing(kept, origins)
     if lacking:
         return Given({**_placed(kept, origins), **changed}, lacking)
     order = {**locations.absolute(_placed(kept, origins), layout.root), **changed}
-    return Given(locations.relative(job_order.complete(document, order, Path.cwd(), "--set: "), layout.root))
+    with _listing(reader):
+        order = job_order.complete(document, order, Path.cwd(), "--set: ")
+    return Given(locations.relative(order, layout.root))
 
 
-def _whole(document: documents.Document, job_file: str, changed: dict[str, Any]) -> dict[str, Any]:
+@contextlib.contextmanager
+def _listing(reader: Settings) -> Iterator[None]:
+    """Have an error say which inputs there are."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error}\n{reader.listed()}") from error
+
+
+def _whole(document: documents.Document, reader: Settings, job_file: str, changed: dict[str, Any]) -> dict[str, Any]:
     overrides: list[Any] = []
-    order = job_order.load(document, [str(Path(job_file).absolute())], overrides, changed)
+    with _listing(reader):
+        order = job_order.load(document, [str(Path(job_file).absolute())], overrides, changed)
     if overrides:
         raise InputError(
             f"{job_file}: has requirements (cwl:requirements or cwltool:overrides), which change the workflow and not "
