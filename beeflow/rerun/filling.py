@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from beeflow import codec, locations, site, staging, store, submit, tables
+from beeflow import codec, credentials, locations, site, staging, store, submit, tables
 from beeflow.archive import unpacking
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
@@ -108,6 +108,7 @@ class Filling:
         made = given.inputs_of(self.layout, graph, old, self.origins, self.request.settings, self.request.job_file)
         store.write_json(self.layout.job, made.job)
         tell_of_changed(self.origins, made)
+        credentials.warn(graph, made.job)
         return made
 
     @functools.cached_property

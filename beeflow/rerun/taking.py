@@ -7,6 +7,7 @@ others than those named, whatever they would make now; but not where the user ch
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.epilog import checksum
 from beeflow.errors import ArchiveError, InputError
 from beeflow.graph import Graph
+from beeflow.masking import HIDDEN
 from beeflow.models import TaskResult, WorkflowRecord
 from beeflow.plan import Group, Plan, Task, walk
 from beeflow.rerun.choice import Choice
@@ -239,6 +241,8 @@ class Taking:
 
     def whole(self, result: TaskResult) -> TaskResult:
         """Return a result all of whose files are as the task left them; raises UnknownError for any other."""
+        if HIDDEN in json.dumps(result.outputs):
+            raise UnknownError("part of its output is hidden in the archive, for it looks like a credential")
         updated = any(tool.updates for tool in self.old.graph.tools.values())
         for entry in locations.entries(result.outputs):
             if "path" in entry or "dirname" in entry:
