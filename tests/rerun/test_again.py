@@ -258,6 +258,12 @@ def test_a_large_default_is_taken_from_the_archive_with_another_input_set(site: 
     assert text_of(again_made, "all").split()[0] == str(embedding.MAX_DOCUMENT_FILE + 1)
 
 
+def test_a_setting_without_a_value_is_a_slip_of_the_command_line(site: Local, archived: Path) -> None:
+    with pytest.raises(UsageError, match=r"--set tail: write INPUT=VALUE\nits inputs are:\n  data: File\n"):
+        site.begin(archived, settings=("tail",))
+    assert os.listdir(site.config.workflows_dir) == []
+
+
 @pytest.mark.parametrize(
     ("request_", "complaint"),
     [
