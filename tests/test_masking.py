@@ -83,7 +83,7 @@ def test_words_and_records() -> None:
 OURS = ["workflow.json", "jobs/a.json", "log/passes.log", "metadata/001-a.json", "tasks/g/000/000000/result.json"]
 OURS += ["tasks/g/000/000000/7.0/started.json", "tasks/g/slurm/7.out", "control/retry.json", "tasks/g/moved.json"]
 OURS += ["tasks/g/000/000000/7.0/tasks.jsonl", "tasks/g/000/000000/7.0/tasks.retry-1.jsonl"]
-OURS += ["tasks/g/elements.jsonl", "tasks/g/shared.json"]
+OURS += ["tasks/g/elements.jsonl", "tasks/g/shared.json", "provenance/job.json"]
 USERS = ["job.json", "cwl/a.json", "outputs/workflow.json", "tasks/g/000/000000/7.0/0/out/result.json", "inputs/0/a"]
 USERS += ["tasks/g/000/000000/7.0/0/stderr", "tasks/g/run.json", "tasks/g/000/000000/7.0/0/out/log/started.json"]
 USERS += ["tasks/g/000/000000/7.0/0/out/tasks.jsonl", "tasks/g/taken/000/000000/0/tasks.jsonl"]

@@ -16,6 +16,8 @@ _OURS = (
     *("tasks/*/tasks*.jsonl", "tasks/*/moved.json", "tasks/*/taken.json"),
     # Copies of what is in the input object: a re-execution makes them of that.
     *("tasks/*/elements.jsonl", "tasks/*/shared.json"),
+    # The input object of a run that this one re-executed: nothing starts from it any more.
+    "provenance/*job.json",
 )
 # tasks/GROUP/000/000000/ATTEMPT/started.json: what is below that is a task's.
 _DEEPEST = 6

@@ -59,7 +59,7 @@ def document(hints: str = "") -> str:
 
 
 def unpacked(site: Local, made: WorkflowDir) -> Path:
-    into = site.top / "unpacked"
+    into = site.top / f"unpacked-{made.id}"
     into.mkdir()
     subprocess.run(["tar", "-xzf", site.archive(made), "-C", into], check=True)
     return into / made.id
@@ -75,6 +75,15 @@ def test_they_are_in_the_input_object_alone(site: Local) -> None:
     assert [read(Layout(top), many, number).tasks[0].label for number in range(2)] == ["0", "1"]
     again = site.rerun(made, choice=Choice(reuse=True))
     assert (ran(again), text_of(again, "all")) == ([], "fine\n")
+
+
+def test_what_was_replaced_is_no_more_in_the_archive_of_a_re_execution(site: Local) -> None:
+    quiet = "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: 'true', inputs: {pw: string}, outputs: []}"
+    old = site.submit(quiet, {"pw": TOKEN})
+    made = site.rerun(old, settings=("pw=no",))
+    assert files_with(S, unpacked(site, made)) == []
+    further = site.rerun(made, settings=("pw=nothing",))
+    assert files_with(S, unpacked(site, further)) == []
 
 
 def test_whoever_submits_them_is_told(site: Local, caplog: pytest.LogCaptureFixture) -> None:
