@@ -123,3 +123,14 @@ def test_a_log_of_tasks_is_read_line_by_line(tmp_path: Path) -> None:
     assert first == plain
     assert json.loads(second)["result"]["command"] == ["tool", "--password", "***", "\u2028"]
     assert cut == "***"
+
+
+@pytest.mark.parametrize("secret", ["x", "a longer one"])
+def test_lines_keep_their_length_for_an_index_has_their_offsets(tmp_path: Path, secret: str) -> None:
+    lines = [json.dumps({"tasks": [{"label": "0", "inputs": {"password": {"known": secret}}}]}) + "\n" for _ in "ab"]
+    path = tmp_path / "elements.jsonl"
+    path.write_text("".join(lines))
+    made = hiding.without_credentials(Source("tasks/001-s/elements.jsonl", str(path), size=path.stat().st_size))
+    assert made.data is not None
+    assert [len(line) + 1 for line in made.data.decode().splitlines()] == [len(line) for line in lines]
+    assert f'"{secret}"'.encode() not in made.data
