@@ -96,12 +96,12 @@ def _sources(path: Path, place: str, omitted: dict[str, str]) -> list[Source]:
     """
     if path.is_file():
         _check_readable(path)
-        return [Source(place, path, size=path.stat().st_size)]
+        return [Source(place, str(path), size=path.stat().st_size)]
     found = [Source(place, None)]
     for name, each, is_folder in staging.contents(path, lambda name, why: omitted.update({f"{place}/{name}": why})):
         _check_readable(each)
         size = 0 if is_folder else each.stat().st_size
-        found.append(Source(f"{place}/{name}", None if is_folder else each, size=size))
+        found.append(Source(f"{place}/{name}", None if is_folder else str(each), size=size))
     return found
 
 
@@ -168,7 +168,7 @@ def embed(layout: Layout, policy: str, limit_mib: int, submitted: str) -> Inputs
 
 def _changed(path: Path, found: list[Source], submitted: str) -> str | None:
     """Say when an input was changed, if that was after the workflow was submitted; warns of it."""
-    names = {path, *(each.path for each in found if each.path is not None)}
+    names = {str(path), *(each.path for each in found if each.path is not None)}
     newest = datetime.fromtimestamp(max(os.stat(each).st_mtime for each in names), timezone.utc)
     if newest <= datetime.fromisoformat(submitted) + _CLOCKS:
         return None

@@ -108,6 +108,17 @@ def test_inputs(place: Place, tmp_path: Path, policy: str, limit_mib: int, held:
     assert inputs.different_part(top / "folder", folder) == (None if TWO in held else "two")
 
 
+@pytest.mark.parametrize("size", [MIB, 17 * MIB])
+def test_an_input_and_an_output_of_one_size(place: Place, tmp_path: Path, size: int) -> None:
+    found = make(place, WorkflowState.COMPLETED)
+    given, made = tmp_path / "in.bin", found.layout.outputs / "out.bin"
+    for path in (given, made):
+        path.write_bytes(os.urandom(size))
+    store.write_json(found.layout.job, {"x": {"class": "File", "location": locations.to_uri(given)}})
+    packed, _ = archive(found, ArchivePolicy())
+    assert unpacked(packed, tmp_path / "back")["inputs/0000/in.bin"] == given.read_bytes()
+
+
 def test_a_file_that_does_not_fit_says_which_limit_it_is(place: Place) -> None:
     found = make(place, WorkflowState.COMPLETED)
     given(place, found)

@@ -30,7 +30,7 @@ class Source(NamedTuple):
     """
 
     name: str
-    path: Path | str | None
+    path: str | None
     data: bytes | None = None
     size: int = 0
 
