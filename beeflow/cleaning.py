@@ -266,7 +266,7 @@ def last_sign(found: WorkflowDir, record: WorkflowRecord, state: StateRecord | N
     """Return when something last happened in a workflow that has not ended: by its records and the files that grow."""
     layout = found.layout
     latest = 0.0
-    for path in (layout.jobs, layout.control, layout.tasks, layout.log, layout.log / "passes.log", layout.state):
+    for path in (layout.jobs, layout.control, layout.tasks, layout.log, layout.passes_log, layout.state):
         with contextlib.suppress(FileNotFoundError):
             latest = max(latest, path.stat().st_mtime)
     seen = datetime.datetime.fromtimestamp(latest, datetime.timezone.utc).isoformat(timespec="milliseconds")

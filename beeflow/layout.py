@@ -210,6 +210,11 @@ class Layout:
         return self.root / "log"
 
     @property
+    def passes_log(self) -> Path:
+        """What the jobs of the passes print."""
+        return self.log / "passes.log"
+
+    @property
     def inputs(self) -> Path:
         """In an archive and in a re-executed workflow: the input files."""
         return self.root / "inputs"
