@@ -52,7 +52,7 @@ _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # What a killed process leaves in each folder; the group is its process id, where the name has it.
 _ASIDE = re.compile(rf"{re.escape(removal.PREFIX)}{_UUID}()")
 _NEW = re.compile(rf"{re.escape(store.NEW_PREFIX)}{_UUID}()")
-_PART = re.compile(rf"\.{_UUID}(?:\.v\d+)?(?:\.tgz(?:\.(\d+))?\.part|\.json\.\w+)")
+_PART = re.compile(rf"\.{_UUID}(?:\.v\d+)?(?:\.tgz(?:\.(\d+))?\.part|\.(?:json|inputs)\.\w+)")
 _COPY = re.compile(rf"\.{_UUID}(?:\.v\d+)?\.tgz\.[0-9a-f]{{16}}{re.escape(parts.SUFFIX)}()")
 _IMAGE = re.compile(r"\.[0-9a-f]{8,}\.(\d+)")
 

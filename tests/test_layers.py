@@ -21,7 +21,7 @@ LAYERS = {
     "site workdir locking embedding",
     4: "workflow control actions holding submit rerun copying remote watch listing reduction submission driver epilog "
     "passes look group_jobs groups interrupted settling outcome successor node finished cleaning retry regrouping "
-    "archiving archived surroundings by_hand comparing trust crate inspecting",
+    "archiving archived surroundings by_hand enclosing earlier comparing trust crate inspecting",
     5: "cli applying commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
