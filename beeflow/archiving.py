@@ -46,6 +46,7 @@ _SCRATCH = frozenset({"tmp", "stage"})
 _LEFT_OUT = frozenset(
     [
         *(f"control/{name}" for name in ("lock", "lock.holder", "failures", "paused", "holds", "vanished")),
+        "control/inputs.json",
         *(f"control/{name}" for name in ("holds.lock", "holds.lock.holder")),
         DESCRIPTION,
         ENVIRONMENT,

@@ -8,10 +8,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from beeflow import locations, staging, store
+from beeflow import staging
 from beeflow.archive import contents
 from beeflow.archive.contents import Source, record_source
 from beeflow.archive.description import Referenced
@@ -19,11 +18,9 @@ from beeflow.archive.referring import refer
 from beeflow.inputs import RECORD, InputFile, InputFiles, InputPart
 from beeflow.layout import Layout
 from beeflow.models import EMBED, REFERENCE
+from beeflow.noting import Noted, outside
 
 log = logging.getLogger(__name__)
-
-# A file server's clock and ours may be so far apart.
-_CLOCKS = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,8 @@ def enclose(layout: Layout, policy: str, limit_mib: int, submitted: str, elsewhe
 
     ``submitted``: when the workflow was; what was changed since is told. ``elsewhere``: asked for what is gone.
     """
-    choosing, given = _Choosing(policy, limit_mib, submitted), list(_given(layout))
+    noted = Noted.read(layout, submitted)
+    choosing, given = _Choosing(policy, limit_mib, noted), list(_given(layout, noted))
     found: dict[Path, Enclosed] = {}
     gone: dict[Path, str] = {}
     for each in given:
@@ -92,7 +90,7 @@ class _Choosing:
 
     policy: str
     limit_mib: int
-    submitted: str
+    noted: Noted
     left: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,7 +100,7 @@ class _Choosing:
         """Pack an input, or say what it is; raises OSError when some of it cannot be read."""
         omitted: dict[str, str] = {}
         found = sources_of(given.path, given.place, omitted)
-        changed = _changed(given.path, found, self.submitted)
+        changed = _changed(given, found, self.noted)
         size = sum(each.size for each in found)
         why = self.why_not(found, size)
         if why:
@@ -120,9 +118,9 @@ class _Choosing:
         return f"does not fit input_copy_limit_mib = {self.limit_mib}" if size > self.left else ""
 
 
-def _given(layout: Layout) -> Iterator[Given]:
+def _given(layout: Layout, noted: Noted) -> Iterator[Given]:
     """Yield what a workflow takes from outside its directory, each with a folder of its own in the archive."""
-    for folder, (kind, path) in zip(_free_folders(layout), _outside(layout), strict=False):
+    for folder, (kind, path) in zip(_free_folders(layout), outside(layout, noted.inputs), strict=False):
         yield Given(f"{folder}/{path.name}", kind, path)
 
 
@@ -130,27 +128,6 @@ def _free_folders(layout: Layout) -> Iterator[str]:
     """Yield the folders that inputs are packed in; a re-execution has some of its archive's in its own directory."""
     names = (f"inputs/{number:04}" for number in itertools.count())
     return (name for name in names if not (layout.root / name).exists())
-
-
-def _outside(layout: Layout) -> list[tuple[str, Path]]:
-    """List the distinct (class, path) of what a workflow takes from outside its directory.
-
-    Of the graph that is what its documents name as a default and is too large to be copied as it is submitted.
-    """
-    found: dict[Path, str] = {}
-    given, graph = (locations.entries(store.read_json(path)) for path in (layout.job, layout.graph))
-    for entry, is_given in (*((each, True) for each in given), *((each, False) for each in graph)):
-        path = locations.to_path(str(entry.get("location", "")))
-        # A default that is not there may not be needed.
-        if path is not None and (is_given or path.exists()):
-            found.setdefault(path, entry["class"])
-    # A file inside a Directory that is named too is there already.
-    folders = [path for path, kind in found.items() if kind == "Directory"]
-    return [
-        (kind, path)
-        for path, kind in found.items()
-        if not any(folder != path and path.is_relative_to(folder) for folder in folders)
-    ]
 
 
 def sources_of(path: Path, place: str, omitted: dict[str, str]) -> list[Source]:
@@ -184,16 +161,16 @@ def _lost(given: Given, why: str) -> Enclosed:
     )
 
 
-def _changed(path: Path, found: list[Source], submitted: str) -> str | None:
+def _changed(given: Given, found: list[Source], noted: Noted) -> str | None:
     """Say when an input was changed, if that was after the workflow was submitted; warns of it."""
-    names = {str(path), *(each.path for each in found if each.path is not None)}
-    newest = datetime.fromtimestamp(max(os.stat(each).st_mtime for each in names), timezone.utc)
-    if newest <= datetime.fromisoformat(submitted) + _CLOCKS:
+    files = {each.name[len(given.place) + 1 :]: each.path for each in found if each.path is not None}
+    changed = noted.changed(given.path, files)
+    if changed is None:
         return None
-    when = newest.isoformat(timespec="seconds")
+    when = changed.isoformat(timespec="seconds")
     log.warning(
         "%s: changed at %s, after the workflow was submitted: the archive may have something else than its tasks took",
-        *(path, when),
+        *(given.path, when),
     )
     return when
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from beeflow import cli, locations, store
+from beeflow import cli, locations, noting, store
 from beeflow.archive import contents, reading, unpacking
 from beeflow.archive.description import Description
 from beeflow.commands import archive, clean, inspect, query, verify
@@ -53,6 +53,7 @@ def found(place: Place, data: Path) -> WorkflowDir:
     for tool in graph["tools"].values():
         tool["document"] = {"class": "CommandLineTool"}
     store.write_json(made.layout.graph, graph)
+    noting.note(made.layout)
     return made
 
 
