@@ -84,6 +84,7 @@ class WorkflowRecord:
     ``lock``: how locks are taken (beeflow.locking). ``group``: who may read it besides the user; "": nobody.
     ``loaded_modules``: of the shell that it was submitted from. ``archive``: what of its files an archive holds.
     ``on_error``: what a failed task stops: only what depends on it (ON_ERROR_CONTINUE), or all that has not begun.
+    ``foreign``: it came from somebody else, and nobody said that he is trusted.
     """
 
     id: str
@@ -111,6 +112,7 @@ class WorkflowRecord:
     group: str = ""
     loaded_modules: tuple[str, ...] = ()
     archive: ArchivePolicy = field(default_factory=ArchivePolicy)
+    foreign: bool = False
 
     @property
     def stops_on_error(self) -> bool:

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from cwltool.context import LoadingContext
 from cwltool.errors import GraphTargetMissingException, UnsupportedRequirement, WorkflowException
 from cwltool.process import Process, supportedProcessRequirements
 from cwltool.resolver import tool_resolver
+from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import ValidationException
 from schema_salad.fetcher import DefaultFetcher
@@ -75,6 +76,8 @@ def quiet(level: int = logging.ERROR) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.setLevel(level)
+    # It tells of an expression that fails with a traceback, and raises the same.
+    logging.getLogger("cwl_utils").setLevel(logging.CRITICAL)
 
 
 def message_of(error: BaseException) -> str:
@@ -123,9 +126,27 @@ def load(document: str, cache_dir: Path, overrides: list[Any] | None = None, *, 
         if not isinstance(workflow_object, MutableMapping):
             raise ValidationException("a CWL document is a mapping with cwlVersion and class")
         context, uri = cwltool.load_tool.resolve_and_validate_document(context, workflow_object, uri)
+        _list_secondary_files(list(context.loader.idx.values()) if context.loader else [])
         process = cwltool.load_tool.make_tool(uri, context)
     refuse_unsupported(process)
     return Document(process, context, uri, path)
+
+
+def _list_secondary_files(waiting: list[Any]) -> None:
+    """Make lists of secondaryFiles that are one pattern (CWL v1.2, SecondaryFilesDSL): cwltool's checker wants them."""
+    seen = set()
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen or not isinstance(value, (MutableMapping, MutableSequence)):
+            continue
+        seen.add(id(value))
+        if isinstance(value, MutableSequence):
+            waiting.extend(value)
+            continue
+        found = value.get("secondaryFiles")
+        if isinstance(found, MutableMapping) and "pattern" in found:
+            value["secondaryFiles"] = CommentedSeq([found])
+        waiting.extend(value.values())
 
 
 def _of_files(cache: Any, _: Any) -> DefaultFetcher:

@@ -58,11 +58,14 @@ class Taking:
         steps = retry.Choice(self.choice.only, self.choice.from_steps)
         self.chosen = retry.choose(self.graph, steps)
         self._judged: set[tuple[str, str]] = set()
+        # What expressions of somebody else's made that is not theirs.
+        self.refused: list[str] = []
 
     def run(self) -> Plan:
         """Decide for every task; returns the graph as it was walked in the end."""
         self.old.restore_same()
-        evaluator = CwlEvaluator(self.graph, self.old.root)
+        evaluator = CwlEvaluator(self.graph, self.old.root, foreign=self.record.foreign)
+        self.refused = evaluator.refused
         while True:
             plan = walk(self.graph, self.job, looking_up(self.results), evaluator)
             before = self._count()
