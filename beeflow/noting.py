@@ -56,7 +56,8 @@ def note(layout: Layout) -> None:
         with contextlib.suppress(OSError):
             if files := _files(path):
                 made[str(path)] = files
-    store.write_json(layout.noted, {"version": VERSION, "inputs": made})
+    if made:
+        store.write_json(layout.noted, {"version": VERSION, "inputs": made})
 
 
 def _files(path: Path) -> Files | None:

@@ -60,6 +60,11 @@ supportedProcessRequirements.append("SoftwareRequirement")
 PROCESSES = ("CommandLineTool", "ExpressionTool", "Workflow")
 
 
+# What load_inputs writes for cwltool to read, and a place in it, which says nothing to a user.
+_INPUTS = ".inputs-"
+_IN_INPUTS = re.compile(rf"^[^\n]*/{re.escape(_INPUTS)}[^\n]*?\.json:\d+:\d+: *", re.MULTILINE)
+
+
 @dataclass(frozen=True)
 class Document:
     """A loaded workflow or tool. ``packed``: the same as one self-contained CWL document."""
@@ -83,6 +88,7 @@ def quiet(level: int = logging.ERROR) -> None:
 def message_of(error: BaseException) -> str:
     """Return cwltool's message without colours, repeated positions and file:// prefixes."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    text = _IN_INPUTS.sub("", text)
     text = strip_dup_lineno(text.replace("file://", "")) or type(error).__name__
     for kind in OWN_HINTS:
         if kind in text:
@@ -168,7 +174,7 @@ def load_inputs(packed: Path, cache_dir: Path, place: Callable[[str], str], form
     inputs = [{key: each[key] for key in each if key != "inputBinding"} for each in main["inputs"]]
     made = {"cwlVersion": data["cwlVersion"], "class": "Workflow", "id": "#main", "inputs": inputs}
     # Beside the other: locations are relative to it.
-    path = packed.with_name(f".inputs-{packed.name}")
+    path = packed.with_name(f"{_INPUTS}{packed.name}")
     ontology = path.with_suffix(".nt")
     made.update({key: data[key] for key in ("$namespaces",) if key in data})
     made.update({"outputs": [], "steps": [], "requirements": needed, "$schemas": [ontology.name]})

@@ -6,6 +6,8 @@ import argparse
 import contextlib
 import functools
 import json
+import logging
+import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,12 +26,16 @@ from schema_salad.sourceline import cmap
 
 from beeflow import locations, paths
 from beeflow.cwl.compiler import plain
-from beeflow.cwl.documents import Document, at_line, translated
+from beeflow.cwl.documents import Document, at_line, short_name, translated
 from beeflow.cwl.guard import Guard
 from beeflow.errors import InputError, TrustError
 
+log = logging.getLogger(__name__)
+
 _OVERRIDES = "http://commonwl.org/cwltool#overrides"
 _REQUIREMENTS = "https://w3id.org/cwl/cwl#requirements"
+# What else an input object may have: the loader itself adds an identifier.
+_IS_NO_INPUT = re.compile(r"[:#$]|^(__)?id$")
 _LARGE = 1 << 18  # bytes
 _CONTENT_TYPES = ["text/plain", "application/json", "text/vnd.yaml", "text/yaml", "text/x-yaml", "application/x-yaml"]
 _CONTENT_TYPES += ["application/octet-stream", CWL_IANA]
@@ -56,8 +62,18 @@ def load(
     """
     job_file, options = _parse_options(document, arguments)
     order, base = _read_job_file(document, job_file, overrides) if job_file else ({}, Path.cwd())
+    _tell_of_unknown(document, order, job_file)
     order.update({**options, **(more or {})})
     return complete(document, order, base, f"{job_file}: " if job_file else "", among)
+
+
+def _tell_of_unknown(document: Document, order: Mapping[str, Any], job_file: str | None) -> None:
+    """Warn of inputs that the document does not have, as CWL ignores them; a misspelt one is most likely meant."""
+    known = [short_name(each["id"]) for each in document.process.tool["inputs"]]
+    for name in order:
+        if name not in known and not _IS_NO_INPUT.search(str(name)):
+            shown = f"its inputs are {', '.join(known)}" if known else "it has none"
+            log.warning("%s: %s is no input of the document, and is ignored; %s", job_file, name, shown)
 
 
 def complete(document: Document, order: Any, base: Path, what: str = "", among: Path | None = None) -> dict[str, Any]:
@@ -66,6 +82,7 @@ def complete(document: Document, order: Any, base: Path, what: str = "", among: 
     ``what``: where the inputs are from, for messages. ``among``: a workflow directory of somebody else's, whose
     expressions find what is in it and beside the inputs (beeflow.cwl.guard). Raises InputError, TrustError.
     """
+    _check_literals(order, what)
     with translated(InputError, what):
         order = cwltool.main.init_job_order(
             order,
@@ -187,6 +204,15 @@ def _take_overrides(document: Document, order: Any, path: Path, overrides: list[
         # Maps of requirements, of variables and so on become lists, as in a document.
         get_schema("v1.2")[0].resolve_all(added, locations.to_uri(path), checklinks=False)
         overrides.append(added)
+
+
+def _check_literals(order: Any, what: str) -> None:
+    """Raise InputError for contents that are no text: cwltool takes their length."""
+    for name, value in order.items():
+        for entry in locations.entries(value):
+            contents = entry.get("contents")
+            if contents is not None and not isinstance(contents, str):
+                raise InputError(at_line(order, name, f"input {name}: contents is text, and not {contents!r}", what))
 
 
 def _check_files(order: Any, what: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from beeflow import codec, locations, site, staging, store, submit, tables
+from beeflow import codec, credentials, locations, site, staging, store, submit, tables
 from beeflow.archive import unpacking
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
@@ -111,6 +111,7 @@ class Filling:
         made = given.inputs_of(self.layout, graph, old, self.origins, *asked, foreign=self.record.foreign)
         store.write_json(self.layout.job, made.job)
         tell_of_changed(self.origins, made)
+        credentials.warn(graph, made.job)
         return made
 
     @functools.cached_property
@@ -187,7 +188,9 @@ class Filling:
 
 
 def tell_of_more(taking: Taking, plan: Plan) -> None:
-    """Warn of steps that run though they are not among those that the user named, and say why."""
+    """Warn of steps that run though the user named others, or only for what the shell offers, and say why."""
+    for each in taking.other_environments:
+        log.warning("what has no image runs again: %s", tables.one_line(each, 2000))
     for group in plan.groups.values():
         why = taking.why.get(group.key)
         if why and not taking.choice.reuse and group.key not in taking.chosen:

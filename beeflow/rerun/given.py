@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -148,14 +149,27 @@ def inputs_of(
     changed = dict(map(reader.read, settings))
     among = layout.root if foreign else None
     if job_file is not None:
-        return Given(locations.relative(_whole(document, job_file, changed, among), layout.root))
+        with _listing(reader):
+            order = _whole(document, job_file, changed, among)
+        return Given(locations.relative(order, layout.root))
     kept = {name: value for name, value in old_job.items() if name not in changed}
     refuse_absent(kept, origins, layout)
     lacking = missing(kept, origins)
     if lacking:
         return Given({**_placed(kept, origins), **changed}, lacking)
     order = {**locations.absolute(_placed(kept, origins), layout.root), **changed}
-    return Given(locations.relative(job_order.complete(document, order, Path.cwd(), "--set: ", among), layout.root))
+    with _listing(reader):
+        order = job_order.complete(document, order, Path.cwd(), "--set: ", among)
+    return Given(locations.relative(order, layout.root))
+
+
+@contextlib.contextmanager
+def _listing(reader: Settings) -> Iterator[None]:
+    """Have an error say which inputs there are."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error}\n{reader.listed()}") from error
 
 
 def _whole(document: documents.Document, job_file: str, changed: dict[str, Any], among: Path | None) -> dict[str, Any]:
