@@ -6,14 +6,17 @@ is nothing more to do: a pass may be about to submit. A pass looks at control/ b
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from beeflow import store, workflow
-from beeflow.errors import SlurmError, TransitionError
+from beeflow.errors import BeeError, NotFoundError, SlurmError, TransitionError
 from beeflow.holding import Holding, is_paused
 from beeflow.listing import is_just_written, is_over, workflow_state
+from beeflow.locking import LockedError
 from beeflow.models import WorkflowRecord, now
 from beeflow.scheduler import Dependency, JobRecord
 from beeflow.scheduler.command_lines import render_elements
@@ -22,6 +25,9 @@ from beeflow.store import WorkflowDir
 from beeflow.submission import Submitter, pass_key
 
 log = logging.getLogger(__name__)
+
+# Longer than another bee-cancel only looks; bee-retry may take its time.
+RETRY_S = 1.0
 
 
 @dataclass
@@ -200,18 +206,30 @@ class Cancelling(Action):
     """Cancel the workflow's jobs; a pass settles and archives it."""
 
     is_new = False
+    is_retried = False
     told: frozenset[str] = frozenset()
 
     def begin(self) -> bool:
         """Write the flag."""
-        self.check(Command.CANCEL)
-        over = self.over()
+        over = self.over_for_good()
         if over:
+            self.check(Command.CANCEL)
             self.said = f"Workflow {self.workflow.id} is {over.value} already."
             return False
-        self.is_new = store.publish(self.workflow.layout.cancel, f"{now()} {self.why}".rstrip() + "\n")
-        Holding(self.submitter).give_up()
+        self.is_new = Holding(self.submitter).cancel(f"{now()} {self.why}".rstrip() + "\n")
         return True
+
+    def over_for_good(self) -> WorkflowState | None:
+        """Return how the workflow ended; None also while bee-retry is at it, which sees the flag at its own end."""
+        if not self.over():
+            return None
+        try:
+            with self.submitter.lock(self.workflow.layout.retry_lock).held(RETRY_S):
+                # It may have been done just then.
+                return self.over()
+        except LockedError:
+            self.is_retried = True
+            return None
 
     def act(self, jobs: list[JobRecord]) -> bool:
         """Cancel the jobs that were not yet, then see that a pass comes; one that is submitting sees the flag too."""
@@ -223,6 +241,9 @@ class Cancelling(Action):
             return False
         if not self.over():
             self.go_on(jobs)
+        elif self.is_retried:
+            self.said = f"Workflow {self.workflow.id} is just being retried; it is cancelled as soon as that is done."
+            return True
         store.remove(self.workflow.layout.held)
         how = "Cancelling workflow {}." if self.is_new else "Workflow {} is being cancelled already."
         self.said = how.format(self.workflow.id)
@@ -249,6 +270,17 @@ def refusal(command: Command, found: WorkflowDir, state: WorkflowState) -> Trans
     useful = [Command.CANCEL.value] if cancelling else useful_commands(state)
     possible = f"what is: {', '.join(useful) or 'nothing'}"
     return TransitionError(f"workflow {found.id} is {word}: {command.value} is not possible; {possible}")
+
+
+@contextlib.contextmanager
+def unless_removed(found: WorkflowDir) -> Iterator[None]:
+    """Say so when what went wrong did because another command removed the workflow meanwhile; raises NotFoundError."""
+    try:
+        yield
+    except (BeeError, OSError) as error:
+        if os.path.lexists(found.layout.root):
+            raise
+        raise NotFoundError(f"workflow {found.id} was removed meanwhile; see: bee-list") from error
 
 
 def under_way(found: WorkflowDir) -> str:

@@ -46,8 +46,8 @@ _SCRATCH = frozenset({"tmp", "stage"})
 _LEFT_OUT = frozenset(
     [
         *(f"control/{name}" for name in ("lock", "lock.holder", "failures", "paused", "holds", "vanished")),
+        *(f"control/{name}.lock{suffix}" for name in ("holds", "retry") for suffix in ("", ".holder")),
         "control/inputs.json",
-        *(f"control/{name}" for name in ("holds.lock", "holds.lock.holder")),
         DESCRIPTION,
         ENVIRONMENT,
         OMITTED,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from beeflow import archived, control, removal, store, workdir
+from beeflow import archived, control, publishing, recognising, removal, store, workdir
 from beeflow.archive import hashing, verifying
 from beeflow.archive.limits import UNLIMITED
 from beeflow.config import Config
@@ -54,6 +54,9 @@ _ASIDE = re.compile(rf"{re.escape(removal.PREFIX)}{_UUID}()")
 _NEW = re.compile(rf"{re.escape(store.NEW_PREFIX)}{_UUID}()")
 _PART = re.compile(rf"\.{_UUID}(?:\.v\d+)?(?:\.tgz(?:\.(\d+))?\.part|\.(?:json|inputs)\.\w+)")
 _COPY = re.compile(rf"\.{_UUID}(?:\.v\d+)?\.tgz\.[0-9a-f]{{16}}{re.escape(parts.SUFFIX)}()")
+_TRIED = re.compile(
+    rf"(?:{re.escape(publishing.PROBE_PREFIX)}|\.{re.escape(workdir.MARK)}\.)[a-z0-9_]{{8}}(?:\.new)?()"
+)
 _IMAGE = re.compile(r"\.[0-9a-f]{8,}\.(\d+)")
 
 
@@ -78,6 +81,9 @@ class Report:
 def clean(config: Config, policy: Policy, env: Mapping[str, str]) -> Report | None:
     """Tidy up; returns None when another process is at it. Raises ConfigError for a bee_workdir it must not touch."""
     with workdir.opened(config) as work:
+        if not recognising.is_bee_workdir(work):
+            why = "is empty, or not a folder of beeflow's: it has no workflow, nor the mark that bee-submit leaves"
+            raise workdir.refusal(config, why)
         report = Report()
         cleaner = _Cleaner(config, policy, env, work, report)
         if policy.dry_run:
@@ -86,6 +92,9 @@ def clean(config: Config, policy: Policy, env: Mapping[str, str]) -> Report | No
         with alone(work, config.lock) as is_alone:
             if not is_alone:
                 return None
+            # What it is known by now may be what goes.
+            with contextlib.suppress(SystemFileError):
+                workdir.mark(Path(f"/proc/self/fd/{work.top}"))
             cleaner.run()
     return report
 
@@ -122,6 +131,8 @@ class _Cleaner:
         for parent, pattern, least_s in (
             (self.work.workflows, _ASIDE, 0.0),
             (self.work.workflows, _NEW, LEFTOVER_S),
+            (self.work.workflows, _TRIED, LEFTOVER_S),
+            (self.work.top, _TRIED, LEFTOVER_S),
             (self.work.archives, _PART, LEFTOVER_S),
             (self.work.archives, _COPY, COPY_S),
             (self.work.images, _IMAGE, LEFTOVER_S),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from beeflow.actions import Action, Cancelling, Pausing, Resuming, Starting
+from beeflow.actions import Action, Cancelling, Pausing, Resuming, Starting, unless_removed
 from beeflow.errors import BeeError, SlurmError
 from beeflow.models import WorkflowRecord
 from beeflow.scheduler import JobRecord, Scheduler
@@ -75,10 +75,11 @@ def perform(
     actions: list[Action] = []
     for each in workflows:
         try:
-            record = each.record()
-            action = _ACTIONS[command](each, Submitter(each.layout, record, scheduler_of(record)), why)
-            if action.begin():
-                actions.append(action)
+            with unless_removed(each):
+                record = each.record()
+                action = _ACTIONS[command](each, Submitter(each.layout, record, scheduler_of(record)), why)
+                if action.begin():
+                    actions.append(action)
             outcomes[each.id] = Outcome(each.id, action.said)
         except BeeError as error:
             outcomes[each.id] = Outcome(each.id, error=error)
@@ -99,7 +100,8 @@ def perform(
 def step(action: Action, slurms: Slurms) -> Outcome | None:
     """Take one step of an action; returns what came of it when it was the last."""
     try:
-        done = action.act(slurms.jobs(action.submitter))
+        with unless_removed(action.workflow):
+            done = action.act(slurms.jobs(action.submitter))
     except BeeError as error:
         return Outcome(action.workflow.id, error=error)
     return Outcome(action.workflow.id, action.said) if done else None

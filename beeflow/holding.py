@@ -1,14 +1,15 @@
-"""Hold what is pending of a paused workflow, and release it again.
+"""What the user wishes of a workflow, to pause or to end; what is pending of a paused one is held, and released again.
 
-control/paused is the user's wish. control/holds says what is held because of it: what a user held by hand is not in
-it, and stays held. Who changes the wish does so under one lock, and looks at Slurm after that; who fulfils it reads it
-under the lock, and tells Slurm before giving the lock back. So the last wish is met, in whatever order commands and
-passes come.
+control/paused and control/cancel are the user's wishes. control/holds says what is held because of the first: what a
+user held by hand is not in it, and stays held. Who changes a wish does so under one lock, and looks at Slurm after
+that; who fulfils it reads it under the lock, and tells Slurm before giving the lock back. So the last wish is met, in
+whatever order commands and passes come.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,9 +29,22 @@ def is_paused(layout: Layout) -> bool:
     return layout.paused.exists()
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """The wishes there are at a moment, each by its file: the next of the same kind is another file."""
+
+    cancel: os.stat_result | None
+    paused: os.stat_result | None
+
+    @classmethod
+    def read(cls, layout: Layout) -> Wishes:
+        """See which there are."""
+        return cls(store.stat(layout.cancel), store.stat(layout.paused))
+
+
 @dataclass
 class Holding:
-    """The holds of one workflow."""
+    """The wishes and the holds of one workflow."""
 
     submitter: Submitter
 
@@ -50,10 +64,33 @@ class Holding:
             return store.remove(self.layout.paused) or self.layout.holds.exists()
 
     def give_up(self) -> None:
-        """Forget wish and holds: the workflow is cancelled."""
+        """Forget the pause and its holds."""
         with self._locked():
-            store.remove(self.layout.paused)
-            store.remove(self.layout.holds)
+            self._give_up()
+
+    def cancel(self, said: str) -> bool:
+        """Wish that the workflow ends; False when that was the wish already.
+
+        It is written anew then, too: bee-retry forgets only what was wished before it.
+        """
+        # First of all, for the lock may be kept a while.
+        is_new = store.publish(self.layout.cancel, said)
+        if not is_new:
+            store.write_text(self.layout.cancel, said)
+        with self._locked():
+            if not self.layout.cancel.exists():
+                # bee-retry just took it for the one that it knew.
+                store.publish(self.layout.cancel, said)
+            self._give_up()
+        return is_new
+
+    def forget(self, known: Wishes) -> None:
+        """Forget what was wished then, and no wish since."""
+        with self._locked():
+            store.remove_same(self.layout.cancel, known.cancel)
+            store.remove_same(self.layout.paused, known.paused)
+            if not is_paused(self.layout):
+                store.remove(self.layout.holds)
 
     def agree(self, jobs: Sequence[JobRecord]) -> list[JobRecord]:
         """Hold or release what is not as the user wishes; returns that. ``jobs``: ours, asked for since the wish."""
@@ -68,6 +105,10 @@ class Holding:
             self._note([job_id])
             self.submitter.scheduler.hold(job_id)
             return True
+
+    def _give_up(self) -> None:
+        store.remove(self.layout.paused)
+        store.remove(self.layout.holds)
 
     def _hold(self, jobs: Sequence[JobRecord]) -> list[JobRecord]:
         # Passes wait for these, and submit nothing.

@@ -101,6 +101,11 @@ class Layout:
         return self.control / "retry.json"
 
     @property
+    def retry_lock(self) -> Path:
+        """Held by bee-retry from its first look at the workflow until Slurm has the next pass."""
+        return self.control / "retry.lock"
+
+    @property
     def paused(self) -> Path:
         """There while the user wants nothing more to begin."""
         return self.control / "paused"

@@ -95,7 +95,11 @@ class Lock:
     def _fcntl(self, timeout_s: float) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(filelock.FileLock(str(self.path), timeout=timeout_s, **_STRICT))
+                # The open folder by a name: filelock would make one anew that another command has removed.
+                folder = os.open(self.path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(os.close, folder)
+                path = f"/proc/self/fd/{folder}/{self.path.name}"
+                stack.enter_context(filelock.FileLock(path, timeout=timeout_s, **_STRICT))
             except filelock.Timeout:
                 raise self._locked(read_holder(self.holder_path), timeout_s) from None
             except NotImplementedError as error:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 # What file systems without hard links say: vfat, sshfs and other ones in user space.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
+# What takes_one_step tries with.
+PROBE_PREFIX = ".beeflow-"
 _AT_FDCWD, _NOREPLACE = -100, 1  # renameat2(2)
 # A file system, a kernel or a C library without it.
 _NO_RENAME = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -38,7 +40,7 @@ def publish(made: Path, final: Path) -> None:
 
 def takes_one_step(folder: Path) -> bool:
     """True where ``publish`` leaves no empty file, whenever it is killed; raises OSError where nobody can write."""
-    descriptor, name = tempfile.mkstemp(prefix=".beeflow-", dir=folder)
+    descriptor, name = tempfile.mkstemp(prefix=PROBE_PREFIX, dir=folder)
     os.close(descriptor)
     made, final = Path(name), Path(f"{name}.new")
     try:

@@ -6,19 +6,21 @@ the kept results are in them. Killed anywhere and given again, it goes on.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from beeflow import attempts, staging, store, workflow
-from beeflow.actions import current_state, refusal
+from beeflow.actions import current_state, refusal, unless_removed
 from beeflow.errors import BeeError, SystemFileError, TransitionError, UsageError
 from beeflow.graph import Graph, Workflow
 from beeflow.group_jobs import GroupJobs
-from beeflow.holding import Holding
+from beeflow.holding import Holding, Wishes
 from beeflow.layout import Layout, split_archive_name
 from beeflow.listing import over_or_held
+from beeflow.locking import LockedError
 from beeflow.models import GroupRecord, Lost, Retried, TaskResult, now
 from beeflow.plan import group_keys
 from beeflow.reduction import Leaf, leaves
@@ -50,30 +52,59 @@ class Choice:
 
 @dataclass(frozen=True)
 class Retrying:
-    """What a retry does. ``kept`` and ``again``: how many tasks."""
+    """What a retry does. ``kept`` and ``again``: how many tasks. ``cancelled``: by another command, meanwhile."""
 
     generation: int
     kept: int
     again: int
+    cancelled: bool = False
 
 
 def retry(found: WorkflowDir, scheduler: Scheduler, choice: Choice) -> Retrying:
-    """Clear what is to run again, and drive the workflow; raises TransitionError, UsageError, SlurmError."""
-    record = found.record()
-    submitter = Submitter(found.layout, record, scheduler)
+    """Clear what is to run again, and drive the workflow.
+
+    Raises TransitionError, also where another retry is at it; UsageError, SlurmError, NotFoundError.
+    """
+    with unless_removed(found):
+        # Before anybody is waited for: what is wished from here on is wished of the workflow as this makes it.
+        known = Wishes.read(found.layout)
+        submitter = Submitter(found.layout, found.record(), scheduler)
+        try:
+            with alone(found, submitter):
+                retried = clear(found, submitter, choice, known)
+                drive(found, submitter)
+        except OSError as error:
+            raise SystemFileError(f"{error.filename or found.layout.root}: {error.strerror or error}") from error
+        return replace(retried, cancelled=found.layout.cancel.exists())
+
+
+@contextlib.contextmanager
+def alone(found: WorkflowDir, submitter: Submitter) -> Iterator[None]:
+    """Keep others from retrying a workflow: until Slurm has a job of it, it looks as if nobody had it go on."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(submitter.lock(found.layout.retry_lock).held(_LOCK_S))
+        except LockedError as error:
+            raise LockedError(f"workflow {found.id} is just being retried: {error}") from error
+        yield
+
+
+def clear(found: WorkflowDir, submitter: Submitter, choice: Choice, known: Wishes) -> Retrying:
+    """Clear what is to run again. ``known``: what was wished before."""
     graph = read_graph(found.layout)
     chosen = choose(graph, choice)
-    try:
-        with submitter.lock(found.layout.lock).held(_LOCK_S):
-            check(found, submitter, choice)
-            retried = Retry(found.layout, graph, GroupJobs(found.layout, submitter), chosen, generation(found)).run()
-    except OSError as error:
-        raise SystemFileError(f"{error.filename or found.layout.root}: {error.strerror or error}") from error
+    with submitter.lock(found.layout.lock).held(_LOCK_S):
+        check(found, submitter, choice)
+        jobs = GroupJobs(found.layout, submitter)
+        return Retry(found.layout, graph, jobs, chosen, generation(found), known).run()
+
+
+def drive(found: WorkflowDir, submitter: Submitter) -> None:
+    """Have a pass come."""
     try:
         workflow.go(submitter)
     except BeeError as error:
         raise type(error)(f"{error}\nall is ready; when Slurm answers again: bee-start {found.id}") from error
-    return retried
 
 
 def choose(graph: Graph, choice: Choice) -> frozenset[str]:
@@ -163,18 +194,24 @@ def generation(found: WorkflowDir) -> int:
 
 @dataclass
 class Retry:
-    """One retry of one workflow. ``chosen``: the groups all of whose tasks run again."""
+    """One retry of one workflow.
+
+    ``chosen``: the groups all of whose tasks run again; ``known``: what was wished before, which it ends.
+    """
 
     layout: Layout
     graph: Graph
     jobs: GroupJobs
     chosen: frozenset[str]
     generation: int
+    known: Wishes
 
     def run(self) -> Retrying:
         """Put aside what is to run again, then the end of the workflow."""
         self.refuse_updates()
         store.write_record(self.layout.retry, Retried(self.generation, now(), done=False))
+        # A workflow may have ended while it was paused; who retries it wants it to go on.
+        Holding(self.jobs.submitter).forget(self.known)
         kept = again = 0
         for key in group_keys(self.graph.workflow).values():
             group = store.read_record(GroupRecord, self.layout.group_record(key))
@@ -229,9 +266,7 @@ class Retry:
     def clear(self) -> None:
         """Remove what said how the workflow ended; the archive has it."""
         layout = self.layout
-        # A workflow may have ended while it was paused; who retries it wants it to go on.
-        Holding(self.jobs.submitter).give_up()
-        for path in (layout.cancel, layout.failures, layout.final_tasks, layout.output_object, layout.delivered):
+        for path in (layout.failures, layout.final_tasks, layout.output_object, layout.delivered):
             path.unlink(missing_ok=True)
         for folder in (layout.outputs, layout.metadata):
             if folder.exists():

@@ -116,17 +116,33 @@ def replace_same(path: Path, known: os.stat_result, text: str) -> bool:
     with _explained(path):
         temporary = _write_temporary(path, text)
         try:
-            try:
-                found = path.stat()
-            except FileNotFoundError:
-                return False
-            if (found.st_ino, found.st_mtime_ns) != (known.st_ino, known.st_mtime_ns):
+            if not _is_same(path, known):
                 return False
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
     return True
+
+
+def stat(path: Path) -> os.stat_result | None:
+    """Say which file it is, for ``replace_same`` and ``remove_same``; None when it is not there."""
+    with _explained(path):
+        try:
+            return path.stat()
+        except FileNotFoundError:
+            return None
+
+
+def remove_same(path: Path, known: os.stat_result | None) -> bool:
+    """Remove a file if it is still the one that ``known`` tells of; False when it is another, or none."""
+    with _explained(path):
+        return known is not None and _is_same(path, known) and remove(path)
+
+
+def _is_same(path: Path, known: os.stat_result) -> bool:
+    found = stat(path)
+    return found is not None and (found.st_ino, found.st_mtime_ns) == (known.st_ino, known.st_mtime_ns)
 
 
 def read_text(path: Path) -> str | None:

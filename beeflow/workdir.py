@@ -19,8 +19,9 @@ from beeflow import publishing, removal, sharing, store
 from beeflow.config import Config
 from beeflow.errors import ConfigError, SystemFileError
 
-# What beeflow makes in a bee_workdir.
-_OURS = frozenset({"workflows", "archives", "slurm", "images", "cache"})
+# Whoever writes into a bee_workdir leaves this there, so that bee-clean knows it however little is left in it.
+MARK = ".bee_workdir"
+_MARK_TEXT = "A bee_workdir: beeflow keeps its workflows here, and bee-clean removes what is old.\n"
 _MAX_LINKS = 40
 
 
@@ -46,6 +47,7 @@ def prepare(config: Config) -> None:
             for folder in (config.bee_workdir, config.workflows_dir, *_inner_archives(config)):
                 sharing.make_folder(folder, gid)
         check_file_system(config)
+        mark(config.bee_workdir)
     except OSError as error:
         raise SystemFileError(f"{error.filename or config.bee_workdir}: {error.strerror or error}") from error
 
@@ -96,7 +98,6 @@ def opened(config: Config) -> Iterator[WorkDir]:
             raise refusal(config, f"cannot be opened: {error.strerror or error}") from error
         check_place(config, top)
         check_owner(config, top)
-        check_contents(config, top)
         workflows = open_workflows(stack, config, top)
         # Archives elsewhere are out of bounds.
         archives = _inner(stack, top, "archives") if _inner_archives(config) else None
@@ -176,10 +177,17 @@ def check_place(config: Config, top: int) -> None:
                     raise refusal(config, f"{name}; give beeflow a folder of its own")
 
 
-def check_contents(config: Config, top: int) -> None:
-    """Refuse a folder in which there is nothing that beeflow makes."""
-    if not _OURS & set(os.listdir(top)):
-        raise refusal(config, "is empty, or not a folder of beeflow's: there is no folder named workflows in it")
+def mark(folder: Path) -> None:
+    """Say in a folder that it is a bee_workdir; raises SystemFileError."""
+    if not os.path.lexists(folder / MARK):
+        store.publish(folder / MARK, _MARK_TEXT)
+
+
+def has_mark(work: WorkDir) -> bool:
+    """True where mark was called; for a file that only has its name it is not."""
+    status = removal.lstat(work.top, MARK)
+    is_own = status is not None and stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+    return is_own and store.read_text(Path(f"/proc/self/fd/{work.top}", MARK)) == _MARK_TEXT
 
 
 def open_workflows(stack: contextlib.ExitStack, config: Config, top: int) -> int | None:
@@ -190,7 +198,7 @@ def open_workflows(stack: contextlib.ExitStack, config: Config, top: int) -> int
     if workflows is None:
         raise refusal(config, "has a folder named workflows that is a link, or somebody else can write")
     names = os.listdir(workflows)
-    prefixes = (removal.PREFIX, store.NEW_PREFIX)
+    prefixes = (removal.PREFIX, store.NEW_PREFIX, publishing.PROBE_PREFIX)
     if names and not any(store.is_id(name) or name.startswith(prefixes) for name in names):
         raise refusal(config, f"is not a folder of beeflow's: its workflows/{names[0]} is no workflow")
     return workflows

@@ -71,6 +71,14 @@ def leave(path: Path, holder: Holder) -> None:
 # -- both kinds --------------------------------------------------------------------------------------------------------
 
 
+def test_a_folder_that_is_gone_is_not_made_again(path: Path, kind: str) -> None:
+    """Of a workflow that another command just removed nothing may come back."""
+    lock = Lock(path.parent / "gone" / "control" / "lock", kind)
+    with pytest.raises((FileNotFoundError, SystemFileError)), lock.held(0):
+        pass
+    assert not (path.parent / "gone").exists()
+
+
 def test_it_is_held_and_given_back(path: Path, kind: str) -> None:
     with Lock(path, kind).held(0):
         holder = locking.read_holder(locking.holder_path(path))

@@ -37,6 +37,9 @@ def main(argv: Sequence[str]) -> int:
         try:
             found = known.resolve(text, Command.RETRY)
             made = retry.retry(found, listing.scheduler_of(found.record(), os.environ, patience), choice)
+            if made.cancelled:
+                print(f"Workflow {found.id} was retried, but another command cancelled it meanwhile.")
+                continue
             print(f"Retrying workflow {found.id}: tasks kept: {made.kept}; to run again: {made.again}.")
         except BeeError as error:
             cli.error(str(error))

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from beeflow import codec, store
+from beeflow import codec, store, workdir
 from beeflow.archive import contents, packing
 from beeflow.config import Config, read
 from beeflow.layout import DESCRIPTION, SIDECAR_SUFFIX
@@ -136,6 +136,7 @@ def make_place(top: Path) -> Place:
     for folder in (top / "bin", top / "home", place.workflows, place.archives):
         folder.mkdir(parents=True)
     place.workdir.chmod(0o700)
+    workdir.mark(place.workdir)
     place.conf.write_text(f"[DEFAULT]\nbee_workdir = {place.workdir}\n")
     squeue = top / "bin/squeue"
     squeue.write_text(SQUEUE.format(folder=top))

@@ -18,9 +18,12 @@ from pathlib import Path
 import filelock
 import pytest
 
-from beeflow import cleaning, cli, listing, store
+from beeflow import cleaning, cli, listing, store, workdir
 from beeflow.commands import clean
+from beeflow.commands import list as bee_list
 from beeflow.models import StateRecord
+from beeflow.private_slurm import record
+from beeflow.private_slurm.config import Asked, Shape
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
 from tests.commands.place import Place, ago, job_line
@@ -342,6 +345,10 @@ def test_leftovers_go_when_nobody_can_be_writing_them(place: Place, capsys: Capt
         place.archives / f".{ID}.v12.tgz.{ended.pid}.part",
         place.archives / f".{ID}.v2.json.abc12_xy",
         images / f".0123456789abcdef.{ended.pid}/usr",
+        place.workflows / ".beeflow-abc12_xy",
+        place.workflows / ".beeflow-abc12_xy.new",
+        place.workdir / ".beeflow-abc12_xy",
+        place.workdir / "..bee_workdir.abc12_xy",
     ]
     kept = [
         place.workflows / ".new-something",
@@ -349,6 +356,7 @@ def test_leftovers_go_when_nobody_can_be_writing_them(place: Place, capsys: Capt
         place.archives / f".{ID}.tgz.{os.getpid()}.part",
         images / "0123456789abcdef",
         place.workdir / ".removing-x",
+        place.workdir / ".beeflow-demo",
     ]
     for path in (*old, *kept):
         path.mkdir(parents=True)
@@ -360,9 +368,20 @@ def test_leftovers_go_when_nobody_can_be_writing_them(place: Place, capsys: Capt
         path.mkdir(parents=True)
     assert run() == 0
     out = capsys.readouterr().out
-    assert out.splitlines()[-1].startswith("8 leftover removed; ")
+    assert out.splitlines()[-1].startswith("12 leftover removed; ")
     assert not any(path.exists() for path in old)
     assert all(path.exists() for path in (*kept, *young))
+
+
+def test_what_a_killed_bee_submit_tried_the_file_system_with_is_no_workflow(place: Place, capsys: Capture) -> None:
+    tried = place.workflows / ".beeflow-abc12_xy"
+    tried.touch()
+    assert run() == 0
+    assert cli.guarded(bee_list.main, []) == 0
+    assert capsys.readouterr().err == ""
+    age(tried, 2)
+    assert run() == 0
+    assert place.ids() == set()
 
 
 def test_a_staging_directory_that_is_still_filled_stays(place: Place) -> None:
@@ -547,6 +566,87 @@ def test_a_foreign_folder_is_refused(place: Place, capsys: Capture) -> None:
     file = place.top / "file"
     file.touch()
     refused(place, capsys, file, "cannot be opened: Not a directory")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["workflows", "archives", "slurm", "images", "cache"],
+        # /etc, where Slurm is installed.
+        ["slurm/slurm.conf", "slurm/state.json"],
+        ["images/.0123456789abcdef.1/usr"],
+        [f"workflows/{ID}/workflow.json", f"archives/{ID}.json", f"archives/{ID}.tgz", ".bee_workdir"],
+    ],
+)
+def test_what_only_has_names_of_ours_is_refused(place: Place, capsys: Capture, names: list[str]) -> None:
+    foreign = place.top / "project"
+    for path in (foreign / name for name in names):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.suffix or path.name == ".bee_workdir":
+            path.write_text('{"id": "x", "version": 1}')
+        else:
+            path.mkdir(mode=0o700)
+    foreign.chmod(0o700)
+    age(foreign, 90)
+    refused(place, capsys, foreign, "is empty, or not a folder of beeflow's")
+
+
+def no_mark(place: Place) -> None:
+    (place.workdir / workdir.MARK).unlink()
+
+
+def only_archives(place: Place) -> None:
+    """As copied there with scp: without what is beside them."""
+    made = place.make()
+    no_mark(place)
+    shutil.rmtree(place.workflows)
+    (place.archives / f"{made.id}.json").unlink()
+
+
+def only_sidecars(place: Place) -> None:
+    made = place.make()
+    no_mark(place)
+    shutil.rmtree(place.workflows)
+    (place.archives / f"{made.id}.tgz").unlink()
+
+
+def only_slurm(place: Place) -> None:
+    no_mark(place)
+    for folder in (place.workflows, place.archives):
+        folder.rmdir()
+    (place.workdir / "slurm").mkdir()
+    record.write(place.workdir / "slurm", record.Record(place.top, Asked(), Shape(1, 1, 1000), (1, 2)))
+
+
+def only_the_mark(place: Place) -> None:
+    for folder in (place.workflows, place.archives):
+        folder.rmdir()
+
+
+def only_workflows(place: Place) -> None:
+    place.make()
+    no_mark(place)
+
+
+def only_a_submit_that_was_killed(place: Place) -> None:
+    made = place.make(WorkflowState.PENDING)
+    made.layout.root.rename(place.workflows / f".new-{made.id}")
+    no_mark(place)
+
+
+@pytest.mark.parametrize(
+    "only",
+    [only_archives, only_sidecars, only_slurm, only_the_mark, only_workflows, only_a_submit_that_was_killed],
+)
+def test_a_bee_workdir_is_known_however_little_is_in_it(
+    place: Place, capsys: Capture, only: Callable[[Place], None]
+) -> None:
+    only(place)
+    assert run("--dry-run") == 0
+    # What it was known by may go.
+    for _ in range(2):
+        assert run() == 0
+        assert capsys.readouterr().err == ""
 
 
 def test_a_bee_workdir_without_a_workflow_is_silent(place: Place, capsys: Capture) -> None:

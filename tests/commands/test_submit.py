@@ -10,6 +10,7 @@ import pytest
 
 from beeflow import cli
 from beeflow.commands import submit
+from beeflow.workdir import MARK
 
 TOOL = """\
 cwlVersion: v1.2
@@ -47,7 +48,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 
 def left_behind(workdir: Path) -> list[str]:
     """List what was written, but for the schema cache."""
-    return [name for name in os.listdir(workdir / "bee") if name != "cache"] if (workdir / "bee").exists() else []
+    kept = {"cache", MARK}
+    return [name for name in os.listdir(workdir / "bee") if name not in kept] if (workdir / "bee").exists() else []
 
 
 EXTENSION = "$namespaces: {cwltool: 'http://commonwl.org/cwltool#'}\n"

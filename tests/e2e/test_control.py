@@ -343,9 +343,9 @@ PAIRS = [(first, second) for number, first in enumerate(COMMANDS) for second in 
 ROUNDS = 2
 
 
-def begin(slurm: PrivateSlurm, command: str, found: str) -> subprocess.Popen[str]:
+def begin(slurm: PrivateSlurm, command: str, found: str, *options: str) -> subprocess.Popen[str]:
     """Start a command and do not wait for it."""
-    argv = [sys.executable, "-m", f"beeflow.commands.{command}", found]
+    argv = [sys.executable, "-m", f"beeflow.commands.{command}", found, *options]
     return subprocess.Popen(argv, env=dict(slurm.env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
