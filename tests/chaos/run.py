@@ -23,7 +23,9 @@ from beeflow.models import Summary
 from beeflow.states import TaskState, WorkflowState
 from beeflow.store import Store, WorkflowDir
 from tests.chaos import faults, programs, verdict
-from tests.chaos.faults import Fault, KillAction, May, MissedError
+from tests.chaos.faults import base
+from tests.chaos.faults.base import Fault, May, MissedError
+from tests.chaos.faults.commands import KillAction
 from tests.chaos.place import COMMAND_TIMEOUT_S, SETTINGS, Place
 from tests.chaos.targets import Targets, kill
 from tests.chaos.workload import Workload
@@ -139,7 +141,7 @@ class Run:
         while self.found is None:
             if time.monotonic() > deadline or self.over.is_set():
                 raise MissedError
-            time.sleep(faults.POLL_S)
+            time.sleep(base.POLL_S)
 
     def await_archived(self, wait_s: float) -> None:
         """Wait until the workflow is archived; raises MissedError."""

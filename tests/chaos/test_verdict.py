@@ -11,7 +11,8 @@ import pytest
 
 from beeflow.layout import Layout
 from tests.chaos import suite, verdict
-from tests.chaos.faults import KINDS, Fault, choose
+from tests.chaos.faults import KINDS, choose
+from tests.chaos.faults.base import Fault
 from tests.chaos.run import Report
 from tests.chaos.workload import Said, Workload, nonces, without_nonces
 
