@@ -6,6 +6,7 @@ commands   commands are killed
 slurm      something happens to Slurm: its daemons, its nodes, its jobs
 calls      calls of Slurm's programs do something else
 disk       the disk is full
+endings    what takes a workflow away that is over is killed
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import random
 from types import ModuleType
 
-from tests.chaos.faults import calls, commands, disk, processes, slurm
+from tests.chaos.faults import calls, commands, disk, endings, processes, slurm
 from tests.chaos.faults.base import Fault
 
 
@@ -23,7 +24,7 @@ def _kinds(module: ModuleType) -> list[type[Fault]]:
 
 
 # Their order decides what a seed draws.
-KINDS = {kind.name: kind for module in (processes, commands, slurm, calls, disk) for kind in _kinds(module)}
+KINDS = {kind.name: kind for module in (processes, commands, slurm, calls, disk, endings) for kind in _kinds(module)}
 # What takes minutes comes seldom.
 WEIGHTS = {"sbatch-hangs": 0.15, "sbatch-hangs-accepted": 0.15}
 

@@ -39,18 +39,31 @@ class MissedError(Exception):
     """There was nothing to disturb."""
 
 
+class CannotError(MissedError):
+    """Here there never is: the message says why."""
+
+
+class Comes(enum.Enum):
+    """When a fault comes."""
+
+    IN_TIME = enum.auto()  # when its time has come
+    AS_PLANNED = enum.auto()  # by what it has planned; whether it came is seen at the end
+    LAST = enum.auto()  # once the workflow is over, and found good
+
+
 class Fault:
     """One fault. ``hurts``: Slurm may have to be mended after it. ``patience_s``: how much longer a run may take.
 
     ``left_s``: how much longer jobs may be left at its end. ``forgets``: slurmctld gives ids again that were given.
-    ``timed``: it comes when its time has; else what it does is planned, and whether it came is seen at the end.
+    ``holds``: the workflow is submitted, and not started.
     """
 
     name: ClassVar[str]
     may: May = May.NOTHING
     hurts: ClassVar[bool] = False
     forgets: ClassVar[bool] = False
-    timed: ClassVar[bool] = True
+    comes: ClassVar[Comes] = Comes.IN_TIME
+    holds: bool = False
     patience_s: ClassVar[float] = 0.0
     left_s: ClassVar[float] = 0.0
 
@@ -62,7 +75,7 @@ class Fault:
         return {}
 
     def inject(self, run: Run) -> str:
-        """Do it, now; says what was done. Raises MissedError."""
+        """Do it, now; says what was done. Raises MissedError, CannotError."""
         raise NotImplementedError
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from tests.chaos import programs
-from tests.chaos.faults.base import Fault, May, MissedError
+from tests.chaos.faults.base import Comes, Fault, May, MissedError
 
 if TYPE_CHECKING:
     from tests.chaos.run import Run
@@ -21,7 +21,7 @@ class Program(Fault):
     last: ClassVar[int] = 12
     most: ClassVar[int] = 2
     may = May.REFUSE
-    timed = False
+    comes = Comes.AS_PLANNED
     patience_s = 90.0
 
     def __init__(self, draw: random.Random) -> None:

@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from tests.chaos.faults.base import POLL_S, Fault, May, MissedError
+from tests.chaos.faults.base import POLL_S, CannotError, Fault, May
 
 if TYPE_CHECKING:
     from tests.chaos.run import Run
@@ -27,7 +27,7 @@ class DiskFull(Fault):
     def inject(self, run: Run) -> str:
         """Fill it, and make room."""
         if not run.place.can_fill:
-            raise MissedError
+            raise CannotError("no small disk can be mounted here")
         ballast = run.place.disk / "ballast"
         try:
             deadline = time.monotonic() + self.length

@@ -6,12 +6,12 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from tests.chaos.faults.base import Fault, May, MissedError, await_any
+from tests.chaos.faults.base import POLL_S, WAIT_S, Fault, May, MissedError, await_any
 from tests.chaos.place import NODES
 from tests.chaos.targets import end, kill
 
 if TYPE_CHECKING:
-    from tests.chaos.run import Run
+    from tests.chaos.run import Live, Run
 
 # So long slurmctld thinks that a job which a node does not tell of has only begun (BatchStartTimeout, and 10 s more).
 REGISTERED_S = 12.0
@@ -84,7 +84,6 @@ class OnNode(Fault):
     """Something happens to a node, and is over after a while."""
 
     hurts = True
-    may = May.FAIL
     patience_s = 60.0
 
     def __init__(self, draw: random.Random) -> None:
@@ -97,7 +96,6 @@ class RestartNode(OnNode):
     """A slurmd is killed, and comes back; its jobs run on."""
 
     name = "restart-slurmd"
-    may = May.NOTHING
 
     def inject(self, run: Run) -> str:
         """Kill it and start it."""
@@ -145,8 +143,6 @@ class Requeue(Fault):
 
     name = "requeue"
     patience_s = 40.0
-    # Its runner gets the same signals as from a scancel.
-    may = May.FAIL
 
     def __init__(self, draw: random.Random) -> None:
         super().__init__(draw)
@@ -154,9 +150,10 @@ class Requeue(Fault):
 
     def inject(self, run: Run) -> str:
         """Requeue one."""
-        jobs = await_any(run, lambda each: [job for job in each.jobs() if job.state == "RUNNING"])
+        jobs = await_any(run, running)
         job = jobs[int(self.which * len(jobs))]
-        run.place.ask("scontrol", "requeue", job.shown)
+        if not run.place.does("scontrol", "requeue", job.shown):
+            raise MissedError
         return f"{job.shown} {job.name}"
 
 
@@ -182,9 +179,48 @@ class CancelAll(Requeue):
 
     def inject(self, run: Run) -> str:
         """Cancel them."""
-        jobs = await_any(run, lambda each: each.jobs())
-        run.place.ask("scancel", *{job.shown.partition("_")[0] for job in jobs})
-        return f"{len(jobs)} jobs"
+        await_any(run, lambda each: each.jobs())
+        return f"{run.cancel_jobs()} jobs"
+
+
+class Preempt(Fault):
+    """A job of a partition that goes first takes all nodes for a second."""
+
+    name = "preempt"
+    patience_s = 60.0
+
+    def __init__(self, draw: random.Random) -> None:
+        super().__init__(draw)
+        self.of_task = draw.random() < 0.7
+
+    def inject(self, run: Run) -> str:
+        """Submit it while a job of the workflow runs, and see that Slurm takes that one's place for it."""
+        await_any(run, lambda each: [job for job in running(each) if not self.of_task or "-pass" not in job.name])
+        urgent = submit_urgent(run)
+        try:
+            gone = await_any(run, lambda each: each.place.preempted_for(urgent))
+        finally:
+            run.place.ask("scancel", "--state=PENDING", urgent)
+        return f"{' '.join(gone)} for {urgent}"
+
+
+def submit_urgent(run: Run) -> str:
+    """Submit a job that others make room for; returns its id."""
+    argv = ["sbatch", "--parsable", "--partition=urgent", f"--nodes={len(NODES)}", "--exclusive", "--time=1"]
+    argv += ["--job-name=urgent", "--output=/dev/null", "--wrap=sleep 1"]
+    deadline = time.monotonic() + WAIT_S
+    # A slurmctld that was started anew, or read its configuration again, does not know the partition.
+    while not (urgent := run.place.ask(*argv)):
+        if time.monotonic() > deadline or run.over.is_set():
+            raise MissedError
+        run.place.ask("scontrol", "create", "partitionname=urgent", "nodes=ALL", "priorityTier=100")
+        time.sleep(POLL_S)
+    return urgent
+
+
+def running(run: Run) -> list[Live]:
+    """List the workflow's jobs that run."""
+    return [job for job in run.jobs() if job.state == "RUNNING"]
 
 
 def register_nodes(run: Run) -> None:
