@@ -62,10 +62,7 @@ class Live:
 
 
 class Run:
-    """A run under way. ``over``: set once nothing more is to happen to the workflow.
-
-    ``asked_for``: the command that bee-submit named when it failed halfway.
-    """
+    """A run under way. ``asked_for``: the command that bee-submit named when it failed halfway."""
 
     def __init__(self, place: Place, seed: int, kinds: Sequence[str]) -> None:
         draw = random.Random(seed)
@@ -76,7 +73,6 @@ class Run:
         self.faults = faults.choose(draw, list(kinds)) if kinds else []
         self.chunks = draw.choice((None, None, 2, 3))
         self.workload = Workload(self.folder)
-        self.over = threading.Event()
         self.submitting: subprocess.Popen[str] | None = None
         self.asked_for: str | None = None
         self.last_id: str | None = None
@@ -117,11 +113,19 @@ class Run:
         """The workflow's processes."""
         return Targets(self.workflow.layout.root, self.workload.script)
 
+    @property
+    def ended_well(self) -> bool:
+        """True once the workflow is archived as good: nothing of it begins any more."""
+        with contextlib.suppress(BeeError, MissedError):
+            state = self.workflow.state()
+            return state is not None and state.state is WorkflowState.ARCHIVED
+        return False
+
     def await_id(self, wait_s: float) -> None:
         """Wait until the workflow is on disk; raises MissedError."""
         deadline = time.monotonic() + wait_s
         while self.found is None:
-            if time.monotonic() > deadline or self.over.is_set():
+            if time.monotonic() > deadline:
                 raise MissedError
             time.sleep(base.POLL_S)
 
@@ -203,9 +207,7 @@ class Run:
         Where only commands submit, nobody else submits again what a job that died has left, or tries again what an
         sbatch did not say.
         """
-        excused = self.refuses_sbatch and any(
-            fault.comes is Comes.AS_PLANNED or fault.may & May.FAIL for fault in self.faults
-        )
+        excused = self.refuses_sbatch and any(fault.plan() or fault.may & May.FAIL for fault in self.faults)
         return any(what & fault.may for fault in self.faults) or (excused and what is May.STALL)
 
     def execute(self) -> Report:
@@ -214,7 +216,6 @@ class Run:
             self.submit()
         if not self.report.problems:
             self.bring_to_an_end()
-        self.over.set()
         self.report.seconds = time.monotonic() - self.began
         self.inject_all(Comes.AS_PLANNED)
         if not self.report.problems:
@@ -320,9 +321,7 @@ class Run:
     @property
     def may_take_more(self) -> bool:
         """True where one command may not be enough: a fault may meet it, is a command itself, or met bee-submit."""
-        return bool(self.asked_for) or any(
-            fault.comes is Comes.AS_PLANNED or isinstance(fault, KillAction) for fault in self.faults
-        )
+        return bool(self.asked_for) or any(fault.plan() or isinstance(fault, KillAction) for fault in self.faults)
 
     def give(self, command: str) -> None:
         """Give a command; once more, or what it says instead, where Slurm does not answer it for a moment."""

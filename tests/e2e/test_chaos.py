@@ -28,10 +28,10 @@ def made() -> Iterator[Place]:
     [
         (63, "plain", ["node-lost", "kill-pass-job"]),
         (44, "plain", ["kill-task-job", "sbatch-twice"]),
-        (7, "forgetful", ["slurmctld -c", "kill-pass"]),
+        (129, "forgetful", ["slurmctld -c", "sbatch-accepted"]),
         (50, "no-requeue", ["disk-full", "scancel"]),
         (38, "no-sbatch-on-nodes", ["kill-runner", "sbatch-lost"]),
-        (80, "plain", ["preempt", "kill-remove"]),
+        (189, "forgetful", ["preempt", "kill-remove"]),
         (99, "no-sbatch-on-nodes", ["kill-start", "kill-clean"]),
     ],
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # When a fault may come, after bee-submit began: an undisturbed run takes about so long.
 SPAN_S = 4.5
 # How long a fault waits for what it is to disturb.
-WAIT_S = 8.0
+WAIT_S = 16.0
 POLL_S = 0.03
 
 Found = TypeVar("Found")
@@ -84,7 +84,7 @@ def await_any(run: Run, find: Callable[[Run], list[Found]]) -> list[Found]:
     run.await_id(WAIT_S)
     deadline = time.monotonic() + WAIT_S
     while not (found := find(run)):
-        if time.monotonic() > deadline or run.over.is_set():
+        if time.monotonic() > deadline or run.ended_well:
             raise MissedError
         time.sleep(POLL_S)
     return found

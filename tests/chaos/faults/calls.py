@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from tests.chaos import programs
-from tests.chaos.faults.base import Comes, Fault, May, MissedError
+from tests.chaos.faults.base import WAIT_S, Comes, Fault, May, MissedError
 
 if TYPE_CHECKING:
     from tests.chaos.run import Run
@@ -86,9 +86,16 @@ class SbatchHangsAccepted(Program):
 
 
 class SqueueRefuses(Program):
-    """squeue does not answer."""
+    """squeue does not answer. A workflow that nothing disturbs does not ask it: a command does that changes nothing."""
 
-    name, program, what, last, most = "squeue-refuses", "squeue", "refuse", 2, 2
+    name, program, what, last, most = "squeue-refuses", "squeue", "refuse", 1, 2
+    comes = Comes.IN_TIME
+
+    def inject(self, run: Run) -> str:
+        """Give that command."""
+        run.await_id(WAIT_S)
+        run.bee("bee-start")
+        return super().inject(run)
 
 
 class ScontrolRefuses(Program):

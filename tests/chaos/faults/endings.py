@@ -41,6 +41,9 @@ class KillRemove(Fault):
 
     def inject(self, run: Run) -> str:
         """Kill it; the workflow is whole or gone, and gone once the same command is given again."""
+        if run.found is None:
+            # Another of these was here.
+            raise MissedError
         is_killed = self.kill(run)
         found = self.see(run)
         if found == "whole":
@@ -64,11 +67,13 @@ class KillRemove(Fault):
         while self.sees and not aside.exists() and child.poll() is None:
             time.sleep(TICK_S)
         try:
-            child.wait(self.after)
+            code = child.wait(self.after)
         except subprocess.TimeoutExpired:
             child.kill()
-            return child.wait() != 0
-        return False
+            code = child.wait()
+        if code > 0:
+            run.wrong(f"{self.command} ended with {code}")
+        return code < 0
 
     def see(self, run: Run) -> str:
         """Say what is there of the workflow; what is there of the archive must be whole, unless it is to go."""

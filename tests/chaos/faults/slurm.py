@@ -211,7 +211,7 @@ def submit_urgent(run: Run) -> str:
     deadline = time.monotonic() + WAIT_S
     # A slurmctld that was started anew, or read its configuration again, does not know the partition.
     while not (urgent := run.place.ask(*argv)):
-        if time.monotonic() > deadline or run.over.is_set():
+        if time.monotonic() > deadline:
             raise MissedError
         run.place.ask("scontrol", "create", "partitionname=urgent", "nodes=ALL", "priorityTier=100")
         time.sleep(POLL_S)
