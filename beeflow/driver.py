@@ -153,7 +153,7 @@ class Driver:
     def plan(self) -> tuple[Look, list[Group]]:
         """Walk the graph and write down what the tasks are; returns the groups whose tasks are known, too."""
         look, known = self.walk(Results(self.layout, self.graph, self.tools))
-        again = set() if self.cancelled else interrupted.find(look, self.layout, self.jobs)
+        again = set() if self.cancelled else interrupted.find(look, self.jobs)
         if again:
             return self.walk(Results(self.layout, self.graph, self.tools, interrupted=again))
         return look, known
@@ -162,6 +162,7 @@ class Driver:
         """Plan, with these results."""
         while True:
             look = Look(walk(self.graph, self.inputs, results.lookup, self.tools), results)
+            self.jobs.plan = look.plan
             known = []
             for group in look.plan.groups.values():
                 if group.unknown or look.plan.is_open_ended(group):

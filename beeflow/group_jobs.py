@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from beeflow import attempts, store
 from beeflow.layout import Layout
 from beeflow.models import Intent, Lost, Retried
+from beeflow.plan import Plan
 from beeflow.reduction import numbers_of, part_of
 from beeflow.scheduler import JobRecord
 from beeflow.states import JobState
@@ -23,7 +24,7 @@ class GroupJobs:
     """What was submitted. ``fresh``: keys of what this pass submitted itself, so that Slurm need not be asked.
 
     ``settled``: what this pass settled: an element, the submission before, and the Halt. ``appear_by``: until when
-    (monotonic) this pass waits for results that a shared file system shows late.
+    (monotonic) this pass waits for results that a shared file system shows late. ``plan``: as far as it is known.
     """
 
     layout: Layout
@@ -31,6 +32,7 @@ class GroupJobs:
     fresh: set[str] = field(default_factory=set)
     settled: set[tuple[int, str, str]] = field(default_factory=set)
     appear_by: float | None = None
+    plan: Plan | None = None
     _intents: dict[str, list[Intent]] = field(default_factory=dict)
     _counts: dict[str, Counter[int]] = field(default_factory=dict)
     _vanished: set[str] | None = None
@@ -87,12 +89,25 @@ class GroupJobs:
         return self._queue.get(element)
 
     def may_go_again(self, key: str, number: int, most: int = MAX_SUBMISSIONS) -> bool:
-        """True while an element has not been submitted too often since the user last asked for it (bee-retry)."""
+        """True while an element has not been submitted too often since the user last asked for it (bee-retry).
+
+        As often as jobs of what it takes from died, Slurm dropped it because of that.
+        """
         if key not in self._counts:
             retried = store.read_record(Retried, self.layout.retry)
             new = (intent for intent in self.intents(key) if retried is None or intent.created > retried.at)
             self._counts[key] = Counter(each for intent in new for each in numbers_of(intent))
-        return self._counts[key][number] < most
+        count = self._counts[key][number]
+        return count < most or count < most + self._deaths_above(key)
+
+    def _deaths_above(self, key: str) -> int:
+        """Count how often elements that a group takes from went again because a job of theirs died."""
+        above, waiting = set[str](), [key]
+        while self.plan and waiting:
+            waiting += self.plan.producers(self.plan.groups[waiting.pop()]) - above
+            above.update(waiting)
+        paths = (path for each in above for path in self.layout.group(each).glob("*/*/lost.json"))
+        return sum(len(found.jobs) for path in paths if (found := store.read_record(Lost, path)))
 
     def known_keys(self, key: str, number: int) -> tuple[str, ...]:
         """Name the newest submission of an element, unless there is none or it is in doubt."""
@@ -130,6 +145,15 @@ class GroupJobs:
             and self.is_dropped(intent, number, self.record(intent, number))
             and self.may_go_again(key, number)
         }
+
+    def has_ended(self, key: str, numbers: Iterable[int]) -> bool:
+        """True where Slurm was asked, and said that the newest job of one of these elements has ended."""
+        if self.submitter.asked is None:
+            return False
+        newest = self.newest(key)
+        intents = ((newest[number], number) for number in numbers if number in newest)
+        found = (self.record(intent, number) for intent, number in intents if intent.key not in self.fresh)
+        return any(job is not None and job.state.ended for job in found)
 
     def is_dropped(self, intent: Intent, number: int, job: JobRecord | None) -> bool:
         """True for an element that never began, though not because anybody wanted that."""

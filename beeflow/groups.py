@@ -212,6 +212,10 @@ class Groups:
             producer = look.plan.groups[key]
             if producer.unknown or key in look.refused or self.to_submit(look, producer):
                 return None
+            numbers = (each for each in range(producer.elements) if look.is_open(producer, each))
+            if self.jobs.has_ended(key, numbers):
+                # Its job died: once that is settled there is another to wait for.
+                return None
             if look.has_open(producer):
                 unfinished.append(key)
         return unfinished

@@ -5,37 +5,42 @@ from __future__ import annotations
 import contextlib
 import os
 
-from beeflow import attempts
-from beeflow.group_jobs import GroupJobs, shown_as
+from beeflow import attempts, store
+from beeflow.group_jobs import GroupJobs
 from beeflow.layout import Layout
 from beeflow.look import Look
-from beeflow.models import ElementResult
+from beeflow.models import ElementResult, Intent
+from beeflow.scheduler import JobRecord
 from beeflow.states import TaskState
 
 Element = tuple[str, int]
 
 
-def find(look: Look, layout: Layout, jobs: GroupJobs) -> set[Element]:
+def find(look: Look, jobs: GroupJobs) -> set[Element]:
     """List the elements (group key, number) whose results say that tasks were cancelled, though nobody did that.
 
-    Where Slurm does not run the job again itself, the result is set aside: what ran counts as lost with its node. Asks
-    Slurm only where there is such a result.
+    Asks Slurm only where there is such a result.
     """
-    found = set()
+    doubtful = dict(_cancelled(look, jobs))
+    jobs.submitter.disbelieved.update(intent.key for intent in doubtful.values())
+    records = ((element, jobs.record(intent, element[1])) for element, intent in doubtful.items())
+    return {element for element, job in records if job is not None and (not job.state.ended or is_lost(job))}
+
+
+def _cancelled(look: Look, jobs: GroupJobs) -> dict[Element, Intent]:
+    found = {}
     for group in look.plan.groups.values():
-        for number in range(group.elements) if not group.virtual and group.unknown is None else ():
-            if not has_cancelled(look.results.element(group.key, number)):
-                continue
-            intent = jobs.newest(group.key).get(number)
-            job = jobs.record(intent, number) if intent else None
-            if intent is None or job is None:
-                continue
-            if job.state.ended and job.state.task_state is TaskState.NODE_FAIL:
-                set_aside(layout, group.key, number, shown_as(intent, number, job.job_id))
-            elif job.state.ended:
-                continue
-            found.add((group.key, number))
+        if group.virtual or group.unknown is not None:
+            continue
+        numbers = [each for each in range(group.elements) if has_cancelled(look.results.element(group.key, each))]
+        newest = jobs.newest(group.key) if numbers else {}
+        found.update({(group.key, number): newest[number] for number in numbers if number in newest})
     return found
+
+
+def is_lost(job: JobRecord) -> bool:
+    """True for a job that its tasks are not to blame for, nor anybody who cancelled it."""
+    return job.state.ended and job.state.task_state is TaskState.NODE_FAIL
 
 
 def has_cancelled(result: ElementResult | None) -> bool:
@@ -43,9 +48,13 @@ def has_cancelled(result: ElementResult | None) -> bool:
     return result is not None and any(task.state is TaskState.CANCELLED for task in result.tasks.values())
 
 
-def set_aside(layout: Layout, key: str, number: int, job: str) -> None:
-    """Have an element be one whose job died in the middle; killed halfway, it is done again."""
-    attempts.doubt_cancelled(layout, key, number)
+def take_back(layout: Layout, key: str, number: int, job: JobRecord) -> None:
+    """Take what an element says of tasks that were cancelled for what it is: their job died.
+
+    Killed halfway, this is done again.
+    """
     path = layout.element_result(key, number)
-    with contextlib.suppress(FileNotFoundError):
-        os.replace(path, path.with_name(f"result.interrupted-{job}.json"))
+    if has_cancelled(store.read_record(ElementResult, path)):
+        attempts.doubt_cancelled(layout, key, number)
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, path.with_name(f"result.interrupted-{job.shown}.json"))

@@ -60,10 +60,7 @@ def masked(value: Any) -> Any:
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, dict):
-        return {
-            key: HIDDEN if isinstance(inner, str) and inner and _FLAG.fullmatch(f"--{key}") else masked(inner)
-            for key, inner in value.items()
-        }
+        return {key: _masked_value(key, inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         before = [None, *value]
         return [
@@ -71,3 +68,10 @@ def masked(value: Any) -> Any:
             for last, each in zip(before, value, strict=False)
         ]
     return value
+
+
+def _masked_value(key: str, value: Any) -> Any:
+    """Hide what a key names, also where it is a task's input (beeflow.values.to_json)."""
+    if isinstance(value, dict) and value.keys() == {"known"}:
+        return {"known": _masked_value(key, value["known"])}
+    return HIDDEN if isinstance(value, str) and value and _FLAG.fullmatch(f"--{key}") else masked(value)

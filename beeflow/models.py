@@ -82,8 +82,9 @@ class WorkflowRecord:
     ``tasks_per_element``: of a scattered step, in one array element; 0: as many as it takes to have few elements.
     ``max_jobs``: how many array elements may be in the queue; 0: as many as the cluster lets a workflow have.
     ``lock``: how locks are taken (beeflow.locking). ``group``: who may read it besides the user; "": nobody.
-    ``loaded_modules``: of the shell that it was submitted from. ``archive``: what of its files an archive holds.
+    ``loaded_modules``, ``path``: of the shell that it was submitted from. ``archive``: what of its files that holds.
     ``on_error``: what a failed task stops: only what depends on it (ON_ERROR_CONTINUE), or all that has not begun.
+    ``foreign``: it came from somebody else, and nobody said that he is trusted.
     """
 
     id: str
@@ -110,7 +111,9 @@ class WorkflowRecord:
     lock: str = "auto"
     group: str = ""
     loaded_modules: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
     archive: ArchivePolicy = field(default_factory=ArchivePolicy)
+    foreign: bool = False
 
     @property
     def stops_on_error(self) -> bool:

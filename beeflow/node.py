@@ -10,6 +10,7 @@ from beeflow import locations, staging
 from beeflow.command import Folders
 from beeflow.cwl import schema_cache, template
 from beeflow.cwl.evaluator import CwlEvaluator
+from beeflow.cwl.guard import Guard
 from beeflow.cwl.prepare import Granted, Prepared, prepare
 from beeflow.errors import BrokenError
 from beeflow.layout import Layout, cache_dir
@@ -24,7 +25,8 @@ class Node:
         self.layout = Layout(Path(root))
         schema_cache.install(cache_dir(self.layout))
         graph = read_graph(self.layout)
-        self.evaluator = CwlEvaluator(graph, self.layout.root)
+        self.foreign = bool(run.get("foreign"))
+        self.evaluator = CwlEvaluator(graph, self.layout.root, foreign=self.foreign)
         self.results = Results(self.layout, graph, self.evaluator, passes_said=True)
         self.step = step_at(graph.workflow, run["step"])
         self.tool = graph.tools[self.step.tool or ""]
@@ -53,7 +55,8 @@ class Node:
         """Have cwltool prepare a task's command."""
         root = self.layout.root
         given = locations.absolute(dict(inputs), root)
-        return Collectable(prepare(self.tool, given, root, Folders(folder), Granted(cpus, mem_mib, gpus)))
+        guard = Guard(root, [given, self.tool.document], self.tool.document) if self.foreign else None
+        return Collectable(prepare(self.tool, given, root, Folders(folder), Granted(cpus, mem_mib, gpus), guard))
 
     def template(self, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
         """Make the template for inputs of this shape."""

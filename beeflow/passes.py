@@ -102,7 +102,7 @@ class Pass:
     def advance(self, successor: str | None, job_id: str | None) -> StateRecord | None:
         """Drive; when nothing is outstanding, end the workflow."""
         graph = read_graph(self.layout)
-        tools = LateTools(graph, self.layout.root, cache_dir(self.layout))
+        tools = LateTools(graph, self.layout.root, cache_dir(self.layout), foreign=self.record.foreign)
         driver = Driver(
             self.layout,
             self.record,

@@ -121,6 +121,19 @@ _INTERRUPTED_S = 15.0
 _TERMINATED_S = 5.0
 
 
+def start_piped(argv: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start a program that is talked to through pipes, and ends with its caller's end of them."""
+    with _explained(argv[0]):
+        return subprocess.Popen(
+            list(argv),
+            env=dict(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
+
+
 def _end(child: subprocess.Popen[bytes]) -> None:
     child.terminate()
     try:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from beeflow import attempts, codec, store
+from beeflow import attempts, codec, interrupted, store
 from beeflow.attempts import Progress
 from beeflow.graph import Graph, RetryPolicy
-from beeflow.group_jobs import MAX_SUBMISSIONS, GroupJobs, shown_as
+from beeflow.group_jobs import MAX_SUBMISSIONS, GroupJobs, shown_as, was_dropped
 from beeflow.layout import Layout
 from beeflow.look import Halt, Look
 from beeflow.models import Again, ElementResult, Intent, Lost, TaskResult, WorkflowRecord, now
@@ -51,7 +51,9 @@ class Ended:
     @property
     def word(self) -> str:
         """What Slurm says of the job."""
-        return self.job.state.value if self.job else "no longer known"
+        if self.job is None:
+            return "no longer known"
+        return f"{self.job.state.value} ({self.job.reason})" if was_dropped(self.job) else self.job.state.value
 
 
 @dataclass
@@ -66,8 +68,9 @@ class Settler:
     def settle(self, look: Look, group: Group, halt: Halt) -> None:
         """Settle the elements of a group that were submitted and have no result."""
         doomed: dict[str, set[str]] = {}
-        # Where commands drive, the next pass could not submit anything.
+        # Where commands drive, the next pass could not submit anything; and where Slurm was asked, it is known.
         got_further = bool(self.jobs.fresh) and not self.record.stops_on_error and self.record.drive != "here"
+        got_further = got_further and self.jobs.submitter.asked is None
         for number, intent in self.jobs.newest(group.key).items():
             job_id = self.jobs.known_id(intent)
             if job_id is None:
@@ -100,6 +103,8 @@ class Settler:
     def settle_ended(self, look: Look, ended: Ended, halt: Halt) -> None:
         """Settle an element whose job ended: submit it again, or write the result that the job did not."""
         key, number, job = ended.group.key, ended.number, ended.job
+        if job is not None and interrupted.is_lost(job):
+            interrupted.take_back(self.layout, key, number, job)
         progress = attempts.read(self.layout, key, number)
         is_waiting = self.jobs.accounted(key, [number])
         if is_waiting and halt is Halt.NO:

@@ -210,6 +210,9 @@ def fill_command(template: dict[str, Any], values: list[Any]) -> dict[str, Any]:
     for name in (command["stdout"][below:], command["stderr"][below:]):
         if ".." in name or "\0" in name:
             raise NoTemplateError
+    if ".." in (command["stdin"] or "").split("/"):
+        # A file that may be the tool's to read, or not (beeflow.cwl.guard).
+        raise NoTemplateError
     for path in (command["stdin"] or "", command["stdout"], command["stderr"]):
         # An absolute name is another file or none, and an empty one is as none was given.
         if "//" in path or path.endswith("/"):

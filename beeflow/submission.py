@@ -56,7 +56,7 @@ def is_certain(job: JobRecord) -> bool:
 
 @dataclass
 class Submitter:
-    """Submits the jobs of one workflow."""
+    """Submits the jobs of one workflow. ``disbelieved``: keys of submissions whose results may not be the last word."""
 
     layout: Layout
     record: WorkflowRecord
@@ -65,6 +65,7 @@ class Submitter:
     asked: list[JobRecord] | None = field(default=None, init=False)
     asked_past: list[JobRecord] | None = field(default=None, init=False)
     submitted: set[str] = field(default_factory=set, init=False)
+    disbelieved: set[str] = field(default_factory=set, init=False)
 
     def lock(self, path: Path) -> Lock:
         """Return a lock of the workflow."""
@@ -115,9 +116,10 @@ class Submitter:
         found = {}
         for intent in self.intents():
             job_id = self.known_id(intent.key)
-            gone = (each for each in intent.indices if (job_id, each if intent.array else None) not in known)
+            gone = [each for each in intent.indices if (job_id, each if intent.array else None) not in known]
             results = (self.layout.element_result(intent.group or "", intent.offset + each) for each in gone)
-            if intent.group and job_id and not all(path.exists() for path in results):
+            is_open = bool(gone) and intent.key in self.disbelieved
+            if intent.group and job_id and (is_open or not all(path.exists() for path in results)):
                 found[job_id] = intent.job_name
         return found
 

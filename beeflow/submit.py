@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from beeflow import __version__, embedding, site, store, workflow
+from beeflow import __version__, credentials, embedding, site, store, workflow
 from beeflow.config import Config
 from beeflow.cwl import compiler, documents, job_order, packing
 from beeflow.cwl.evaluator import CwlEvaluator
@@ -70,6 +70,7 @@ def prepare(request: Request, config: Config) -> Prepared:
     if overrides:
         document = documents.load(request.document, cache_dir(config), overrides)
     graph = site.resolve(compiler.compile_graph(document), config)
+    credentials.warn(graph, job)
     return Prepared(graph, job, packing.pack(document), documents.sources(document), str(document.path))
 
 
@@ -183,8 +184,13 @@ def new_record(config: Config, target: Target, limits: Limits, document: str, na
         lock=config.lock,
         group=config.share_with_group,
         archive=config.archive,
-        loaded_modules=tuple(filter(None, os.environ.get("LOADEDMODULES", "").split(":"))),
+        loaded_modules=_words("LOADEDMODULES"),
+        path=_words("PATH"),
     )
+
+
+def _words(variable: str) -> tuple[str, ...]:
+    return tuple(filter(None, os.environ.get(variable, "").split(os.pathsep)))
 
 
 def refuse_broken(plan: Plan) -> None:

@@ -124,7 +124,11 @@ def test_archiving_again_makes_the_next_and_that_one_counts(place: Place, capsys
 
 
 @pytest.mark.parametrize(
-    "argv", [["ID", "--zip"], ["--zip", "ID"], ["--zip", "there", "ID"], ["--zip", "new.zip", "ID"]]
+    "argv",
+    [
+        *(["ID", "--zip"], ["--zip", "ID"], ["--zip", "there", "ID"], ["--zip", "new.zip", "ID"]),
+        *(["--zip", "ID", "there"], ["--zip", "ID", "new.zip"], ["ID", "new.zip", "--zip"], ["ID", "--zip", "there/"]),
+    ],
 )
 def test_what_follows_zip_is_a_place_or_an_id(
     place: Place, capsys: Capture, monkeypatch: pytest.MonkeyPatch, argv: list[str]
@@ -138,7 +142,40 @@ def test_what_follows_zip_is_a_place_or_an_id(
     assert run(*(found.id if each == "ID" else each for each in argv)) == 0
     made = Path(capsys.readouterr().out.strip())
     assert made.is_file()
-    assert str(made) == {"there": f"there/{found.id}.zip", "new.zip": "new.zip"}.get(argv[1], f"{found.id}.zip")
+    named = next((each for each in argv if each.startswith(("there", "new"))), ".")
+    assert made == Path(named if named == "new.zip" else f"{named}/{found.id}.zip")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "complaint"),
+    [
+        (["--zip", "nodir/", "ID"], 74, "nodir/: no such folder; make it first"),
+        (["--zip", "ID", "nodir/"], 74, "nodir/: no such folder; make it first"),
+        (["--zip", "ID", "ffff"], 3, "no workflow has an id that begins with 'ffff'"),
+        (["--zip", "ID", "x/new.tar"], 3, "x/new.tar: no such archive"),
+        (["--zip", "new.zip", "ID", "there"], 2, "new.zip: several archives can only go to a folder"),
+        (["ID", "ID", "--zip", "new.zip"], 2, "new.zip: several archives can only go to a folder"),
+        (["--zip", "new.zip"], 2, "the following arguments are required: ID"),
+    ],
+)
+def test_nothing_is_zipped_before_all_words_are_known(
+    place: Place, capsys: Capture, monkeypatch: pytest.MonkeyPatch, argv: list[str], code: int, complaint: str
+) -> None:
+    found = make(place, WorkflowState.ARCHIVED)
+    for odd in found.layout.outputs.iterdir():
+        odd.unlink()
+    archiver(found).run()
+    here = place.top / "here"
+    (here / "there").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    try:
+        ended = cli.guarded(archive.main, [found.id if each == "ID" else each for each in argv])
+    except SystemExit as usage:
+        ended = int(usage.code or 0)
+    said = capsys.readouterr()
+    assert (ended, said.out) == (code, "")
+    assert complaint in said.err
+    assert [path.name for path in here.rglob("*")] == ["there"]
 
 
 def test_folders_in_each_other_as_a_command_may_well_make_them(place: Place) -> None:

@@ -66,6 +66,7 @@ def test_words_and_records() -> None:
         "n": 1,
         "password": S,
         "token": "",
+        "db_password": {"known": S},
         "deep": [[f"p={S}"]],
     }
     made = masked(given)
@@ -74,6 +75,7 @@ def test_words_and_records() -> None:
         "n": 1,
         "password": "***",
         "token": "",
+        "db_password": {"known": "***"},
         "deep": [[f"p={S}"]],
     }
 
@@ -81,13 +83,10 @@ def test_words_and_records() -> None:
 OURS = ["workflow.json", "jobs/a.json", "log/passes.log", "metadata/001-a.json", "tasks/g/000/000000/result.json"]
 OURS += ["tasks/g/000/000000/7.0/started.json", "tasks/g/slurm/7.out", "control/retry.json", "tasks/g/moved.json"]
 OURS += ["tasks/g/000/000000/7.0/tasks.jsonl", "tasks/g/000/000000/7.0/tasks.retry-1.jsonl"]
+OURS += ["tasks/g/elements.jsonl", "tasks/g/shared.json", "provenance/job.json"]
 USERS = ["job.json", "cwl/a.json", "outputs/workflow.json", "tasks/g/000/000000/7.0/0/out/result.json", "inputs/0/a"]
 USERS += ["tasks/g/000/000000/7.0/0/stderr", "tasks/g/run.json", "tasks/g/000/000000/7.0/0/out/log/started.json"]
-USERS += [
-    "tasks/g/elements.jsonl",
-    "tasks/g/000/000000/7.0/0/out/tasks.jsonl",
-    "tasks/g/taken/000/000000/0/tasks.jsonl",
-]
+USERS += ["tasks/g/000/000000/7.0/0/out/tasks.jsonl", "tasks/g/taken/000/000000/0/tasks.jsonl"]
 
 
 @pytest.mark.parametrize("name", OURS + USERS)

@@ -11,13 +11,14 @@ import pytest
 
 from beeflow import models, store
 from beeflow.graph import RetryPolicy
+from beeflow.group_jobs import MAX_SUBMISSIONS
 from beeflow.layout import Layout
 from beeflow.models import Attempt
 from beeflow.reduction import Reduction
 from beeflow.scheduler import Dependency
 from beeflow.states import JobState, TaskState
 from tests.fakes import RECORD
-from tests.test_driver import World, begin, chain, chunked, elements_of, end, offset_of, publish
+from tests.test_driver import World, begin, chain, chunked, elements_of, end, offset_of, publish, wide
 from tests.test_driver import layout as layout
 
 
@@ -234,6 +235,64 @@ def test_what_was_told_to_end_by_a_preemption_goes_again_so_often(layout: Layout
     ended = {name: state for name, (state, _) in world.final_tasks(world.go_on()).items() if name.startswith("s[")}
     assert ended == {f"s[{number}]": "COMPLETED" for number in (0, 2, 3, 4, 5)} | {"s[1]": "NODE_FAIL"}
     assert len(world.jobs("s")) == 3
+
+
+def drop(world: World) -> None:
+    """Cancel, as Slurm does, what waits for a good end that never comes."""
+    ended = {job.id for job in world.jobs("a") if job.states[None][0] not in (JobState.PENDING, JobState.COMPLETED)}
+    for job in world.jobs("b"):
+        if ended.intersection(job.dependency.by_type.get("afterok", ())):
+            world.scheduler.end(job.id, JobState.CANCELLED, "DependencyNeverSatisfied")
+
+
+@pytest.mark.parametrize("state", [JobState.PREEMPTED, JobState.NODE_FAIL])
+def test_what_waits_for_a_task_is_submitted_as_often_as_that_dies(layout: Layout, state: JobState) -> None:
+    world = given(chain(layout), node_fail=8)
+    world.run()
+    for count in range(2, MAX_SUBMISSIONS + 4):
+        attempt(world, "a", 0, begin("0"), end("0", TaskState.CANCELLED))
+        publish(world, "a", 0, _0=TaskState.CANCELLED)
+        world.scheduler.end(world.jobs("a")[-1].id, state)
+        drop(world)
+        assert world.run() is None
+        # Both at once, the one behind the other.
+        assert (len(world.jobs("a")), len(world.jobs("b"))) == (count, count)
+        assert world.jobs("b")[-1].dependency == Dependency({"afterok": (world.jobs("a")[-1].id,)})
+    publish(world, "a", 0, _0=TaskState.COMPLETED)
+    world.scheduler.end(world.jobs("a")[-1].id, JobState.COMPLETED)
+    world.finish("b", 6)
+    assert {state for state, _ in world.final_tasks(world.go_on()).values()} == {"COMPLETED"}
+
+
+def test_an_element_cancelled_by_hand_does_not_have_others_wait_for_dead_jobs(layout: Layout) -> None:
+    world = given(wide(layout), node_fail=3)
+    world.run()
+    publish(world, "s", 2, _2=TaskState.CANCELLED)
+    publish(world, "s", 1, _1=TaskState.COMPLETED)
+    attempt(world, "s", 0, begin("0"))
+    for number, state in enumerate((JobState.NODE_FAIL, JobState.COMPLETED, JobState.CANCELLED)):
+        world.scheduler.end(world.job("s").id, state, "", {number})
+    world.scheduler.end(world.job("t").id, JobState.CANCELLED, "DependencyNeverSatisfied", {0, 2})
+    assert world.run() is None
+    assert elements_of(world.jobs("s")[-1]) == [0]
+    assert elements_of(world.jobs("t")[-1]) == [0]
+    assert world.jobs("t")[-1].dependency == Dependency({"aftercorr": (world.jobs("s")[-1].id,)})
+
+
+def test_accounting_tells_of_a_preemption_that_slurm_has_forgotten(layout: Layout) -> None:
+    world = given(chain(layout), node_fail=1)
+    slurm = replace(world.record.slurm, accounting=True)
+    world.record = replace(world.record, slurm=slurm)
+    world.run()
+    attempt(world, "a", 0, begin("0"), end("0", TaskState.CANCELLED))
+    publish(world, "a", 0, _0=TaskState.CANCELLED)
+    job = world.job("a")
+    world.scheduler.end(job.id, JobState.PREEMPTED)
+    world.scheduler.past = [each for each in world.scheduler.query() if each.job_id == job.id]
+    world.scheduler.forget(job.id)
+    assert world.run() is None
+    assert world.scheduler.histories == 1
+    assert [each.id != job.id for each in world.jobs("a")] == [True]
 
 
 def test_what_a_preemption_ended_does_not_stop_a_workflow(layout: Layout) -> None:

@@ -14,6 +14,10 @@ _OURS = (
     *("workflow.json", "state.json", "tasks.json", "jobs/*", "metadata/*", "log/*", "control/*"),
     *("tasks/*/slurm/*", "tasks/*/result*.json", "tasks/*/lost*.json", "tasks/*/started*.json"),
     *("tasks/*/tasks*.jsonl", "tasks/*/moved.json", "tasks/*/taken.json"),
+    # Copies of what is in the input object: a re-execution makes them of that.
+    *("tasks/*/elements.jsonl", "tasks/*/shared.json"),
+    # The input object of a run that this one re-executed: nothing starts from it any more.
+    "provenance/*job.json",
 )
 # tasks/GROUP/000/000000/ATTEMPT/started.json: what is below that is a task's.
 _DEEPEST = 6
@@ -69,4 +73,5 @@ def _hidden_line(line: str) -> str:
     except ValueError:
         return HIDDEN
     made = masked(data)
-    return line if made == data else json.dumps(made)
+    # As long as it was: elements.index has the offsets of lines.
+    return line if made == data else json.dumps(made).ljust(len(line))

@@ -14,22 +14,24 @@ examples:
   bee-archive 3fc631bb
   bee-archive 3fc631bb 9d0f2c11           # each for itself
   bee-archive 3fc631bb --zip              # <id>.zip, here
-  bee-archive 3fc631bb --zip crate.zip
+  bee-archive 3fc631bb --zip crate.zip    # or: --zip 3fc631bb crate.zip
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from beeflow import by_hand, cli, paths, workflow
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
 from beeflow.crate.zipping import ZIP_SUFFIX, write_zip
-from beeflow.errors import BeeError
+from beeflow.errors import BeeError, SystemFileError, UsageError
 from beeflow.states import Command
+
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -53,14 +55,22 @@ def main(argv: Sequence[str]) -> int:
     if not ids:
         parser.error("the following arguments are required: ID")
     cli.start_logging(arguments.verbose)
-    settings, worst = cli.load_own_config(), 0
+    settings = cli.load_own_config()
+    if dest is None:
+        return each_of(ids, lambda text: cli.say(str(archive(settings, text))))
+    # Nothing is written before all words are known.
+    found: list[Path] = []
+    worst = each_of(ids, lambda text: found.append(workflow.locate(settings, text)))
     allowed = UNLIMITED if arguments.large else Limits()
-    for text in ids:
+    return worst or each_of(found, lambda path: cli.say(str(write_zip(path, dest, allowed))))
+
+
+def each_of(words: Iterable[T], do: Callable[[T], None]) -> int:
+    """Do something with each word; returns the worst exit code."""
+    worst = 0
+    for word in words:
         try:
-            if dest is not None:
-                cli.say(str(write_zip(workflow.locate(settings, text), dest, allowed)))
-            else:
-                cli.say(str(archive(settings, text)))
+            do(word)
         except BeeError as error:
             cli.error(str(error))
             worst = max(worst, error.exit_code)
@@ -68,12 +78,28 @@ def main(argv: Sequence[str]) -> int:
 
 
 def meant(ids: list[str], zipped: str | None) -> tuple[list[str], Path | None]:
-    """Tell what follows --zip: where to write, or, as in ``--zip ID``, the first of what is to be written."""
+    """Tell what is to be written from where to write it: the word after --zip, else the last; default: here.
+
+    Raises SystemFileError for a folder that is not there, UsageError for several archives and one file.
+    """
     if zipped is None:
         return ids, None
-    if paths.is_folder(zipped) or zipped.endswith(ZIP_SUFFIX):
-        return ids, Path(zipped)
-    return [zipped, *ids], Path()
+    if is_place(zipped):
+        words, dest = ids, zipped
+    else:
+        words, dest = [zipped, *ids], "."
+    if dest == "." and len(words) > 1 and is_place(words[-1]):
+        *words, dest = words
+    if dest.endswith("/") and not paths.is_folder(dest):
+        raise SystemFileError(f"{dest}: no such folder; make it first")
+    if len(words) > 1 and not paths.is_folder(dest):
+        raise UsageError(f"{dest}: several archives can only go to a folder")
+    return words, Path(dest)
+
+
+def is_place(word: str) -> bool:
+    """True for a word that says where to write, and names no archive."""
+    return paths.is_folder(word) or word.endswith((ZIP_SUFFIX, "/"))
 
 
 def archive(settings: Config, text: str) -> Path:

@@ -2,7 +2,8 @@
 
 An archive is named by the beginning of its workflow's id, or by its path. The last word is a folder, or a new file; for
 several archives it is a folder. With --archive they go to your own archive folder, and with --to to that of another
-system: there bee-list shows them, and bee-rerun takes their ids. What is there already is never overwritten.
+system: there bee-list shows them, and bee-rerun takes their ids. What is there already is never overwritten, and
+no error when it is the very same.
 
 A copy that is cut off leaves a hidden file that ends in .copy.part; the same command goes on from there. Ports, keys
 and jumps are your ssh configuration's business.
@@ -61,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     bar = Bar(sys.stderr)
     with contextlib.ExitStack() as stack:
         stack.callback(bar.end)
-        return copy_all(words, stack.enter_context(copier(arguments, words, dest, bar)), bar)
+        return copy_all(words, stack.enter_context(copier(arguments, dest, bar)), bar)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -125,11 +126,10 @@ def refuse_scp(arguments: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def copier(arguments: argparse.Namespace, words: Sequence[str], dest: str, bar: Bar) -> Iterator[Copier]:
+def copier(arguments: argparse.Namespace, dest: str, bar: Bar) -> Iterator[Copier]:
     """Give what copies one archive; everything is checked that can be before a connection is made."""
     host = arguments.host if arguments.to is None else arguments.to
-    # Several may have been cut off in the middle: what came then is no error now.
-    place: Place = Destination.named(dest, keeps_same=len(words) > 1)
+    place: Place = Destination.named(dest)
     if arguments.archive:
         place = ArchiveFolder(cli.load_own_config())
     if host is None:

@@ -19,13 +19,12 @@ class Destination:
     """A folder, or the path of a new file. ``is_folder``: only a folder can be meant."""
 
     path: Path
-    keeps_same: bool = False
     is_folder: bool = False
 
     @classmethod
-    def named(cls, text: str, *, keeps_same: bool = False) -> Destination:
+    def named(cls, text: str) -> Destination:
         """Read what a user wrote: with a slash at its end, a folder is meant."""
-        return cls(Path(text), keeps_same, text.endswith(("/", "/.")))
+        return cls(Path(text), text.endswith(("/", "/.")))
 
     def target(self, offer: Offer) -> Path:
         is_folder = self.is_folder or paths.is_folder(self.path)
@@ -43,8 +42,6 @@ class Destination:
 
 class ArchiveFolder:
     """The user's folder of archives. What is put there is named as where it was made, with what bee-list shows."""
-
-    keeps_same = True
 
     def __init__(self, config: Config) -> None:
         self._config = config

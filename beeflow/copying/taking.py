@@ -18,10 +18,6 @@ from beeflow.errors import ArchiveError, BeeError, SystemFileError
 class Place(Protocol):
     """Where archives are copied to."""
 
-    @property
-    def keeps_same(self) -> bool:
-        """Whether what is there already is no error when it is the very same."""
-
     def target(self, offer: Offer) -> Path:
         """Name the copy; raises BeeError where there can be none."""
 
@@ -128,9 +124,7 @@ def _kept(target: Path, part: Part) -> Iterator[None]:
 
 
 def _found(target: Path, offer: Offer, place: Place, watch: Watch) -> Taken:
-    is_same = target.is_file() and offers.matches(Held(target, offer), watch.alive)
-    if not is_same or not place.keeps_same:
-        same = ", and the same" if is_same else ", and another file"
-        raise ArchiveError(f"{target}: there already{same}; nothing is overwritten")
+    if not (target.is_file() and offers.matches(Held(target, offer), watch.alive)):
+        raise ArchiveError(f"{target}: there already, and another file; nothing is overwritten")
     place.complete(target, offer)
     return Taken(target, is_new=False)

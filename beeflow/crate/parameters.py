@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beeflow.crate.terms import Entity, fragment, without_nothing
+from beeflow.masking import mask
 
 INPUT, OUTPUT = "input", "output"
 
@@ -127,7 +128,7 @@ def text_of(doc: Any) -> str | None:
 def _default(value: Any) -> str | None:
     if isinstance(value, (list, dict)) or value is None:
         return value.get("location") if isinstance(value, dict) else None
-    return plain_text(value)
+    return mask(plain_text(value))
 
 
 def plain_text(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from beeflow.crate.parameters import plain_text
 from beeflow.crate.payload import FILE, FOLDER, Payload, format_of, shown
 from beeflow.crate.terms import Entity, fragment, quoted, ref, refs, without_nothing
+from beeflow.masking import masked
 
 
 class Values:
@@ -141,7 +142,7 @@ class Values:
             return self._describe(
                 fragment("folder", digest), {"@type": "Collection", "name": name, "hasPart": refs(inside)}, parameter
             )
-        text = entry.get("contents")
+        text = masked(entry.get("contents"))
         if text is None:
             return None
         digest = hashlib.sha256(f"{name}\n{text}".encode(errors="surrogatepass")).hexdigest()
@@ -156,7 +157,8 @@ class Values:
 
     def _property_value(self, value: Any, parameter: str | None, name: str, path: str) -> str:
         """Describe a value that is no file. Equal values of one parameter are one entity."""
-        digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+        # Not of a credential: whoever guesses one could tell by the digest that it is that.
+        digest = hashlib.sha256(json.dumps(_hidden(name, value), sort_keys=True).encode()).hexdigest()[:16]
         identifier = f"{fragment('value', path, name)}/{digest}"
         if identifier not in self._known:
             made = {"@type": "PropertyValue", "name": name, "value": self._plain(value, identifier, name)}
@@ -176,8 +178,8 @@ class Values:
                 ref(self._part(f"{identifier}/{number}", f"{name}/{number}", each)) for number, each in enumerate(value)
             ]
         if isinstance(value, list) and not any(isinstance(each, list) for each in value):
-            return [plain_text(each) for each in value]
-        return plain_text(value)
+            return [plain_text(each) for each in _hidden(name, value)]
+        return plain_text(_hidden(name, value))
 
     def _part(self, identifier: str, name: str, value: Any) -> str:
         if isinstance(value, dict) and value.get("class") in (FILE, FOLDER):
@@ -186,6 +188,12 @@ class Values:
             )
         made = {"@id": identifier, "@type": "PropertyValue", "name": name}
         return self.once({**made, "value": self._plain(value, identifier, name)})
+
+
+def _hidden(name: str, value: Any) -> Any:
+    """Hide what looks like a credential, by itself or by the last part of its name."""
+    key = name.rpartition("/")[2]
+    return masked({key: value})[key]
 
 
 def identifier_of(key: str) -> str:

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from cwltool.context import LoadingContext
 from cwltool.errors import GraphTargetMissingException, UnsupportedRequirement, WorkflowException
 from cwltool.process import Process, supportedProcessRequirements
 from cwltool.resolver import tool_resolver
+from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import ValidationException
 from schema_salad.fetcher import DefaultFetcher
@@ -59,6 +60,11 @@ supportedProcessRequirements.append("SoftwareRequirement")
 PROCESSES = ("CommandLineTool", "ExpressionTool", "Workflow")
 
 
+# What load_inputs writes for cwltool to read, and a place in it, which says nothing to a user.
+_INPUTS = ".inputs-"
+_IN_INPUTS = re.compile(rf"^[^\n]*/{re.escape(_INPUTS)}[^\n]*?\.json:\d+:\d+: *", re.MULTILINE)
+
+
 @dataclass(frozen=True)
 class Document:
     """A loaded workflow or tool. ``packed``: the same as one self-contained CWL document."""
@@ -75,11 +81,14 @@ def quiet(level: int = logging.ERROR) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.setLevel(level)
+    # It tells of an expression that fails with a traceback, and raises the same.
+    logging.getLogger("cwl_utils").setLevel(logging.CRITICAL)
 
 
 def message_of(error: BaseException) -> str:
     """Return cwltool's message without colours, repeated positions and file:// prefixes."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    text = _IN_INPUTS.sub("", text)
     text = strip_dup_lineno(text.replace("file://", "")) or type(error).__name__
     for kind in OWN_HINTS:
         if kind in text:
@@ -123,9 +132,27 @@ def load(document: str, cache_dir: Path, overrides: list[Any] | None = None, *, 
         if not isinstance(workflow_object, MutableMapping):
             raise ValidationException("a CWL document is a mapping with cwlVersion and class")
         context, uri = cwltool.load_tool.resolve_and_validate_document(context, workflow_object, uri)
+        _list_secondary_files(list(context.loader.idx.values()) if context.loader else [])
         process = cwltool.load_tool.make_tool(uri, context)
     refuse_unsupported(process)
     return Document(process, context, uri, path)
+
+
+def _list_secondary_files(waiting: list[Any]) -> None:
+    """Make lists of secondaryFiles that are one pattern (CWL v1.2, SecondaryFilesDSL): cwltool's checker wants them."""
+    seen = set()
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen or not isinstance(value, (MutableMapping, MutableSequence)):
+            continue
+        seen.add(id(value))
+        if isinstance(value, MutableSequence):
+            waiting.extend(value)
+            continue
+        found = value.get("secondaryFiles")
+        if isinstance(found, MutableMapping) and "pattern" in found:
+            value["secondaryFiles"] = CommentedSeq([found])
+        waiting.extend(value.values())
 
 
 def _of_files(cache: Any, _: Any) -> DefaultFetcher:
@@ -147,7 +174,7 @@ def load_inputs(packed: Path, cache_dir: Path, place: Callable[[str], str], form
     inputs = [{key: each[key] for key in each if key != "inputBinding"} for each in main["inputs"]]
     made = {"cwlVersion": data["cwlVersion"], "class": "Workflow", "id": "#main", "inputs": inputs}
     # Beside the other: locations are relative to it.
-    path = packed.with_name(f".inputs-{packed.name}")
+    path = packed.with_name(f"{_INPUTS}{packed.name}")
     ontology = path.with_suffix(".nt")
     made.update({key: data[key] for key in ("$namespaces",) if key in data})
     made.update({"outputs": [], "steps": [], "requirements": needed, "$schemas": [ontology.name]})

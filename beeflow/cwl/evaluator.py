@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,24 @@ from beeflow import locations
 from beeflow.cwl import prepare
 from beeflow.cwl.compiler import plain
 from beeflow.cwl.documents import quiet, translated
+from beeflow.cwl.guard import Guard
 from beeflow.cwl.tools import construct, own_inputs
 from beeflow.errors import TaskError
 from beeflow.graph import Expressions, Graph, Resources, Step
 
 
 class CwlEvaluator:
-    """Evaluates for one workflow. ``root``: its directory, which relative locations are in."""
+    """Evaluates for one workflow. ``root``: its directory, which relative locations are in.
 
-    def __init__(self, graph: Graph, root: Path) -> None:
+    ``foreign``: it is somebody else's, and its expressions are kept to what is theirs (beeflow.cwl.guard);
+    ``refused``: what they made that is not.
+    """
+
+    def __init__(self, graph: Graph, root: Path, *, foreign: bool = False) -> None:
         self.graph = graph
         self.root = root
+        self.foreign = foreign
+        self.refused: list[str] = []
         self.files = StdFsAccess("")
         quiet()
 
@@ -36,7 +44,7 @@ class CwlEvaluator:
         if not step.has_expressions:
             return dict(values)
         given = locations.absolute(dict(values), self.root)
-        with translated(TaskError, f"step {step.name}: "):
+        with self._watched(f"step {step.name}: ", given, {"in": _links(step)}):
             for name, link in step.inputs.items():
                 self._load(given[name], contents=link.load_contents, listing=link.load_listing)
             made = {name: self._value_from(step, name, given) for name in step.inputs}
@@ -45,7 +53,7 @@ class CwlEvaluator:
     def condition(self, step: Step, values: Mapping[str, Any]) -> bool:
         """Evaluate ``when``; it must give a boolean (CWL v1.2 Workflow, WorkflowStep)."""
         given = locations.absolute(dict(values), self.root)
-        with translated(TaskError, f"step {step.name}: when: "):
+        with self._watched(f"step {step.name}: when: ", given, None):
             decided = _evaluate(step.when, given, step.expressions, None)
         if not isinstance(decided, bool):
             raise TaskError(f"step {step.name}: when: must be true or false, got {decided!r}")
@@ -54,11 +62,13 @@ class CwlEvaluator:
     def expression_tool(self, tool_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Run an ExpressionTool here: it never costs a Slurm job."""
         got: list[tuple[Any, str]] = []
-        with translated(TaskError, f"step {tool_id}: "):
-            tool = self.graph.tools[tool_id]
+        tool = self.graph.tools[tool_id]
+        order = locations.absolute(own_inputs(tool, values), self.root)
+        with self._watched(f"step {tool_id}: ", order, tool.document) as guard:
             process = construct(tool, self.root)
-            order = locations.absolute(own_inputs(tool, values), self.root)
             runtime = RuntimeContext({"basedir": str(self.root), "use_container": False})
+            if guard:
+                runtime.make_fs_access = guard.files
             for job in process.job(order, lambda outputs, status: got.append((outputs, status)), runtime):
                 job.run(runtime)
         if not got or got[0][1] != "success" or not isinstance(got[0][0], dict):
@@ -67,8 +77,24 @@ class CwlEvaluator:
 
     def resources(self, tool_id: str, inputs: Mapping[str, Any]) -> Resources:
         """Evaluate a tool's ResourceRequirement and ToolTimeLimit for given inputs."""
+        tool = self.graph.tools[tool_id]
         given = locations.absolute(dict(inputs), self.root)
-        return prepare.resources(self.graph.tools[tool_id], given, self.root)
+        with self._watched("", given, tool.document) as guard:
+            return prepare.resources(tool, given, self.root, guard)
+
+    @contextlib.contextmanager
+    def _watched(self, what: str, given: Any, document: Any) -> Iterator[Guard | None]:
+        """Turn cwltool's errors into ours; keep a stranger's expressions to what they were given."""
+        with translated(TaskError, what):
+            if not self.foreign:
+                yield None
+                return
+            guard = Guard(self.root, [given, document], document)
+            try:
+                with guard.watching(TaskError, what):
+                    yield guard
+            finally:
+                self.refused += [f"{what}{guard.refused}"] if guard.refused else []
 
     def _load(self, value: Any, *, contents: bool, listing: str | None) -> None:
         for entry in value if isinstance(value, list) else [value]:
@@ -92,7 +118,22 @@ def plain_dict(value: Any) -> dict[str, Any]:
     """Check that an expression gave an object."""
     if not isinstance(value, dict):
         raise TaskError(f"an object was expected, got {type(value).__name__}")
+    for entry in locations.entries(value):
+        for name in ("secondaryFiles", "listing"):
+            _check_inner(name, entry.get(name))
     return value
+
+
+def _check_inner(name: str, inner: Any) -> None:
+    """Check what belongs to a File or Directory: cwltool lets expressions make it of anything."""
+    for each in inner if isinstance(inner, list) else [] if inner is None else [inner]:
+        if not isinstance(each, dict) or each.get("class") not in ("File", "Directory"):
+            raise TaskError(f"an expression made {name} with what is no File or Directory object: {each!r:.200}")
+
+
+def _links(step: Step) -> dict[str, Any]:
+    """Say where the expressions of a step's inputs are in its document."""
+    return {name: {"valueFrom": link.value_from} for name, link in step.inputs.items()}
 
 
 def _evaluate(expression: Any, inputs: dict[str, Any], context: Expressions, value: Any) -> Any:

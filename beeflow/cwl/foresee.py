@@ -58,6 +58,7 @@ class PassTools(CwlEvaluator):
             "templates": self.templates(plan, group, tool) if template.may_have(tool) else {},
             "ram_mib": _default_ram(tool),
             "python_path": _python_path(),
+            "foreign": self.foreign,
         }
 
     def templates(self, plan: Plan, group: Group, tool: Tool) -> dict[str, Any]:

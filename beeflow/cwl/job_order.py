@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
+import logging
+import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,11 +26,16 @@ from schema_salad.sourceline import cmap
 
 from beeflow import locations, paths
 from beeflow.cwl.compiler import plain
-from beeflow.cwl.documents import Document, at_line, translated
-from beeflow.errors import InputError
+from beeflow.cwl.documents import Document, at_line, short_name, translated
+from beeflow.cwl.guard import Guard
+from beeflow.errors import InputError, TrustError
+
+log = logging.getLogger(__name__)
 
 _OVERRIDES = "http://commonwl.org/cwltool#overrides"
 _REQUIREMENTS = "https://w3id.org/cwl/cwl#requirements"
+# What else an input object may have: the loader itself adds an identifier.
+_IS_NO_INPUT = re.compile(r"[:#$]|^(__)?id$")
 _LARGE = 1 << 18  # bytes
 _CONTENT_TYPES = ["text/plain", "application/json", "text/vnd.yaml", "text/yaml", "text/x-yaml", "application/x-yaml"]
 _CONTENT_TYPES += ["application/octet-stream", CWL_IANA]
@@ -41,24 +49,40 @@ class _InputParser(argparse.ArgumentParser):
 
 
 def load(
-    document: Document, arguments: Sequence[str], overrides: list[Any], more: Mapping[str, Any] | None = None
+    document: Document,
+    arguments: Sequence[str],
+    overrides: list[Any],
+    more: Mapping[str, Any] | None = None,
+    among: Path | None = None,
 ) -> dict[str, Any]:
     """Read and check the inputs of a document; returns the input object with defaults and secondaryFiles filled in.
 
     ``arguments``: what stands after the document on the command line; ``more``: what counts more. ``overrides``:
-    cwltool:overrides in the job file are added. Raises InputError.
+    cwltool:overrides in the job file are added. ``among``: see complete. Raises InputError.
     """
     job_file, options = _parse_options(document, arguments)
     order, base = _read_job_file(document, job_file, overrides) if job_file else ({}, Path.cwd())
+    _tell_of_unknown(document, order, job_file)
     order.update({**options, **(more or {})})
-    return complete(document, order, base, f"{job_file}: " if job_file else "")
+    return complete(document, order, base, f"{job_file}: " if job_file else "", among)
 
 
-def complete(document: Document, order: Any, base: Path, what: str = "") -> dict[str, Any]:
+def _tell_of_unknown(document: Document, order: Mapping[str, Any], job_file: str | None) -> None:
+    """Warn of inputs that the document does not have, as CWL ignores them; a misspelt one is most likely meant."""
+    known = [short_name(each["id"]) for each in document.process.tool["inputs"]]
+    for name in order:
+        if name not in known and not _IS_NO_INPUT.search(str(name)):
+            shown = f"its inputs are {', '.join(known)}" if known else "it has none"
+            log.warning("%s: %s is no input of the document, and is ignored; %s", job_file, name, shown)
+
+
+def complete(document: Document, order: Any, base: Path, what: str = "", among: Path | None = None) -> dict[str, Any]:
     """Fill in defaults and secondaryFiles, and check types and files. ``base``: what paths are relative to.
 
-    ``what``: where the inputs are from, for messages. Raises InputError.
+    ``what``: where the inputs are from, for messages. ``among``: a workflow directory of somebody else's, whose
+    expressions find what is in it and beside the inputs (beeflow.cwl.guard). Raises InputError, TrustError.
     """
+    _check_literals(order, what)
     with translated(InputError, what):
         order = cwltool.main.init_job_order(
             order,
@@ -69,7 +93,7 @@ def complete(document: Document, order: Any, base: Path, what: str = "") -> dict
             input_basedir=str(base),
         )
         _check_files(order, what)
-        checked = _checked(document, order, base)
+        checked = _checked(document, order, base, among)
     _check_files(checked, what)
     return checked
 
@@ -83,16 +107,22 @@ def _is_optional(kind: Any) -> bool:
     return kind in ("null", "Any") or (isinstance(kind, list) and "null" in kind)
 
 
-def _checked(document: Document, order: Any, base: Path) -> dict[str, Any]:
+def _checked(document: Document, order: Any, base: Path, among: Path | None) -> dict[str, Any]:
     """Have cwltool check types and find secondaryFiles; returns plain values."""
     runtime = RuntimeContext({"basedir": str(base), "toplevel": True, "use_container": False})
+    watched: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if among:
+        inputs = plain(document.process.tool["inputs"])
+        guard = Guard(among, [plain(order), inputs], {"inputs": inputs}, beside=True)
+        runtime.make_fs_access, watched = guard.files, guard.watching(TrustError)
     init = functools.partial(document.process._init_job, runtime_context=_placeholders(runtime))
-    try:
-        # Plain values: copying those that know their line takes time that grows with the square of their number.
-        builder = init(plain(order))
-    except (ValidationException, WorkflowException):
-        # Once more, for a message with the line.
-        builder = init(order)
+    with watched:
+        try:
+            # Plain values: copying those that know their line takes time that grows with the square of their number.
+            builder = init(plain(order))
+        except (ValidationException, WorkflowException):
+            # Once more, for a message with the line.
+            builder = init(order)
     # A listing is made anew by whoever needs one, as deep as it needs it.
     adjustDirObjs(builder.job, trim_listing)
     made: dict[str, Any] = plain(builder.job)
@@ -174,6 +204,15 @@ def _take_overrides(document: Document, order: Any, path: Path, overrides: list[
         # Maps of requirements, of variables and so on become lists, as in a document.
         get_schema("v1.2")[0].resolve_all(added, locations.to_uri(path), checklinks=False)
         overrides.append(added)
+
+
+def _check_literals(order: Any, what: str) -> None:
+    """Raise InputError for contents that are no text: cwltool takes their length."""
+    for name, value in order.items():
+        for entry in locations.entries(value):
+            contents = entry.get("contents")
+            if contents is not None and not isinstance(contents, str):
+                raise InputError(at_line(order, name, f"input {name}: contents is text, and not {contents!r}", what))
 
 
 def _check_files(order: Any, what: str) -> None:

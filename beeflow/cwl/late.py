@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 
 class LateTools:
-    """Implements beeflow.groups.Tools. ``root``: the workflow directory; ``cache``: the folder of parsed schemas."""
+    """Implements beeflow.groups.Tools. ``root``: the workflow directory; ``cache``: the folder of parsed schemas.
 
-    def __init__(self, graph: Graph, root: Path, cache: Path) -> None:
+    ``foreign``: the workflow is somebody else's (beeflow.cwl.guard).
+    """
+
+    def __init__(self, graph: Graph, root: Path, cache: Path, *, foreign: bool = False) -> None:
         self.graph = graph
         self.root = root
         self.cache = cache
+        self.foreign = foreign
 
     @functools.cached_property
     def real(self) -> PassTools:
@@ -33,7 +37,7 @@ class LateTools:
         from beeflow.cwl.foresee import PassTools
 
         schema_cache.install(self.cache)
-        return PassTools(self.graph, self.root)
+        return PassTools(self.graph, self.root, foreign=self.foreign)
 
     def step_inputs(self, step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
         """Apply loadContents and valueFrom to a step's inputs."""

@@ -12,6 +12,12 @@ from cwltool.pathmapper import MapperEnt, PathMapper
 from beeflow import locations, paths
 
 SeenAs = Callable[[str], str]
+# Raises for a location that a tool must not have.
+Check = Callable[[str], None]
+
+
+def anywhere(_: str) -> None:
+    """Let a tool have any file (Check)."""
 
 
 def _is_in_place(entry: Any, parent: Path | None = None) -> bool:
@@ -26,14 +32,26 @@ def _is_in_place(entry: Any, parent: Path | None = None) -> bool:
     )
 
 
-class InPlaceMapper(PathMapper):
+class _CheckedMapper(PathMapper):
+    """A PathMapper that looks at no file which somebody has not agreed to."""
+
+    check: Check
+
+    def visit(self, obj: Any, stagedir: str, basedir: str, copy: bool = False, staged: bool = False) -> None:
+        """Map a file or folder, and what belongs to it."""
+        self.check(obj["location"])
+        super().visit(obj, stagedir, basedir, copy=copy, staged=staged)
+
+
+class InPlaceMapper(_CheckedMapper):
     """A PathMapper whose target is the file itself where nothing needs staging.
 
     ``seen_as``: host path -> path that the command sees (another one inside a container).
     """
 
-    def __init__(self, files: Any, basedir: str, stagedir: str, seen_as: SeenAs) -> None:
+    def __init__(self, files: Any, basedir: str, stagedir: str, seen_as: SeenAs, check: Check) -> None:
         self.seen_as = seen_as
+        self.check = check
         super().__init__(files, basedir, stagedir, True)
 
     def setup(self, files: Any, basedir: str) -> None:
@@ -51,16 +69,22 @@ class InPlaceMapper(PathMapper):
         path = locations.to_path(entry["location"])
         if path is None or entry["location"] in self._pathmap:
             return
+        self.check(entry["location"])
         self._pathmap[entry["location"]] = MapperEnt(str(path), self.seen_as(str(path)), entry["class"], False)
         for inner in [*(entry.get("secondaryFiles") or []), *(entry.get("listing") or [])]:
             self._in_place(inner)
 
 
-class WorkdirMapper(PathMapper):
+class WorkdirMapper(_CheckedMapper):
     """A PathMapper for what goes into the working directory: a file need not be there yet."""
+
+    def __init__(self, files: Any, basedir: str, stagedir: str, check: Check) -> None:
+        self.check = check
+        super().__init__(files, basedir, stagedir, False)
 
     def visit(self, obj: Any, stagedir: str, basedir: str, copy: bool = False, staged: bool = False) -> None:
         """Map a file or folder; whether a file is there, and what a link leads to, shows when it is staged."""
+        self.check(obj["location"])
         path = locations.to_path(obj["location"])
         if obj["class"] != "File" or path is None or paths.is_there(path) or obj["location"] in self._pathmap:
             super().visit(obj, stagedir, basedir, copy=copy, staged=staged)

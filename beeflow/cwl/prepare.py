@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from beeflow.command import COPY, CREATE, LINK, MKDIR, UPDATE, Command, Containe
 from beeflow.cwl import tools
 from beeflow.cwl.compiler import count, plain, requested, resources_of, updates_in_place
 from beeflow.cwl.documents import quiet, translated
+from beeflow.cwl.guard import Guard
 from beeflow.cwl.pathmapper import forget_below
 from beeflow.errors import TaskError
 from beeflow.graph import CUDA, MPI, Resources, Tool
@@ -49,6 +51,7 @@ class Prepared:
     folders: Folders
     root: Path
     outputs: tuple[Any, ...]
+    guard: Guard | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the command as the runner takes it."""
@@ -63,7 +66,7 @@ class Prepared:
         if self.command.container:
             _relink(Path(self.folders.out), self.command.container.binds)
         forget_below(self.job.pathmapper, self.job.builder.outdir)
-        with translated(TaskError):
+        with translated(TaskError), _watched(self.guard):
             outputs = self.job.collect_outputs(self.folders.out, exit_code)
         for value in outputs.values():
             for entry in locations.entries(value):
@@ -92,10 +95,11 @@ class Prepared:
     def real_of(self, path: Path) -> Path:
         """Return what a link leads to; raises TaskError when that is neither an output nor an input."""
         real = Path(os.path.realpath(path))
+        if real.is_relative_to(os.path.realpath(self.folders.out)):
+            return real
         given = {os.path.realpath(each.resolved) for _, each in self.job.pathmapper.items()}
-        roots = [os.path.realpath(self.folders.out), *given]
-        if not any(real.is_relative_to(each) for each in roots):
-            raise TaskError(f"output {path.name} is a symbolic link to {real}, which is neither an output nor an input")
+        if not any(real.is_relative_to(each) for each in given):
+            raise TaskError(f"output {path.name} leads to {real}, which is neither an output nor an input")
         return real
 
     def inside(self, path: Path) -> None:
@@ -113,25 +117,29 @@ class Prepared:
         path = locations.to_path(entry["location"])
         if path is None or not path.is_relative_to(self.folders.out):
             return
+        # Also where it is by no link of its own: one of the folders that it is in may be one.
+        real = self.real_of(path)
         if path.is_dir():
             self.inside(path)
         if not path.is_symlink():
             return
-        real = self.real_of(path)
         path.unlink()
         staging.place_tree(real, path, self.root)
 
 
-def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders, granted: Granted) -> Prepared:
+def prepare(
+    tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders, granted: Granted, guard: Guard | None = None
+) -> Prepared:
     """Work out a task's command (CWL v1.2 CommandLineTool). ``inputs``: with absolute locations.
 
-    Raises TaskError when the inputs do not fit or an expression fails.
+    ``guard``: of somebody else's. Raises TaskError when the inputs do not fit or an expression fails.
     """
     quiet()
     binds: dict[str, str] = {}
-    with translated(TaskError):
+    with translated(TaskError), _watched(guard):
         process = tools.construct(tool, root)
         runtime = _runtime(folders, granted, in_container=tool.container is not None, has_cuda=_has_cuda(tool))
+        _guard(guard, runtime, process)
         if tool.container:
             binds = {folders.out: INSIDE_OUT, folders.tmp: INSIDE_TMP, folders.stage: INSIDE_STAGE}
             process.seen_as = _Binds(binds, root)
@@ -146,6 +154,9 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
         if updates_in_place(tool.document):
             stage = _in_place(stage, folders, root)
         launcher = _launcher(tool, job.builder, granted)
+        stdin = _stdin(job, folders, binds)
+        if guard and stdin:
+            guard.place(stdin)
     container = None
     if tool.container:
         stage = _outside(stage, folders, binds)
@@ -156,7 +167,7 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
         argv=_argv(tool, tuple(str(word) for word in job.command_line)),
         env={str(name): str(value) for name, value in job.environment.items()},
         workdir=folders.out,
-        stdin=_stdin(job, folders, binds),
+        stdin=stdin,
         stdout=f"{folders.out}/{job.stdout}" if job.stdout else folders.stdout,
         stderr=f"{folders.out}/{job.stderr}" if job.stderr else folders.stderr,
         stage=tuple(stage),
@@ -170,7 +181,18 @@ def prepare(tool: Tool, inputs: Mapping[str, Any], root: Path, folders: Folders,
         modules_init=tool.modules_init,
         inherit=(*(_OF_MPI if launcher else ()), *(_OF_CUDA if tool.requirement(CUDA)[1] else ())),
     )
-    return Prepared(command, job, folders, root, tuple(process.tool["outputs"]))
+    return Prepared(command, job, folders, root, tuple(process.tool["outputs"]), guard)
+
+
+def _watched(guard: Guard | None) -> contextlib.AbstractContextManager[None]:
+    return guard.watching(TaskError) if guard else contextlib.nullcontext()
+
+
+def _guard(guard: Guard | None, runtime: RuntimeContext, process: Any) -> None:
+    """Have cwltool find and map no files but those that are there for it."""
+    if guard:
+        runtime.make_fs_access = guard.files
+        process.check = guard.place
 
 
 def _argv(tool: Tool, words: tuple[str, ...]) -> tuple[str, ...]:
@@ -179,12 +201,13 @@ def _argv(tool: Tool, words: tuple[str, ...]) -> tuple[str, ...]:
     return (*image.entrypoint, *(words or image.default_command)) if image else words
 
 
-def resources(tool: Tool, inputs: Mapping[str, Any], root: Path) -> Resources:
+def resources(tool: Tool, inputs: Mapping[str, Any], root: Path, guard: Guard | None = None) -> Resources:
     """Evaluate what a tool asks for (ResourceRequirement and the like), for given inputs."""
     quiet()
     with translated(TaskError):
         process = tools.construct(tool, root)
         runtime = _runtime(Folders("/nonexistent"), Granted(), in_container=False, has_cuda=_has_cuda(tool))
+        _guard(guard, runtime, process)
         builder = process._init_job(tools.own_inputs(tool, inputs), runtime)
         evaluated = {name: builder.do_eval(value) for name, value in requested(tool.document).items()}
     try:

@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from beeflow import locations
 from beeflow.cwl.compiler import plain
 from beeflow.cwl.documents import Document
-from beeflow.errors import InputError
+from beeflow.errors import InputError, UsageError
 
 _FILES = ("File", "Directory")
 _AS_WRITTEN = ("string", "enum", *_FILES)
@@ -45,10 +45,10 @@ class Settings:
         self.base = base
 
     def read(self, text: str) -> tuple[str, Any]:
-        """Read one setting: name and value; raises InputError that lists the inputs."""
+        """Read one setting: name and value; raises InputError, UsageError for none, that list the inputs."""
         name, mark, given = text.partition("=")
-        if not mark:
-            raise InputError(f"{text}: write NAME=VALUE\n{self.listed()}")
+        if not mark or not name:
+            raise UsageError(f"--set {text}: write INPUT=VALUE\n{self.listed()}")
         if name not in self.types:
             raise InputError(f"{text}: the workflow has no input {name!r}\n{self.listed()}")
         kind = self.types[name]

@@ -142,7 +142,8 @@ def agrees(template: Template, tool: Tool, inputs: Inputs, root: Path) -> bool:
     try:
         shape.of(dict(inputs))
         command = fill_command(template["command"], shape.values)
-        made = prepare(tool, locations.absolute(dict(inputs), root), root, folders, granted)
+        with _without_javascript():  # the template was made without, too
+            made = prepare(tool, locations.absolute(dict(inputs), root), root, folders, granted)
         if command != codec.to_json(made.command):
             return False
         return template["ports"] is None or fill(template["ports"], shape.values) == ports_of(made, tool)

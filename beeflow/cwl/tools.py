@@ -17,7 +17,7 @@ from schema_salad.sourceline import cmap
 
 from beeflow import locations
 from beeflow.cwl.documents import short_name
-from beeflow.cwl.pathmapper import InPlaceMapper, SeenAs, WorkdirMapper
+from beeflow.cwl.pathmapper import Check, InPlaceMapper, SeenAs, WorkdirMapper, anywhere
 from beeflow.graph import COMMAND_LINE_TOOL, CUDA, MPI, Tool
 
 
@@ -32,6 +32,7 @@ class PreparedTool(CommandLineTool):
     """A tool that is only prepared and collected by cwltool; staging and running are ours."""
 
     seen_as: SeenAs = staticmethod(str)
+    check: Check = staticmethod(anywhere)
 
     def make_job_runner(self, runtime: RuntimeContext) -> type[JobBase]:
         """Never start a container engine: containers are beeflow.container's."""
@@ -40,8 +41,8 @@ class PreparedTool(CommandLineTool):
     def make_path_mapper(self, files: Any, stagedir: str, runtime: RuntimeContext, separate: bool) -> PathMapper:
         """Use real paths for inputs; what goes into the working directory (not ``separate``) is staged."""
         if separate:
-            return InPlaceMapper(files, runtime.basedir, stagedir, self.seen_as)
-        return WorkdirMapper(files, runtime.basedir, stagedir, False)
+            return InPlaceMapper(files, runtime.basedir, stagedir, self.seen_as, self.check)
+        return WorkdirMapper(files, runtime.basedir, stagedir, self.check)
 
 
 def construct(tool: Tool, root: Path) -> Process:

@@ -9,10 +9,10 @@ import functools
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from beeflow import codec, locations, site, staging, store, submit, tables
+from beeflow import codec, credentials, locations, site, staging, store, submit, tables
 from beeflow.archive import unpacking
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
@@ -75,7 +75,9 @@ class Filling:
             # All of it is verified as it is unpacked; nothing of it is used before.
             allowed = UNLIMITED if self.request.trust else Limits()
             self.packed = unpacking.unpack(path, self.unpacked, self.source.description.id, allowed)
-            checking.check(self.packed, self.unpacked, self.config, trusted=self.request.trust)
+            if checking.check(self.packed, self.unpacked, self.config, trusted=self.request.trust):
+                self.record = replace(self.record, foreign=True)
+                store.write_record(self.layout.workflow, self.record)
             self.begin()
             self.needed(self.layout.graph)
             old_graph = read_graph(self.layout)
@@ -105,9 +107,11 @@ class Filling:
     def inputs(self, graph: Graph) -> Given:
         """Write the new input object."""
         old = store.read_json(self.needed(self.unpacked / "job.json"))
-        made = given.inputs_of(self.layout, graph, old, self.origins, self.request.settings, self.request.job_file)
+        asked = (self.request.settings, self.request.job_file)
+        made = given.inputs_of(self.layout, graph, old, self.origins, *asked, foreign=self.record.foreign)
         store.write_json(self.layout.job, made.job)
         tell_of_changed(self.origins, made)
+        credentials.warn(graph, made.job)
         return made
 
     @functools.cached_property
@@ -142,16 +146,19 @@ class Filling:
     def planned(self, old_graph: Graph, graph: Graph) -> Plan:
         """Plan what is to run; what need not is taken from the archive."""
         if self.request.choice.is_empty:
-            evaluator = CwlEvaluator(graph, self.layout.root)
+            evaluator = CwlEvaluator(graph, self.layout.root, foreign=self.record.foreign)
             self.whole_plan = walk(graph, self.given.job, lambda output: output, evaluator)
+            checking.refuse(self.source.path, evaluator.refused)
             return self.whole_plan
         for name in STARTS_FROM:
             # What is here now was there: the old run's tasks took it from there.
             (self.unpacked / name).symlink_to(self.layout.root / name)
-        old = OldRun(self.unpacked, self.old_record(), moved_graph(old_graph, (), Origins(self.unpacked).place))
+        moved = moved_graph(old_graph, (), Origins(self.unpacked).place)
+        old = OldRun(self.unpacked, replace(self.old_record(), foreign=self.record.foreign), moved)
         request = self.request
         self.taking = Taking(old, graph, self.given.job, self.record, request.choice, request.moves)
         self.whole_plan = self.taking.run()
+        checking.refuse(self.source.path, self.taking.refused)
         tell_of_more(self.taking, self.whole_plan)
         moving = Moving(self.unpacked, self.layout, self.source.description.id, request.moves)
         moving.run(self.taking.results, self.taking.labels)
@@ -181,7 +188,9 @@ class Filling:
 
 
 def tell_of_more(taking: Taking, plan: Plan) -> None:
-    """Warn of steps that run though they are not among those that the user named, and say why."""
+    """Warn of steps that run though the user named others, or only for what the shell offers, and say why."""
+    for each in taking.other_environments:
+        log.warning("what has no image runs again: %s", tables.one_line(each, 2000))
     for group in plan.groups.values():
         why = taking.why.get(group.key)
         if why and not taking.choice.reuse and group.key not in taking.chosen:

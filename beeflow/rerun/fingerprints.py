@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from beeflow import codec, locations
-from beeflow.graph import Step, Tool
+from beeflow.graph import COMMAND_LINE_TOOL, OWN_HINTS, Step, Tool
+from beeflow.hints import is_called
 from beeflow.models import WorkflowRecord
 from beeflow.rerun.old import inside
 
@@ -110,7 +111,7 @@ def key_of(contents: Contents, tool: Tool, step: Step, inputs: Mapping[str, Any]
     ``inputs``: before the step's expressions, which are the same wherever their inputs are.
     """
     made = [
-        contents.value(without_names(tool.document)),
+        contents.value(without_names(without_own_hints(tool.document))),
         tool.metadata.get("cwlVersion"),
         tool.formats,
         {name: [each.value_from, each.load_contents, each.load_listing] for name, each in step.inputs.items()},
@@ -143,6 +144,33 @@ def software(tool: Tool) -> Any:
     return [inside, tool.modules, tool.srun_options]
 
 
+def other_environment(tool: Tool, old: WorkflowRecord, new: WorkflowRecord) -> str | None:
+    """Say why a command may find other software on the host than it found, or None where it has its own, or the same.
+
+    Nobody can tell which of the loaded modules and of the folders of PATH a command, and what it calls, has a use for.
+    """
+    if tool.kind != COMMAND_LINE_TOOL or tool.container is not None:
+        return None
+    if set(old.loaded_modules) != set(new.loaded_modules):
+        return f"other modules are loaded: {_named(new.loaded_modules)}; then: {_named(old.loaded_modules)}"
+    # Elsewhere the same folders hold something else anyhow.
+    here = old.slurm.cluster_name == new.slurm.cluster_name
+    if here and (was := _path(old)) != (now := _path(new)):
+        added, lost = [each for each in now if each not in was], [each for each in was if each not in now]
+        found = [f"{what}: {', '.join(some)}" for what, some in (("now also", added), ("no more", lost)) if some]
+        return f"PATH is another ({'; '.join(found) or 'in another order'})"
+    return None
+
+
+def _path(record: WorkflowRecord) -> list[str]:
+    """List where programs are looked for: of what is there twice, the first counts."""
+    return list(dict.fromkeys(record.path))
+
+
+def _named(modules: tuple[str, ...]) -> str:
+    return ", ".join(modules) or "none"
+
+
 def granted(tool: Tool, record: WorkflowRecord) -> Any:
     """Name the cluster where a command may take the numbers from what that grants, and not from what was asked for."""
     text = json.dumps(tool.document)
@@ -150,6 +178,12 @@ def granted(tool: Tool, record: WorkflowRecord) -> Any:
     asks_mem = resources is not None and resources.mem_mib is not None and record.options.pass_mem
     depends = ("runtime.ram" in text and not asks_mem) or "cudaDeviceCount" in text
     return record.slurm.cluster_name if depends else None
+
+
+def without_own_hints(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a tool's document without the hints that say how it is to run, and not what."""
+    kept = [each for each in document.get("hints", ()) if not any(is_called(each["class"], kind) for kind in OWN_HINTS)]
+    return {**document, "hints": kept}
 
 
 def without_names(value: Any) -> Any:

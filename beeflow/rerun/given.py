@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -123,11 +124,19 @@ class Given:
 
 
 def inputs_of(
-    layout: Layout, graph: Graph, old_job: Any, origins: Origins, settings: Sequence[str], job_file: str | None
+    layout: Layout,
+    graph: Graph,
+    old_job: Any,
+    origins: Origins,
+    settings: Sequence[str],
+    job_file: str | None,
+    *,
+    foreign: bool,
 ) -> Given:
     """Make the new input object. ``layout``: of the new workflow, documents in place; ``graph``: the archive's.
 
-    Raises InputError for a setting or file of inputs that does not fit the workflow.
+    ``foreign``: it is somebody else's (beeflow.cwl.guard). Raises InputError for a setting or file of inputs that does
+    not fit the workflow.
     """
     if job_file is None and not settings:
         refuse_absent(old_job, origins, layout)
@@ -138,20 +147,34 @@ def inputs_of(
     )
     reader = Settings(document, Path.cwd())
     changed = dict(map(reader.read, settings))
+    among = layout.root if foreign else None
     if job_file is not None:
-        return Given(locations.relative(_whole(document, job_file, changed), layout.root))
+        with _listing(reader):
+            order = _whole(document, job_file, changed, among)
+        return Given(locations.relative(order, layout.root))
     kept = {name: value for name, value in old_job.items() if name not in changed}
     refuse_absent(kept, origins, layout)
     lacking = missing(kept, origins)
     if lacking:
         return Given({**_placed(kept, origins), **changed}, lacking)
     order = {**locations.absolute(_placed(kept, origins), layout.root), **changed}
-    return Given(locations.relative(job_order.complete(document, order, Path.cwd(), "--set: "), layout.root))
+    with _listing(reader):
+        order = job_order.complete(document, order, Path.cwd(), "--set: ", among)
+    return Given(locations.relative(order, layout.root))
 
 
-def _whole(document: documents.Document, job_file: str, changed: dict[str, Any]) -> dict[str, Any]:
+@contextlib.contextmanager
+def _listing(reader: Settings) -> Iterator[None]:
+    """Have an error say which inputs there are."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error}\n{reader.listed()}") from error
+
+
+def _whole(document: documents.Document, job_file: str, changed: dict[str, Any], among: Path | None) -> dict[str, Any]:
     overrides: list[Any] = []
-    order = job_order.load(document, [str(Path(job_file).absolute())], overrides, changed)
+    order = job_order.load(document, [str(Path(job_file).absolute())], overrides, changed, among)
     if overrides:
         raise InputError(
             f"{job_file}: has requirements (cwl:requirements or cwltool:overrides), which change the workflow and not "

@@ -85,7 +85,8 @@ class OldRun:
     @functools.cached_property
     def plan(self) -> Plan:
         """The graph as it was walked in the end."""
-        return walk(self.graph, self.job, looking_up(self.results), CwlEvaluator(self.graph, self.root))
+        evaluator = CwlEvaluator(self.graph, self.root, foreign=self.record.foreign)
+        return walk(self.graph, self.job, looking_up(self.results), evaluator)
 
     @functools.cached_property
     def same(self) -> dict[str, str]:

@@ -71,8 +71,8 @@ def _notes(filling: Filling) -> list[str]:
     notes = [f"image {each}: not the one that the archive ran in: its sha256 differs" for each in filling.other_images]
     if new.slurm.cluster_name != old.cluster and filling.request.choice.reuse:
         notes.append(
-            f"the archive is of another cluster ({old.cluster}): what software a tool without an image "
-            "found there is not compared"
+            f"the archive is of another cluster ({old.cluster}): of the software that a tool without an image "
+            "found there only the loaded modules are compared"
         )
     return notes
 

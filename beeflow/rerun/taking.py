@@ -7,6 +7,7 @@ others than those named, whatever they would make now; but not where the user ch
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -20,10 +21,11 @@ from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.epilog import checksum
 from beeflow.errors import ArchiveError, InputError
 from beeflow.graph import Graph
+from beeflow.masking import HIDDEN
 from beeflow.models import TaskResult, WorkflowRecord
 from beeflow.plan import Group, Plan, Task, walk
 from beeflow.rerun.choice import Choice
-from beeflow.rerun.fingerprints import Contents, UnknownError, key_of, why_never
+from beeflow.rerun.fingerprints import Contents, UnknownError, key_of, other_environment, why_never
 from beeflow.rerun.given import Origins
 from beeflow.rerun.old import OldRun, Results, looking_up, task_of
 from beeflow.rerun.relocating import Move, moved_location
@@ -40,7 +42,7 @@ class Taking:
     """One choice. ``graph``, ``job``: of the new run; ``moves``: where files of the old one are now.
 
     ``results``: what is taken, its files where the archive has them: group key -> label -> result. ``why``: for how
-    many tasks of a group why not.
+    many tasks of a group why not; ``other_environments``: what of that is to say of the shell.
     """
 
     old: OldRun
@@ -52,17 +54,21 @@ class Taking:
     results: Results = field(default_factory=dict, init=False)
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False)
     why: dict[str, Counter[str]] = field(default_factory=dict, init=False)
+    other_environments: dict[str, None] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Name the steps that run; raises UsageError for one that there is not."""
         steps = retry.Choice(self.choice.only, self.choice.from_steps)
         self.chosen = retry.choose(self.graph, steps)
         self._judged: set[tuple[str, str]] = set()
+        # What expressions of somebody else's made that is not theirs.
+        self.refused: list[str] = []
 
     def run(self) -> Plan:
         """Decide for every task; returns the graph as it was walked in the end."""
         self.old.restore_same()
-        evaluator = CwlEvaluator(self.graph, self.old.root)
+        evaluator = CwlEvaluator(self.graph, self.old.root, foreign=self.record.foreign)
+        self.refused = evaluator.refused
         while True:
             plan = walk(self.graph, self.job, looking_up(self.results), evaluator)
             before = self._count()
@@ -127,6 +133,10 @@ class Taking:
         wanted = key_of(self.here, tool, group.step, inputs, self.record)
         if wanted not in self.ran:
             raise UnknownError("the archive has no task that took the same, with the same tool and software")
+        other = other_environment(tool, self.old.record, self.record)
+        if other:
+            self.other_environments[other] = None
+            raise UnknownError(other)
         return self.whole(self.ran[wanted])
 
     @functools.cached_property
@@ -234,6 +244,8 @@ class Taking:
 
     def whole(self, result: TaskResult) -> TaskResult:
         """Return a result all of whose files are as the task left them; raises UnknownError for any other."""
+        if HIDDEN in json.dumps(result.outputs):
+            raise UnknownError("part of its output is hidden in the archive, for it looks like a credential")
         updated = any(tool.updates for tool in self.old.graph.tools.values())
         for entry in locations.entries(result.outputs):
             if "path" in entry or "dirname" in entry:

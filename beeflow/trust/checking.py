@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from beeflow import store
@@ -15,7 +16,7 @@ from beeflow.models import Sidecar
 from beeflow.tables import one_line
 from beeflow.trust import agreement, documents, shipped, tools
 from beeflow.trust.risk import Risk
-from beeflow.trust.shipped import Shipped
+from beeflow.trust.shipped import WORKFLOW, Shipped
 
 _WIDTH = 300
 
@@ -26,13 +27,17 @@ def risks(found: Shipped) -> list[Risk]:
         return list(dict.fromkeys([*tools.risks(found), *documents.risks(found), *agreement.risks(found)]))
 
 
-def check(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> None:
+def check(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> bool:
     """Raise TrustError, naming each of them, when an archive would do what only its owner may have meant.
 
-    ``unpacked``: the folder it is in. It may if the user says so (``trusted``), or if it is his own.
+    ``unpacked``: the folder it is in. It may if the user says so (``trusted``), or if it is his own. True where what
+    its expressions make is to be looked at as they are evaluated: nobody said that who made them is trusted, here or
+    when the user's own archive was made of somebody else's.
     """
-    if trusted or is_own(packed, config):
-        return
+    if trusted:
+        return False
+    if is_own(packed, config):
+        return _was_foreign(unpacked)
     found = risks(shipped.of_folder(packed, unpacked))
     if found:
         lines = (f"  {one_line(each.where)}: {one_line(each.what, _WIDTH)}: {each.why}" for each in found)
@@ -41,6 +46,19 @@ def check(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> N
             + "\n".join(lines)
             + f"\nlook at it with: bee-inspect {packed.path}\nand if that is what you want, add --trust"
         )
+
+    return True
+
+
+def refuse(path: Path, made: Sequence[str]) -> None:
+    """Raise TrustError for what expressions of an archive made that is not its own (beeflow.cwl.guard)."""
+    if made:
+        raise TrustError(f"{path}: " + "\n".join(dict.fromkeys(made)))
+
+
+def _was_foreign(unpacked: Path) -> bool:
+    found = store.read_json(path) if (path := unpacked / WORKFLOW).is_file() else {}
+    return bool(found.get("foreign"))
 
 
 def is_own(packed: Packed, config: Config) -> bool:

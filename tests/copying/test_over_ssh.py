@@ -102,8 +102,11 @@ def test_copies_here(systems: Systems, tmp_path: Path) -> None:
     done = systems.here.bee("bee-copy", made[0].name[:8], cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"{made[0].name}\n")
     again = systems.here.bee("bee-copy", made[0].name[:8], ".", cwd=tmp_path)
-    assert (again.returncode, again.stdout) == (75, "")
-    assert "there already, and the same; nothing is overwritten" in again.stderr
+    assert (again.returncode, again.stdout, again.stderr) == (0, f"{made[0].name} (there already)\n", "")
+    (tmp_path / "other.tgz").write_text("precious")
+    other = systems.here.bee("bee-copy", made[0].name[:8], "other.tgz", cwd=tmp_path)
+    assert (other.returncode, other.stdout) == (75, "")
+    assert "other.tgz: there already, and another file; nothing is overwritten" in other.stderr
     several = systems.here.bee("bee-copy", *(each.stem for each in made), tmp_path)
     assert several.stdout.splitlines() == [f"{tmp_path / made[0].name} (there already)", str(tmp_path / made[1].name)]
     by_path = systems.here.bee("bee-copy", made[1], "copy.tgz", cwd=tmp_path)

@@ -9,7 +9,7 @@ import pytest
 
 from beeflow.cwl import documents, job_order
 from beeflow.cwl.setting import Settings
-from beeflow.errors import InputError
+from beeflow.errors import InputError, UsageError
 
 DOCUMENT = """
 cwlVersion: v1.2
@@ -108,7 +108,6 @@ def test_values(settings: Settings, text: str, value: Any) -> None:
         ("pair={}", "None is not of type int"),
         ("colour=blue", "takes one of red, green: 'blue' is none of red, green"),
         ("nothing=1", "the workflow has no input 'nothing'"),
-        ("i", "write NAME=VALUE"),
         ("any=!!python/object:os.system {}", "not YAML"),
     ],
 )
@@ -133,3 +132,9 @@ def test_what_is_complete_is_completed_alike(tmp_path: Path) -> None:
     assert made["n"] == 3
     assert [each["basename"] for each in made["f"]["secondaryFiles"]] == ["a.idx"]
     assert job_order.complete(document, made, tmp_path) == made
+
+
+@pytest.mark.parametrize("text", ["i", "=1", ""])
+def test_what_is_no_setting_is_a_slip_of_the_command_line(settings: Settings, text: str) -> None:
+    with pytest.raises(UsageError, match=f"--set {text}: write INPUT=VALUE\nits inputs are:"):
+        settings.read(text)

@@ -258,6 +258,12 @@ def test_a_large_default_is_taken_from_the_archive_with_another_input_set(site: 
     assert text_of(again_made, "all").split()[0] == str(embedding.MAX_DOCUMENT_FILE + 1)
 
 
+def test_a_setting_without_a_value_is_a_slip_of_the_command_line(site: Local, archived: Path) -> None:
+    with pytest.raises(UsageError, match=r"--set tail: write INPUT=VALUE\nits inputs are:\n  data: File\n"):
+        site.begin(archived, settings=("tail",))
+    assert os.listdir(site.config.workflows_dir) == []
+
+
 @pytest.mark.parametrize(
     ("request_", "complaint"),
     [
@@ -282,6 +288,49 @@ def test_inputs_that_do_not_fit(
         site.begin(old, **request_)
     assert site.scheduler.next_id == before
     assert os.listdir(site.config.workflows_dir) == [old.id]
+
+
+FITTING = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: "true"
+inputs: {d: string, n: {type: int, default: 1}, f: File?, s: {type: File?, secondaryFiles: [.idx]}}
+outputs: {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("job", "complaint"),
+    [
+        ("{}", "Missing required input parameter 'd'"),
+        ("{d: null}", "Missing required input parameter 'd'"),
+        ("{d: x, n: y}", "the 'n' field is not valid"),
+        ("{d: x, f: {class: File, path: nothere}}", "nothere: no such File"),
+        ("{d: x, f: {class: File, contents: 3}}", "input f: contents is text, and not 3"),
+        ("{d: x, s: {class: File, path: bee.conf}}", "Missing required secondary file 'bee.conf.idx'"),
+    ],
+)
+def test_an_error_in_a_file_of_inputs_tells_of_inputs_and_not_of_our_files(
+    site: Local, job: str, complaint: str
+) -> None:
+    old = site.submit(FITTING, {"d": "x"})
+    path = site.write("job.yml", job)
+    with pytest.raises(InputError) as caught:
+        site.begin(old, job_file=str(path))
+    said = str(caught.value)
+    assert complaint in " ".join(said.split())
+    assert said.startswith(str(path)) or f"{path.name}:1:" in said
+    assert said.endswith("its inputs are:\n  d: string\n  f: File?\n  n: int?\n  s: File?")
+    assert str(site.config.workflows_dir) not in said
+    assert "packed" not in said
+
+
+def test_an_input_that_the_workflow_does_not_have_is_warned_of(site: Local, caplog: pytest.LogCaptureFixture) -> None:
+    old = site.submit(FITTING, {"d": "x", "$note": "x"})
+    assert not caplog.messages
+    path = site.write("job.yml", "{d: x, m: 2}")
+    site.begin(old, job_file=str(path))
+    assert caplog.messages == [f"{path}: m is no input of the document, and is ignored; its inputs are d, f, n, s"]
 
 
 # -- files that are only referred to ----------------------------------------------------------------------------------

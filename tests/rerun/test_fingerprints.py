@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from beeflow.graph import COMMAND_LINE_TOOL, Container, Link, Resources, Step, Tool
-from beeflow.rerun.fingerprints import Contents, UnknownError, key_of, why_never
+from beeflow.graph import COMMAND_LINE_TOOL, EXPRESSION_TOOL, Container, Link, Resources, Step, Tool
+from beeflow.rerun.fingerprints import Contents, UnknownError, key_of, other_environment, why_never
 from tests.fakes import RECORD
 
 IMAGE = Container("Charliecloud", "/images/a", "a", "1" * 64, ("entry",), ("run",))
@@ -67,6 +67,19 @@ def test_what_decides_what_a_task_makes_counts(given: Tool) -> None:
     assert key(given) != SAME
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"class": "https://github.com/beeflow#SlurmRequirement", "partition": "long"},
+        {"class": "beeflow:RetryRequirement", "timeout": 2},
+    ],
+)
+def test_how_a_task_runs_does_not_count(own: dict[str, Any]) -> None:
+    assert key(tool(hints=[own])) == SAME
+    software = {"class": "SoftwareRequirement", "packages": []}
+    assert key(tool(hints=[software, own])) == key(tool(hints=[software])) != SAME
+
+
 def test_contents_and_names_of_files_count() -> None:
     assert key(tool(), "inputs/0002/x") != SAME
     assert key(tool(), basename="y") != SAME
@@ -119,3 +132,31 @@ def test_what_is_never_the_same() -> None:
     assert why_never(replace(tool(), updates=("x",)), RECORD) == "it updates files in place"
     preserving = replace(RECORD, options=replace(RECORD.options, preserve_environment=("OMP_*",)))
     assert "preserve_environment" in (why_never(tool(), preserving) or "")
+
+
+OLD = replace(RECORD, loaded_modules=("gcc/12", "mpi/4"), path=("/opt/a/bin", "/usr/bin"))
+
+
+@pytest.mark.parametrize(
+    ("here", "why"),
+    [
+        ({}, None),
+        ({"loaded_modules": ("mpi/4", "gcc/12")}, None),
+        ({"path": ("/opt/a/bin", "/usr/bin", "/opt/a/bin")}, None),
+        ({"loaded_modules": ("gcc/13",)}, "other modules are loaded: gcc/13; then: gcc/12, mpi/4"),
+        ({"loaded_modules": ()}, "other modules are loaded: none; then: gcc/12, mpi/4"),
+        ({"path": ("/opt/b/bin", "/usr/bin")}, "PATH is another (now also: /opt/b/bin; no more: /opt/a/bin)"),
+        ({"path": ("/usr/bin", "/opt/a/bin")}, "PATH is another (in another order)"),
+    ],
+)
+def test_the_software_of_the_host_is_what_the_shell_offers(here: dict[str, Any], why: str | None) -> None:
+    new = replace(OLD, **here)
+    assert other_environment(tool(), OLD, new) == why
+    assert other_environment(tool(IMAGE), OLD, new) is None
+    assert other_environment(replace(tool(), kind=EXPRESSION_TOOL), OLD, new) is None
+
+
+def test_path_says_nothing_on_another_cluster() -> None:
+    elsewhere = replace(OLD, slurm=replace(OLD.slurm, cluster_name="other"), path=("/usr/bin",))
+    assert other_environment(tool(), OLD, elsewhere) is None
+    assert other_environment(tool(), OLD, replace(elsewhere, loaded_modules=())) is not None

@@ -460,6 +460,20 @@ def test_other_modules_are_other_software(site: Local) -> None:
     assert ran(again(site, old)) == ["w"]
 
 
+def test_what_the_shell_offers_is_software_too(
+    site: Local, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LOADEDMODULES", "solver/1")
+    old = site.submit(CHANGES.replace("REQUIRED", "").replace("HINTED", ""))
+    assert ran(again(site, old)) == []
+    monkeypatch.setenv("LOADEDMODULES", "solver/2")
+    assert ran(again(site, old)) == ["w"]
+    assert "what has no image runs again: other modules are loaded: solver/2; then: solver/1" in caplog.messages
+    monkeypatch.setenv("LOADEDMODULES", "solver/1")
+    monkeypatch.setenv("PATH", f"{site.top}/bin:{os.environ['PATH']}")
+    assert ran(again(site, old)) == ["w"]
+
+
 def test_variables_that_nobody_recorded_are_not_taken_for_the_same(site: Local) -> None:
     old = site.submit(CHANGES.replace("REQUIRED", "").replace("HINTED", ""))
     conf = f"[DEFAULT]\nbee_workdir = {site.top}/bee\n[task]\npreserve_environment = OMP_*\n"

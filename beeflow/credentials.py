@@ -1,0 +1,39 @@
+"""Tell whoever submits a workflow which of its inputs look like credentials: the input object is archived as it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from beeflow import tables
+from beeflow.graph import Graph
+from beeflow.hints import is_called
+from beeflow.masking import masked
+
+log = logging.getLogger(__name__)
+
+_WHERE = (
+    "will be in job.json and in the workflow's archive as written; give tasks such things by [task] "
+    "preserve_environment of bee.conf, or in a file that they read themselves"
+)
+
+
+def warn(graph: Graph, job: Mapping[str, Any]) -> None:
+    """Warn of inputs that look like credentials, by name or value, or that a hint says are."""
+    said = ", ".join(dict.fromkeys(_hinted(graph)))
+    if said:
+        log.warning("the hint cwltool:Secrets is ignored: %s %s", tables.one_line(said, 1000), _WHERE)
+    found = sorted(name for name, value in job.items() if masked({name: value}) != {name: value})
+    if found:
+        many = len(found) > 1
+        what = ("inputs", "look like credentials") if many else ("input", "looks like a credential")
+        log.warning("%s %s %s, and %s", what[0], tables.one_line(", ".join(found), 1000), what[1], _WHERE)
+
+
+def _hinted(graph: Graph) -> Iterator[str]:
+    """Yield what hints name: an input of the workflow, or STEP/INPUT."""
+    for tool in graph.tools.values():
+        for hint in tool.document.get("hints", ()):
+            if is_called(hint["class"], "Secrets"):
+                yield from (str(each).rpartition("#")[2].removeprefix("main/") for each in hint.get("secrets") or ())

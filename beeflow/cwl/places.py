@@ -1,0 +1,122 @@
+"""Whether a File or Directory that an expression made is where it may be: below a folder, or among what was given."""
+
+from __future__ import annotations
+
+import os
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from beeflow import locations
+
+_KEYS = ("location", "path")
+_INNER = ("secondaryFiles", "listing")
+
+
+def entries(value: Any, *, inner: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield what cwltool may take for a File or Directory: of any class, and of none beside or below one."""
+    if isinstance(value, dict):
+        if inner or "class" in value:
+            yield value
+        for key, each in value.items():
+            yield from entries(each, inner=key in _INNER)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from entries(each, inner=inner)
+
+
+def named(entry: dict[str, Any]) -> Iterator[str]:
+    """Yield where an entry says that it is."""
+    yield from (entry[key] for key in _KEYS if isinstance(entry.get(key), str))
+
+
+def readings(place: str, base: str) -> list[str] | None:
+    """List the paths that a location or path may be taken for; None for what is nowhere on this file system.
+
+    cwltool and we read percent signs, fragments and queries in different ways, which all count.
+    """
+    scheme, mark, rest = place.partition("://")
+    if mark or ":" in place.partition("/")[0]:
+        # With a host, whichever it is, nobody of us finds it; what does not begin so, cwltool takes for something else.
+        if scheme != "file" or not rest.startswith("/"):
+            return None
+        parts = urllib.parse.urlsplit(place)
+        texts = [
+            rest,
+            rest.partition("#")[0],
+            parts.path,
+            *([f"{parts.path}#{parts.fragment}"] if parts.fragment else []),
+        ]
+    else:
+        texts = [os.path.join(base, place)]
+    return [reading for each in texts for reading in (each, _unquoted(each))]
+
+
+def _unquoted(text: str) -> str:
+    return os.fsdecode(urllib.parse.unquote_to_bytes(text))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where files may be. ``roots``: folders; ``base``: what relative paths are relative to.
+
+    ``beside``: also the files beside those that were given whose names begin alike, as a pattern finds them
+    (CWL v1.2, SecondaryFileSchema). The other fields are of what was given.
+    """
+
+    roots: tuple[str, ...]
+    base: str
+    beside: bool = False
+    words: set[str] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+
+    def give(self, value: Any) -> Places:
+        """Admit the files and folders in a value; returns itself."""
+        for entry in entries(value):
+            into = self.folders if entry.get("class") == "Directory" else self.files
+            for place in named(entry):
+                self.words.add(place)
+                path = locations.to_path(place) if place.startswith("file:///") else Path(self.base, place)
+                if path is not None and path.is_absolute() and not place.startswith("_:"):
+                    into.add(str(path))
+        return self
+
+    def admit(self, place: str) -> bool:
+        """True for a location or path where a file may be; nothing is read to find out."""
+        if place in self.words:
+            return True
+        if place.startswith("_:"):
+            # A literal's: as a path it must lead nowhere else.
+            return "/" not in place
+        found = readings(place, self.base)
+        return found is not None and all(map(self.admits_path, found))
+
+    def admits_path(self, path: str) -> bool:
+        """True for an absolute path where a file may be, links resolved."""
+        try:
+            real = os.path.realpath(path)
+        except (OSError, ValueError):
+            return False
+        if any(_is_below(real, os.path.realpath(each)) for each in self.roots):
+            return True
+        # Where a link leads that somebody gave, or that is in a folder which he gave, is what he meant.
+        return ".." not in path.split("/") and self._is_given(os.path.normpath(path))
+
+    def _is_given(self, path: str) -> bool:
+        if path in self.files or any(_is_below(path, each) for each in self.folders):
+            return True
+        return self.beside and any(_is_beside(path, each) for each in self.files)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _is_beside(path: str, file: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    its_folder, _, its_name = file.rpartition("/")
+    stem = its_name.partition(".")[0]
+    return folder == its_folder and stem != "" and name.startswith(stem)

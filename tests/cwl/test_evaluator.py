@@ -1,0 +1,48 @@
+"""What expressions make: what is no CWL value ends their step, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from beeflow.states import WorkflowState
+from tests.rerun.local import Local, state, tasks
+
+DOCUMENT = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {InlineJavascriptRequirement: {}, StepInputExpressionRequirement: {}}
+inputs: {f: File}
+outputs: {o: {type: File?, outputSource: made/o}, other: {type: File, outputSource: other/o}}
+steps:
+  made:
+    in: {f: f}
+    out: [o]
+    run:
+      class: ExpressionTool
+      requirements: {InlineJavascriptRequirement: {}}
+      inputs: {f: File}
+      outputs: {o: File}
+      expression: '${ inputs.f.secondaryFiles = MADE; return {o: inputs.f}; }'
+  takes:
+    in: {f: made/o}
+    out: [o]
+    run: {class: CommandLineTool, baseCommand: cat, inputs: {f: {type: File, inputBinding: {}}}, outputs: {o: stdout}}
+  other:
+    in: {f: f}
+    out: [o]
+    run: {class: CommandLineTool, baseCommand: cat, inputs: {f: {type: File, inputBinding: {}}}, outputs: {o: stdout}}
+"""
+
+
+@pytest.mark.parametrize("made", ['[{location: "file:///x"}]', '["x"]', "3", '[{class: "file", path: "x"}]'])
+def test_what_belongs_to_a_file_is_a_file_or_folder(tmp_path: Path, made: str) -> None:
+    site = Local(tmp_path)
+    (tmp_path / "in.txt").write_text("in\n")
+    inputs = {"f": {"class": "File", "path": str(tmp_path / "in.txt")}}
+    found = site.submit(DOCUMENT.replace("MADE", made), inputs)
+    assert state(found) is WorkflowState.ARCHIVED_FAILED
+    ended = tasks(found)
+    assert "an expression made secondaryFiles with what is no File" in ended["takes"].reason
+    assert (ended["other"].state.value, ended["takes"].state.value) == ("COMPLETED", "DEP_FAIL")

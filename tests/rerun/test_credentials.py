@@ -1,0 +1,118 @@
+"""What looks like a credential and is an input: where it is in an archive, who is told, and what runs again."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beeflow.elements import read
+from beeflow.layout import Layout
+from beeflow.rerun.choice import Choice
+from beeflow.store import WorkflowDir
+from tests.rerun.local import Local, ran, text_of
+from tests.rerun.test_again import files_with
+
+S = "S3nt1nelV4lue"
+TOKEN = f"ghp_{S}ABCDEFGHIJKLMNOPQRSTUVW"
+DOCUMENT = """
+cwlVersion: v1.2
+class: Workflow
+$namespaces: {cwltool: 'http://commonwl.org/cwltool#'}
+HINTS
+requirements: {ScatterFeatureRequirement: {}, StepInputExpressionRequirement: {}}
+inputs: {pw: string, password: {type: string, default: ''}, xs: 'string[]', more: Any, f: File}
+outputs: {all: {type: File, outputSource: one/o}}
+steps:
+  one:
+    in: {pw: pw, password: password, more: more, f: f, v: {valueFrom: $(inputs.pw) x}}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'echo fine', sh]
+      inputs: {pw: {type: string, inputBinding: {}}, password: string, more: Any, f: File, v: string}
+      outputs: {o: stdout}
+  many:
+    scatter: x
+    in: {pw: pw, password: password, x: xs}
+    out: []
+    run:
+      class: CommandLineTool
+      baseCommand: ["true"]
+      inputs: {pw: string, password: string, x: string}
+      outputs: []
+"""
+JOB = {
+    "pw": TOKEN,
+    "password": f"hunter2{S}",
+    "xs": ["a", f"a {TOKEN}"],
+    "more": {"secret": f"x{S}", "list": [{"t": TOKEN}], "f": {"class": "File", "basename": "y", "contents": TOKEN}},
+    "f": {"class": "File", "basename": "x", "contents": f"machine x {TOKEN}"},
+}
+SECRETS = "hints: {'cwltool:Secrets': {secrets: [pw]}}"
+
+
+def document(hints: str = "") -> str:
+    return DOCUMENT.replace("HINTS", hints)
+
+
+def unpacked(site: Local, made: WorkflowDir) -> Path:
+    into = site.top / f"unpacked-{made.id}"
+    into.mkdir()
+    subprocess.run(["tar", "-xzf", site.archive(made), "-C", into], check=True)
+    return into / made.id
+
+
+def test_they_are_in_the_input_object_alone(site: Local) -> None:
+    made = site.submit(document(), JOB)
+    top = unpacked(site, made)
+    assert files_with(S, top) == ["job.json"]
+    # Whoever looks for an element by the index finds it.
+    groups = {path.name for path in (top / "tasks").iterdir()}
+    (many,) = (each for each in groups if each.endswith("-many"))
+    assert [read(Layout(top), many, number).tasks[0].label for number in range(2)] == ["0", "1"]
+    again = site.rerun(made, choice=Choice(reuse=True))
+    assert (ran(again), text_of(again, "all")) == ([], "fine\n")
+
+
+def test_what_was_replaced_is_no_more_in_the_archive_of_a_re_execution(site: Local) -> None:
+    quiet = "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: 'true', inputs: {pw: string}, outputs: []}"
+    old = site.submit(quiet, {"pw": TOKEN})
+    made = site.rerun(old, settings=("pw=no",))
+    assert files_with(S, unpacked(site, made)) == []
+    further = site.rerun(made, settings=("pw=nothing",))
+    assert files_with(S, unpacked(site, further)) == []
+
+
+def test_whoever_submits_them_is_told(site: Local, caplog: pytest.LogCaptureFixture) -> None:
+    site.submit(document(SECRETS), JOB)
+    first, second = caplog.messages
+    assert first.startswith("the hint cwltool:Secrets is ignored: pw will be in job.json and in the workflow's archive")
+    assert second.startswith("inputs f, more, password, pw, xs look like credentials, and will be in job.json and in ")
+    assert S not in caplog.text
+    caplog.clear()
+    literal = {"class": "File", "basename": "x", "contents": "a"}
+    nothing: dict[str, Any] = {"pw": "no", "xs": ["token"], "more": 1, "f": literal}
+    old = site.submit(document(), nothing)
+    assert not caplog.messages
+    site.rerun(old, settings=(f"pw={TOKEN}",))
+    (said,) = caplog.messages
+    assert said.startswith("input pw looks like a credential, and will be in job.json and in ")
+
+
+MADE = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [sh, -c, 'echo "{\\"t\\": \\"$1\\"}" > cwl.output.json', sh]
+inputs: {pw: {type: string, inputBinding: {}}}
+outputs: {t: string}
+"""
+
+
+def test_what_was_hidden_of_a_result_is_not_taken(site: Local) -> None:
+    old = site.submit(MADE, {"pw": TOKEN})
+    made = site.rerun(old, choice=Choice(reuse=True))
+    assert ran(made) == ["w"]
+    assert TOKEN in made.layout.output_object.read_text()
