@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from beeflow import sharing, store
-from beeflow.errors import BeeError, SystemFileError
+from beeflow.errors import EXIT_BUG, BeeError, SystemFileError
 from beeflow.layout import Layout
 from beeflow.listing import scheduler_of
 from beeflow.masking import mask
@@ -55,3 +55,6 @@ if __name__ == "__main__":
     except BeeError as failure:
         print(f"error: {mask(str(failure))}", file=sys.stderr)
         sys.exit(failure.exit_code)
+    except Exception:
+        logging.getLogger(__name__).critical("this is a bug in beeflow; please report the lines below", exc_info=True)
+        sys.exit(EXIT_BUG)

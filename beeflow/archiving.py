@@ -12,15 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from beeflow import __version__, codec, inputs, sharing, store, surroundings
+from beeflow import __version__, codec, earlier, enclosing, sharing, store, surroundings
 from beeflow.archive import contents, hiding, packing, reading, referring, verifying, writing
 from beeflow.archive.contents import Source, json_source, record_source
 from beeflow.archive.description import EPILOG, FORMAT, Description, Referenced
+from beeflow.archive.lacking import Lacks
 from beeflow.archive.limits import UNLIMITED
 from beeflow.archive.verifying import Packed
 from beeflow.archive.writing import Member
 from beeflow.archived import archives_of, newest_number
 from beeflow.crate.describing import Run, describe
+from beeflow.earlier import Earlier
 from beeflow.errors import BeeError, SystemFileError
 from beeflow.graph import Graph
 from beeflow.layout import (
@@ -44,6 +46,7 @@ _SCRATCH = frozenset({"tmp", "stage"})
 _LEFT_OUT = frozenset(
     [
         *(f"control/{name}" for name in ("lock", "lock.holder", "failures", "paused", "holds", "vanished")),
+        "control/inputs.json",
         *(f"control/{name}" for name in ("holds.lock", "holds.lock.holder")),
         DESCRIPTION,
         ENVIRONMENT,
@@ -120,15 +123,21 @@ class Archiver:
                 found = reading.read_record(Description, path, DESCRIPTION)
                 if (found.made_by, found.generation, found.state) == (EPILOG, self.generation, self.state.state):
                     lacks = json.loads(reading.read_files(path, {OMITTED}).get(OMITTED, b"{}"))
-                    return replace(verifying.verify(path, self.record.id, UNLIMITED), left_out=_count_left(lacks))
+                    return replace(verifying.verify(path, self.record.id, UNLIMITED), lacks=Lacks.of(lacks))
             except BeeError as error:
                 log.warning("%s; another archive is made beside it", error)
         return None
 
     def pack(self, number: int) -> Packed:
         """Write the archive of this number; raises TakenError when somebody else just did."""
+        with earlier.opened(self.folder, self.record.id, self.generation) as found:
+            return self.written(number, found)
+
+    def written(self, number: int, found: Earlier) -> Packed:
+        """Write it. ``found``: those that were made before."""
         policy = self.record.archive
-        given = inputs.embed(self.layout, policy.inputs, self.record.input_copy_limit_mib, self.record.created)
+        limit_mib, submitted = self.record.input_copy_limit_mib, self.record.created
+        given = enclosing.enclose(self.layout, policy.inputs, limit_mib, submitted, found.take)
         sources, omitted = contents.tree(self.layout.root, _SCRATCH)
         omitted.update(given.omitted)
         # Whoever removes a workflow directory begins with this: what was listed may lack anything.
@@ -148,7 +157,6 @@ class Archiver:
         clean = (hiding.without_credentials(each) for each in chosen.sources)
         kept = {each.name: each for each in (*clean, *given.sources, *records)}
         run = Run(self.layout, self.shown, self.graph, self.state, self.tasks, given.sources, referenced)
-        left_out = _count_left(omitted)
         packed = packing.pack(
             self.record.id,
             list(kept.values()),
@@ -158,9 +166,10 @@ class Archiver:
             finish=lambda members: itertools.chain(last.finish(members), describe(run, members, omitted)),
             changed=last.changed,
         )
-        if left_out:
-            log.warning("%s: %s", packed.path, left(left_out, self.layout))
-        return replace(packed, left_out=left_out)
+        lacks = Lacks.of(omitted)
+        for each in lacks.told(self.layout.root):
+            log.warning("%s: %s", packed.path, each)
+        return replace(packed, lacks=lacks)
 
     def nodes(self) -> set[str]:
         """Name the nodes that tasks ran on."""
@@ -211,7 +220,7 @@ class Archiver:
             parent=self.record.parent,
             user=self.record.user,
             host=socket.gethostname(),
-            needs_directory=packed.left_out > 0 or self.needs_directory(packed.path),
+            needs_directory=packed.lacks.unfit > 0 or self.needs_directory(packed.path),
         )
         store.write_record(path, sidecar)
         sharing.settle_file(path, self.gid)
@@ -224,22 +233,9 @@ def is_temporary(source: Source) -> bool:
     return not of_users and _TEMPORARY.fullmatch(name) is not None
 
 
-def _count_left(omitted: Mapping[str, str]) -> int:
-    return sum(why.startswith(contents.UNFIT) for why in omitted.values())
-
-
-def left(count: int, layout: Layout) -> str:
-    """Say what an archive lacks."""
-    files = "1 file is" if count == 1 else f"{count} files are"
-    return f"{files} too deep or too long in path to be archived, and only in {layout.root}; {OMITTED} lists them"
-
-
 def settle(layout: Layout, state: StateRecord, packed: Packed) -> StateRecord:
     """Write the last word on a workflow that has ended: it is archived, and where."""
-    reason = state.reason
-    if packed.left_out and left(packed.left_out, layout) not in reason:
-        # First, as a reason may be cut short where it is shown.
-        reason = "; ".join(filter(None, [left(packed.left_out, layout), reason]))
+    reason = packed.lacks.added_to(state.reason, layout.root)
     final = replace(state, state=state.state.archived, updated=now(), archive=str(packed.path), reason=reason)
     store.write_record(layout.state, final)
     return final

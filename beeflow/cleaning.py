@@ -52,7 +52,7 @@ _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # What a killed process leaves in each folder; the group is its process id, where the name has it.
 _ASIDE = re.compile(rf"{re.escape(removal.PREFIX)}{_UUID}()")
 _NEW = re.compile(rf"{re.escape(store.NEW_PREFIX)}{_UUID}()")
-_PART = re.compile(rf"\.{_UUID}(?:\.v\d+)?(?:\.tgz(?:\.(\d+))?\.part|\.json\.\w+)")
+_PART = re.compile(rf"\.{_UUID}(?:\.v\d+)?(?:\.tgz(?:\.(\d+))?\.part|\.(?:json|inputs)\.\w+)")
 _COPY = re.compile(rf"\.{_UUID}(?:\.v\d+)?\.tgz\.[0-9a-f]{{16}}{re.escape(parts.SUFFIX)}()")
 _IMAGE = re.compile(r"\.[0-9a-f]{8,}\.(\d+)")
 
@@ -266,7 +266,7 @@ def last_sign(found: WorkflowDir, record: WorkflowRecord, state: StateRecord | N
     """Return when something last happened in a workflow that has not ended: by its records and the files that grow."""
     layout = found.layout
     latest = 0.0
-    for path in (layout.jobs, layout.control, layout.tasks, layout.log, layout.log / "passes.log", layout.state):
+    for path in (layout.jobs, layout.control, layout.tasks, layout.log, layout.passes_log, layout.state):
         with contextlib.suppress(FileNotFoundError):
             latest = max(latest, path.stat().st_mtime)
     seen = datetime.datetime.fromtimestamp(latest, datetime.timezone.utc).isoformat(timespec="milliseconds")

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from beeflow import __version__, config, sharing, terminal, workdir
-from beeflow.errors import BeeError, SystemFileError, UsageError
+from beeflow.errors import EXIT_BUG, BeeError, SystemFileError, UsageError
 from beeflow.models import ON_ERROR_CONTINUE, ON_ERROR_STOP
 
-EXIT_BUG = 70
 EXIT_INTERRUPT = 130
 EXIT_PIPE = 141
 # What may stay of a text of several lines.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from beeflow import codec, locations, staging, store
+from beeflow import codec, locations, noting, staging, store
 from beeflow.errors import SystemFileError
 from beeflow.graph import Graph
 from beeflow.layout import Layout
@@ -35,6 +35,7 @@ def write(layout: Layout, graph: Graph, job: Any, packed: Any, sources: Sequence
         _copy_documents(layout.cwl / "documents", sources)
     except OSError as error:
         raise SystemFileError(f"{error.filename or layout.cwl}: {error.strerror or error}") from error
+    noting.note(layout)
 
 
 def with_neutral_names(graph: Any, sources: Sequence[Path]) -> Any:

@@ -5,6 +5,9 @@ The codes follow sysexits.h where it has a word for the class; 33 is the
 Common Workflow Language's "unsupported requirement".
 """
 
+# Of what is no BeeError (EX_SOFTWARE).
+EXIT_BUG = 70
+
 
 class BeeError(Exception):
     """Root of all expected errors."""

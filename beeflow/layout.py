@@ -81,6 +81,11 @@ class Layout:
         return self.control / "lock"
 
     @property
+    def noted(self) -> Path:
+        """What the inputs were when the workflow was submitted (beeflow.noting)."""
+        return self.control / "inputs.json"
+
+    @property
     def failures(self) -> Path:
         """How many passes failed in a row."""
         return self.control / "failures"
@@ -208,6 +213,11 @@ class Layout:
     def log(self) -> Path:
         """What the passes did."""
         return self.root / "log"
+
+    @property
+    def passes_log(self) -> Path:
+        """What the jobs of the passes print."""
+        return self.log / "passes.log"
 
     @property
     def inputs(self) -> Path:

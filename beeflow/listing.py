@@ -127,7 +127,7 @@ def stuck_on(workflow: WorkflowDir, record: WorkflowRecord, jobs: Sequence[JobRe
 
 def stalled_reason(workflow: WorkflowDir, stuck: JobRecord | None = None) -> str:
     """Say why nothing goes on, as the passes' log ends, and how it would."""
-    said = store.tail(workflow.layout.log / "passes.log", 1)
+    said = store.tail(workflow.layout.passes_log, 1)
     last = f" ({said[-1].removeprefix('error: ')})" if said and said[-1].startswith("error: ") else ""
     cancelled = workflow.layout.cancel.exists()
     command = Command.CANCEL if cancelled else Command.START

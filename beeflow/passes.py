@@ -164,11 +164,17 @@ class Pass:
         self.check_failures(key)
         try:
             yield
-        except BeeError as error:
+        except Exception as error:
             known = (store.read_text(self.layout.failures) or "").splitlines()
-            self.note_failure([*known[:-1], " ".join(str(error).split())])
+            self.note_failure([*known[:-1], " ".join(self.words(error).split())])
             raise
         self.clear_failures()
+
+    def words(self, error: Exception) -> str:
+        """Say why a pass failed; of what nobody expected, where more is to be read."""
+        if isinstance(error, BeeError):
+            return str(error)
+        return f"{type(error).__name__}: {error}; {self.layout.passes_log} tells where"
 
     def check_failures(self, key: str) -> None:
         """Count this pass as failed until it ends well; raises BeeError, successor cancelled, after too many."""

@@ -201,7 +201,7 @@ class Submitter:
             name=self.record.job_name(key),
             script=self.pass_script(),
             chdir=self.layout.root,
-            output=self.layout.log / "passes.log",
+            output=self.layout.passes_log,
             options=pass_options(self.record.options, first=key == pass_key(1)),
             dependency=dependency,
             hold=hold,

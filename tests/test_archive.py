@@ -71,7 +71,7 @@ def described(root: Path) -> dict[bytes, tuple[bytes, bool] | None]:
 
 def described_by(folder: Path) -> Source:
     """Write what an archive must have."""
-    return Source(DESCRIPTION, write(folder / DESCRIPTION, raw.DESCRIBED))
+    return Source(DESCRIPTION, str(write(folder / DESCRIPTION, raw.DESCRIBED)))
 
 
 def packed(root: Path, into: Path) -> Path:
@@ -167,7 +167,7 @@ def test_a_record_is_read_without_unpacking(tmp_path: Path) -> None:
     state = StateRecord(WorkflowState.ARCHIVED, models.now())
     store.write_record(tmp_path / "state.json", state)
     made = packing.pack(
-        TOP, [described_by(tmp_path), Source("state.json", tmp_path / "state.json")], tmp_path / "archives"
+        TOP, [described_by(tmp_path), Source("state.json", str(tmp_path / "state.json"))], tmp_path / "archives"
     ).path
     assert reading.read_record(StateRecord, made, "state.json") == state
     with pytest.raises(ArchiveError, match=r"no workflow\.json in it"):

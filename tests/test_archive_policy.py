@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from beeflow import archived, config, inputs, locations, store
+from beeflow import archived, cli, config, inputs, locations, store
 from beeflow.archive import reading, unpacking, verifying
 from beeflow.archive.description import Description, Referenced
 from beeflow.archiving import Archiver
-from beeflow.commands import clean
+from beeflow.commands import clean, diff
 from beeflow.errors import ConfigError
 from beeflow.layout import DESCRIPTION
 from beeflow.models import ArchivePolicy
@@ -106,6 +106,41 @@ def test_inputs(place: Place, tmp_path: Path, policy: str, limit_mib: int, held:
     assert inputs.different_part(top / "folder", folder) is None
     (top / "folder/two").write_bytes(b"23")
     assert inputs.different_part(top / "folder", folder) == (None if TWO in held else "two")
+
+
+@pytest.mark.parametrize("other", ["reference", "embed"])
+def test_folders_that_are_only_referred_to_are_compared(
+    place: Place, capsys: pytest.CaptureFixture[str], other: str
+) -> None:
+    found = make(place, WorkflowState.COMPLETED)
+    top = given(place, found)
+    job = store.read_json(found.layout.job)
+    job["inner"] = {"class": "Directory", "location": locations.to_uri(top / "folder/inner")}
+    del job["gone"]
+    store.write_json(found.layout.job, job)
+    first, _ = archive(found, ArchivePolicy(inputs="reference"))
+    second, _ = archive(found, ArchivePolicy(inputs=other))
+    for a, b in ((first, first), (first, second), (second, first)):
+        assert cli.guarded(diff.main, [str(a), str(b)]) == 0, capsys.readouterr().out
+    (top / "folder/inner/one").write_bytes(b"3")
+    (top / "folder/more").touch()
+    third, _ = archive(found, ArchivePolicy(inputs=other))
+    capsys.readouterr()
+    assert cli.guarded(diff.main, [str(first), str(third)]) == 1
+    said = capsys.readouterr().out
+    assert [each for each in ("folder/inner/one", "folder/more", "inner/one") if each not in said] == []
+    assert "folder/two" not in said
+
+
+@pytest.mark.parametrize("size", [MIB, 17 * MIB])
+def test_an_input_and_an_output_of_one_size(place: Place, tmp_path: Path, size: int) -> None:
+    found = make(place, WorkflowState.COMPLETED)
+    given, made = tmp_path / "in.bin", found.layout.outputs / "out.bin"
+    for path in (given, made):
+        path.write_bytes(os.urandom(size))
+    store.write_json(found.layout.job, {"x": {"class": "File", "location": locations.to_uri(given)}})
+    packed, _ = archive(found, ArchivePolicy())
+    assert unpacked(packed, tmp_path / "back")["inputs/0000/in.bin"] == given.read_bytes()
 
 
 def test_a_file_that_does_not_fit_says_which_limit_it_is(place: Place) -> None:

@@ -20,6 +20,7 @@ import pytest
 from beeflow import archived, archiving, cli, codec, epilog, listing, removal, retry, store, workflow
 from beeflow.archive import contents, packing, reading, unpacking, verifying
 from beeflow.archive.description import EPILOG, Description
+from beeflow.archive.lacking import Lacks
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.archiving import Archiver, Last
 from beeflow.commands import archive, clean
@@ -538,7 +539,7 @@ def test_deep_folders_are_archived(place: Place, deep: Path) -> None:
     found = make(place, COMPLETED)
     dig(found.layout.outputs, b"d", 400)
     packed = archiver(found).run()
-    assert packed.left_out == 0
+    assert packed.lacks == Lacks()
     assert left_out(packed.path) == {}
     verifying.verify(packed.path)
     unpacking.unpack(packed.path, deep / "back")
@@ -555,10 +556,10 @@ def test_what_is_too_deep_is_told_of_and_the_rest_is_archived(
     (found.layout.tasks / "g" / "out").mkdir(parents=True)
     dig(found.layout.tasks / "g" / "out", name, depth)
     packed = archiver(found).run()
-    said = archiving.left(packed.left_out, found.layout)
+    (said,) = packed.lacks.told(found.layout.root)
     assert said in caplog.text
     lacks = left_out(packed.path)
-    assert len(lacks) == packed.left_out
+    assert len(lacks) == packed.lacks.unfit
     verifying.verify(packed.path)
     inner = os.fsdecode(name) + "/"
     for folder in ("outputs/", "tasks/g/out/"):
@@ -582,7 +583,7 @@ def test_what_is_too_deep_is_told_of_and_the_rest_is_archived(
         assert state.reason == said
     # An epilog that was killed before it could say so
     packed.path.with_suffix(".json").unlink()
-    assert archiver(found).run().left_out == packed.left_out
+    assert archiver(found).run().lacks == packed.lacks
 
 
 def test_a_deep_input_is_referred_to(place: Place, deep: Path) -> None:

@@ -448,8 +448,8 @@ def test_a_zip_tells_times_as_far_as_it_can(
     (tmp_path / "file").write_text("x")
     os.utime(tmp_path / "file", (mtime, mtime))
     top = tool.archive.name.removesuffix(".tgz")
-    record = Source(DESCRIPTION, tool.folder / DESCRIPTION)
-    sources = [record, Source("file", tmp_path / "file"), Source("ro-crate-metadata.json", None, b"{}")]
+    record = Source(DESCRIPTION, str(tool.folder / DESCRIPTION))
+    sources = [record, Source("file", str(tmp_path / "file")), Source("ro-crate-metadata.json", None, b"{}")]
     with zipfile.ZipFile(write_zip(packing.pack(top, sources, tmp_path).path, tmp_path / "made.zip")) as zipped:
         assert zipped.getinfo("file").date_time == told
 

@@ -18,10 +18,10 @@ LAYERS = {
     2: "plan ordering values layout process tables locations resources shape windows environment removal procs sharing "
     "policy tries masking paths publishing hints",
     3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts "
-    "site workdir locking embedding credentials",
+    "site workdir locking embedding credentials noting",
     4: "workflow control actions holding submit rerun copying remote watch listing reduction submission driver epilog "
     "passes look group_jobs groups interrupted settling outcome successor node finished cleaning retry regrouping "
-    "archiving archived surroundings by_hand comparing trust crate inspecting",
+    "archiving archived surroundings by_hand enclosing earlier comparing trust crate inspecting",
     5: "cli applying commands advance runner",
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}

@@ -93,9 +93,9 @@ USERS += ["tasks/g/000/000000/7.0/0/out/tasks.jsonl", "tasks/g/taken/000/000000/
 def test_of_records_that_are_ours(name: str, tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text(json.dumps({"command": f"tool --token={S}\nline", "é": "\udcff"}, ensure_ascii=True))
-    made = hiding.without_credentials(Source(name, path, size=path.stat().st_size))
+    made = hiding.without_credentials(Source(name, str(path), size=path.stat().st_size))
     if name in USERS:
-        assert made.path == path
+        assert made.path == str(path)
         return
     assert made.data is not None
     assert S.encode() not in made.data
@@ -106,7 +106,7 @@ def test_of_records_that_are_ours(name: str, tmp_path: Path) -> None:
 def test_what_has_none_is_packed_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text('{"version": 1, "key": "pass.1", "job_name": "bee-0-pass"}')
-    given = Source("jobs/pass.1.json", path, size=path.stat().st_size)
+    given = Source("jobs/pass.1.json", str(path), size=path.stat().st_size)
     assert hiding.without_credentials(given) is given
 
 
@@ -117,9 +117,20 @@ def test_a_log_of_tasks_is_read_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text(f"{plain}\n{ended}\n{ended[: ended.index(S) + 4]}")
     name = "tasks/g/000/000000/7.0/tasks.jsonl"
-    made = hiding.without_credentials(Source(name, path, size=path.stat().st_size))
+    made = hiding.without_credentials(Source(name, str(path), size=path.stat().st_size))
     assert made.data is not None
     first, second, cut = made.data.decode().split("\n")
     assert first == plain
     assert json.loads(second)["result"]["command"] == ["tool", "--password", "***", "\u2028"]
     assert cut == "***"
+
+
+@pytest.mark.parametrize("secret", ["x", "a longer one"])
+def test_lines_keep_their_length_for_an_index_has_their_offsets(tmp_path: Path, secret: str) -> None:
+    lines = [json.dumps({"tasks": [{"label": "0", "inputs": {"password": {"known": secret}}}]}) + "\n" for _ in "ab"]
+    path = tmp_path / "elements.jsonl"
+    path.write_text("".join(lines))
+    made = hiding.without_credentials(Source("tasks/001-s/elements.jsonl", str(path), size=path.stat().st_size))
+    assert made.data is not None
+    assert [len(line) + 1 for line in made.data.decode().splitlines()] == [len(line) for line in lines]
+    assert f'"{secret}"'.encode() not in made.data

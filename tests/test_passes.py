@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +13,11 @@ import filelock
 import pytest
 
 from beeflow import finished, passes, store
-from beeflow.errors import SlurmError
+from beeflow.errors import EXIT_BUG, BeeError, SlurmError
 from beeflow.layout import Layout, folders
 from beeflow.listing import state_record
-from beeflow.models import WorkflowRecord
-from beeflow.passes import Pass
+from beeflow.models import StateRecord, WorkflowRecord
+from beeflow.passes import MAX_FAILURES, Pass
 from beeflow.scheduler import Dependency
 from beeflow.states import WorkflowState
 from tests.fakes import RECORD, FakeScheduler
@@ -96,3 +99,32 @@ def test_only_what_completed_goes(tmp_path: Path) -> None:
     store.write_record(layout.state, state_record(COMPLETED_GO, WorkflowState.ARCHIVED_FAILED))
     assert Pass(layout, COMPLETED_GO, FakeScheduler()).run("pass.2", "12") == 0
     assert layout.workflow.exists()
+
+
+class Buggy(Pass):
+    """Meets what nobody thought of."""
+
+    def advance(self, successor: str | None, job_id: str | None) -> StateRecord | None:
+        raise TypeError(f"no {successor}\nin {job_id}")
+
+
+def test_a_bug_is_not_told_as_a_pass_that_was_killed(tmp_path: Path) -> None:
+    layout, scheduler = archived(tmp_path, RECORD), FakeScheduler()
+    store.write_record(layout.state, state_record(RECORD, WorkflowState.RUNNING))
+    for number in range(1, MAX_FAILURES + 1):
+        with pytest.raises(TypeError):
+            Buggy(layout, RECORD, scheduler).run(f"pass.{number}", "12")
+    said = rf"the last: TypeError: no \d+ in 12; {layout.log}/passes.log tells where"
+    with pytest.raises(BeeError, match=said):
+        Buggy(layout, RECORD, scheduler).run(f"pass.{MAX_FAILURES + 1}", "12")
+
+
+def test_a_pass_that_meets_a_bug_says_so_by_its_exit_code(tmp_path: Path) -> None:
+    layout = archived(tmp_path, RECORD)
+    env = {name: value for name, value in os.environ.items() if name != "SLURM_JOB_ID"}
+    command = [sys.executable, "-m", "beeflow.advance", str(layout.root), "pass.1"]
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == EXIT_BUG
+    assert "Traceback" in ended.stderr
+    assert "KeyError" in ended.stderr
+    assert "this is a bug in beeflow" in ended.stderr

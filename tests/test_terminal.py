@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from beeflow import cli, tables, terminal
+from beeflow import cli, errors, tables, terminal
 
 ODD = "a\x1b[31m\n\t\x9b\x7f\u202e\udcff\u00e4\U0001f41d"
 
@@ -70,7 +70,7 @@ def test_what_the_system_refuses_is_no_bug(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr().err
     assert said.startswith(f"error: {tmp_path}/xxx")
     assert said.endswith("File name too long\n")
-    assert cli.guarded(lambda _: int("x"), []) == cli.EXIT_BUG
+    assert cli.guarded(lambda _: int("x"), []) == errors.EXIT_BUG
 
 
 def test_a_full_disk_is_no_bug() -> None:

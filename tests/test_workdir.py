@@ -46,7 +46,7 @@ def mode(path: Path) -> int:
 def described(root: Path) -> contents.Source:
     """Write what an archive must have."""
     (root / DESCRIPTION).write_text(codec.dumps(description(RECORD.id)))
-    return contents.Source(DESCRIPTION, root / DESCRIPTION)
+    return contents.Source(DESCRIPTION, str(root / DESCRIPTION))
 
 
 def make(config: Config, group: str) -> Path:
@@ -55,7 +55,7 @@ def make(config: Config, group: str) -> Path:
     workdir.prepare(config)
     made = Store(config.workflows_dir).create(replace(RECORD, group=group))
     gid = made.layout.root.stat().st_gid if group else None
-    sources = [described(made.layout.root), contents.Source("workflow.json", made.layout.workflow)]
+    sources = [described(made.layout.root), contents.Source("workflow.json", str(made.layout.workflow))]
     packed = packing.pack(RECORD.id, sources, config.bee_archive_dir, gid=gid)
     assert packed.path.is_file()
     return made.layout.root

@@ -79,7 +79,7 @@ def tree(tmp_path: Path) -> dict[str, bytes]:
 def test_the_bytes_are_the_same_with_any_number_of_threads(
     tree: dict[str, bytes], tmp_path: Path, codec: Codec
 ) -> None:
-    sources = [Source(name, tmp_path / name) for name in tree]
+    sources = [Source(name, str(tmp_path / name)) for name in tree]
     first = written(sources, codec)
     for threads in (1, 2, 3, 8):
         assert written(reversed(sources), codec, threads) == first
@@ -93,14 +93,14 @@ def test_the_bytes_are_the_same_with_any_number_of_threads(
 def test_a_stream_that_ends_near_the_end_of_a_block(tmp_path: Path, size: int) -> None:
     (tmp_path / "x").write_bytes(random.Random(size).randbytes(size))
     for codec in CODECS:
-        data = written([Source("x", tmp_path / "x")], codec, 2)
+        data = written([Source("x", str(tmp_path / "x"))], codec, 2)
         assert read(data)["x"] == (tmp_path / "x").read_bytes()
 
 
 def test_the_order_is_the_description_the_names_what_comes_late_and_the_manifest(tmp_path: Path) -> None:
     for name in ("b", "a", "z"):
         (tmp_path / name).write_text(name)
-    sources = [Source(name, tmp_path / name) for name in ("z", "b", "a")]
+    sources = [Source(name, str(tmp_path / name)) for name in ("z", "b", "a")]
     sources += [Source(DESCRIPTION, None, b"{}"), Source("dir", None)]
     seen: dict[str, Member] = {}
 
@@ -157,7 +157,7 @@ def meddled(path: Path, does: Callable[[], Any], changed: writing.Changed) -> by
     path.write_bytes(random.Random(3).randbytes(8 * BLOCK))
     (path.parent / "after").write_text("after")
     raw = Meddling(does, 2 * BLOCK)
-    sources = [Source("a", path), Source("b", path.parent / "after")]
+    sources = [Source("a", str(path)), Source("b", str(path.parent / "after"))]
     writing.write(raw, TOP, sources, nothing, codec=ZLIB, threads=1, changed=changed)
     assert raw.does is None
     return raw.getvalue()
@@ -253,7 +253,7 @@ def test_what_cannot_be_written_is_told_and_no_thread_is_left(
     tree: dict[str, bytes], tmp_path: Path, left: int, why: int, threads: int
 ) -> None:
     before = threading.active_count()
-    sources = [Source(name, tmp_path / name) for name in tree]
+    sources = [Source(name, str(tmp_path / name)) for name in tree]
     raw: Any = Full(left, why)
     with pytest.raises(OSError, match=os.strerror(why)) as caught:
         writing.write(raw, TOP, sources, nothing, codec=ZLIB, threads=threads)

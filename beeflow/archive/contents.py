@@ -17,6 +17,7 @@ from beeflow.staging import LINK_TO, NO_FILE
 _TASK_DEPTH = 6
 # How the reasons begin that others read.
 SAME_AS, UNFIT = "the same file as ", "no archive can hold it: "
+LOST = "an input that could not be read: "
 # The top directory of an archive is an id.
 _TOP = b"." * 36 + b"/"
 _PATH_MAX = 4096
@@ -30,7 +31,7 @@ class Source(NamedTuple):
     """
 
     name: str
-    path: Path | str | None
+    path: str | None
     data: bytes | None = None
     size: int = 0
 

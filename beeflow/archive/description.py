@@ -52,3 +52,8 @@ class Description:
     number: int = 1
     generation: int = 1
     referenced: tuple[Referenced, ...] = ()
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Where the inputs were that could not be read."""
+        return tuple(each.origin for each in self.referenced if each.sha256 is None)

@@ -73,5 +73,8 @@ def _hidden_line(line: str) -> str:
     except ValueError:
         return HIDDEN
     made = masked(data)
-    # As long as it was: elements.index has the offsets of lines.
-    return line if made == data else json.dumps(made).ljust(len(line))
+    if made == data:
+        return line
+    # As long as it was: elements.index has the offsets of lines. What hides a short word is longer than that.
+    text = json.dumps(made)
+    return (text if len(text) <= len(line) else json.dumps(made, separators=(",", ":"))).ljust(len(line))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +60,6 @@ def is_output(source: Source) -> bool:
 
 def refer(source: Source, why: str) -> Referenced:
     """Read a file, and say what it takes to know it again; raises OSError when it cannot be read."""
-    path = Path(source.path or "")
-    digest, size = whole(path)
-    return Referenced(source.name, os.fspath(path), _FILE, size, digest, why)
+    path = source.path or ""
+    digest, size = whole(Path(path))
+    return Referenced(source.name, path, _FILE, size, digest, why)

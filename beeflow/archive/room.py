@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import heapq
 import os
 import zlib
 from collections.abc import Iterable, Sequence
@@ -51,14 +52,14 @@ def estimate(sources: Iterable[Source]) -> int:
     if total < _SMALL:
         return 0
     taken = made = 0
-    for _, path in sorted(sizes, reverse=True)[:_SAMPLES]:
+    for _, path in heapq.nlargest(_SAMPLES, sizes):
         data = _middle(path)
         taken += len(data)
         made += len(zlib.compress(data, 1))
     return total * made // taken if taken else 0
 
 
-def _middle(path: Path | str) -> bytes:
+def _middle(path: str) -> bytes:
     """Read from the middle of a file: it may begin with a header."""
     try:
         with open(path, "rb", buffering=0) as stream:

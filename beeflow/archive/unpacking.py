@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,8 +23,14 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def unpack(path: Path, into: Path, top: str | None = None, allowed: Limits | None = None) -> Packed:
-    """Unpack an archive into a new folder ``into``, without its top directory.
+def unpack(
+    path: Path,
+    into: Path,
+    top: str | None = None,
+    allowed: Limits | None = None,
+    wanted: Callable[[str], bool] = lambda _: True,
+) -> Packed:
+    """Unpack an archive into a new folder ``into``, without its top directory; of its members those that are wanted.
 
     Raises ArchiveError when it is not whole, or unsafe, and SystemFileError for want of room or permission; then there
     is no such folder.
@@ -36,7 +42,10 @@ def unpack(path: Path, into: Path, top: str | None = None, allowed: Limits | Non
             try:
                 for member, pieces in verifying.checked(archive):
                     with archive.explained():
-                        tree.put(member, pieces)
+                        if wanted(member.name):
+                            tree.put(member, pieces)
+                        for _ in pieces:
+                            pass
             finally:
                 tree.leave(0)
             return Packed(path, archive.sha256, archive.size)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from beeflow import store
 from beeflow.archive import manifest, reading, seal
 from beeflow.archive.description import Description
+from beeflow.archive.lacking import Lacks
 from beeflow.archive.limits import Limits
 from beeflow.archive.reading import Archive, Member
 from beeflow.errors import ArchiveError, IncompleteArchiveError
@@ -22,13 +23,13 @@ from beeflow.models import Sidecar
 class Packed:
     """An archive that was written and read back. ``sha256``: of the whole file.
 
-    ``left_out``: how many files it was to have that no archive can hold; of one that was just made.
+    ``lacks``: what it was to have; of one that was just made.
     """
 
     path: Path
     sha256: str
     size: int
-    left_out: int = 0
+    lacks: Lacks = field(default_factory=Lacks)
 
 
 @dataclass(frozen=True)

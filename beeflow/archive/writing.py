@@ -71,7 +71,7 @@ class Writer:
             self.out.write(headers.render(f"{self.top}/{source.name}", headers.FOLDER))
         else:
             try:
-                self.found[source.name] = self.add_file(source, os.fspath(source.path))
+                self.found[source.name] = self.add_file(source, source.path)
             except _GoneError as error:
                 self.changed(source, str(error))
 

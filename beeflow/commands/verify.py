@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 
 from beeflow import cli, paths, tables, workflow
 from beeflow.archive import verifying
+from beeflow.archive.lacking import say_lost
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.archive.verifying import Verified
 from beeflow.errors import ArchiveError, BeeError
@@ -99,6 +100,8 @@ def show(verdict: Verdict, *, quick: bool) -> None:
         files = "1 file" if verdict.found.files == 1 else f"{verdict.found.files} files"
         parts.append(f"{files}, {tables.size(verdict.found.unpacked_size)} unpacked")
     parts.append("as it was archived" if verdict.has_sidecar else "nothing beside it to compare with")
+    if what.lost:
+        parts.append(say_lost(len(what.lost)))
     print(
         f"{tables.one_line(str(packed.path), _WIDTH)}: {'ok as packed' if quick else 'ok'}: {', '.join(parts)}",
         flush=True,
@@ -121,6 +124,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "size": packed.size,
         "sha256": packed.sha256,
         "sidecar": verdict.has_sidecar,
+        "lost": list(what.lost),
         "files": verdict.found.files or None,
         "unpacked_size": verdict.found.unpacked_size or None,
     }

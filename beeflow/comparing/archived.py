@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import bisect
 import functools
-import itertools
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +15,7 @@ from beeflow.archive.contents import SAME_AS
 from beeflow.archive.hashing import Hashing
 from beeflow.archive.limits import Limits
 from beeflow.archive.reading import Member
-from beeflow.comparing.files import EMPTY_FOLDER, UNKNOWN, Content, link
+from beeflow.comparing.files import EMPTY_FOLDER, UNKNOWN, Content, beginning, link
 from beeflow.comparing.records import parse_object
 from beeflow.comparing.runs import MAX_RECORD, RECORDS, Run
 from beeflow.errors import ArchiveError, SystemFileError
@@ -87,9 +85,9 @@ class ArchivedFiles:
         if folder not in self.folders:
             return None
         prefix = f"{folder}/"
-        made = {name[len(prefix) :]: self.found[name] for name in _beginning(self.names, prefix)}
+        made = {name[len(prefix) :]: self.found[name] for name in beginning(self.names, prefix)}
         made.update(self._left_out(prefix))
-        inner = [name[len(prefix) :] for name in _beginning(self.folder_names, prefix)]
+        inner = [name[len(prefix) :] for name in beginning(self.folder_names, prefix)]
         parents = {os.path.dirname(name) for name in (*made, *inner)}
         made.update({f"{name}/": EMPTY_FOLDER for name in inner if name not in parents})
         return dict(sorted(made.items()))
@@ -133,9 +131,3 @@ class ArchivedFiles:
                 hashing.write(bytes(piece))
         if hashing.digest.hexdigest() != self.found[name].sha256:
             raise ArchiveError(f"{self.path}: {name!r} changed while it was read")
-
-
-def _beginning(names: list[str], prefix: str) -> Iterator[str]:
-    """Yield those of sorted names that begin with a prefix."""
-    rest = itertools.islice(names, bisect.bisect_left(names, prefix), None)
-    return itertools.takewhile(lambda name: name.startswith(prefix), rest)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
+import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,3 +77,9 @@ class Files(Protocol):
 
     def fetch(self, names: Iterable[str], folder: Path) -> dict[str, Path]:
         """Make files readable, below an empty folder where they are not on disk: name -> path."""
+
+
+def beginning(names: list[str], prefix: str) -> Iterator[str]:
+    """Yield those of sorted names that begin with a prefix."""
+    rest = itertools.islice(names, bisect.bisect_left(names, prefix), None)
+    return itertools.takewhile(lambda name: name.startswith(prefix), rest)

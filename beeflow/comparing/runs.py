@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import urllib.parse
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 from beeflow import codec, locations
 from beeflow.archive.description import Description
 from beeflow.comparing import records
-from beeflow.comparing.files import Content, Files, of_entry
+from beeflow.comparing.files import Content, Files, beginning, of_entry
 from beeflow.comparing.values import Entry, Tree, listed
 from beeflow.comparing.verdicts import Title
 from beeflow.errors import ArchiveError
@@ -84,8 +85,12 @@ class Run:
         if listing is not None:
             return listed(self, listing)
         name = self._name(entry)
-        found = self.files.below(name) if name else None
-        return None if found is None else {path: (content,) for path, content in found.items()}
+        if not name:
+            return None
+        inside, outside = self.files.below(name), self._left_out_below(f"{name}/")
+        if inside is None and not outside:
+            return None
+        return {path: (content,) for path, content in {**(inside or {}), **outside}.items()}
 
     def _name(self, entry: Entry) -> str | None:
         """Name a file or folder as it is below the top directory, else by its path; None for a literal."""
@@ -98,6 +103,15 @@ class Run:
             if known and known.embedded:
                 return str(Path(known.embedded) / path.relative_to(origin))
         return str(path)
+
+    def _left_out_below(self, prefix: str) -> dict[str, Content]:
+        """List what the archive only refers to of a folder."""
+        names = beginning(self._referenced_names, prefix)
+        return {each.removeprefix(prefix): self.referenced[each] for each in names}
+
+    @functools.cached_property
+    def _referenced_names(self) -> list[str]:
+        return sorted(self.referenced)
 
     def _left_out(self, entry: Entry) -> Content | None:
         """Say what is known of a file that the archive only refers to."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,22 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from beeflow import codec
-from beeflow.archive.hashing import sha256_of_size
-from beeflow.inputs import origin_of
+from beeflow.inputs import InputPart, origin_of
+from beeflow.inspecting import hosting
+from beeflow.inspecting.hosting import MISSING, Then
 from beeflow.trust import reach
 from beeflow.trust.documents import is_embedded
 from beeflow.trust.reading import places
-from beeflow.trust.shipped import JOB, Shipped
+from beeflow.trust.shipped import JOB, Shipped, listed
 
-EMBEDDED, HERE, MISSING, DIFFERS, LITERAL, VALUE = "embedded", "here", "missing", "differs", "literal", "value"
+EMBEDDED, LITERAL, VALUE = "embedded", "literal", "value"
 
 
 @dataclass(frozen=True)
 class Input:
     """An input, or one file or folder of it. ``value``: as it is given, or where the file was on the host of then.
 
-    ``state``: EMBEDDED in the archive; HERE at the same place with the size and sha256 it had, as far as these are
-    known (``detail``); MISSING there; there and DIFFERS; LITERAL: written in the input object itself; VALUE: no file.
+    ``state``: EMBEDDED in the archive; HERE at the same place with the names, sizes and sha256 it had, as far as
+    these are known (``detail``); MISSING there; there and DIFFERS; LITERAL: written in the input object itself;
+    VALUE: no file.
     """
 
     name: str
@@ -57,14 +60,29 @@ def _of_file(
     if path is None:
         size = sizes.get(place)
         return Input(name, place, MISSING if size is None else EMBEDDED, size)
-    _, origin = origin_of(known, path) or (path, {})
+    top, origin = origin_of(known, path) or (path, {})
     embedded = origin.get("embedded")
     if isinstance(embedded, str):
         size = sizes.get(embedded) if is_embedded(embedded) else None
         if size is None:
             return Input(name, str(path), MISSING, detail=f"{embedded} is not in the archive")
         return Input(name, str(path), EMBEDDED, size)
-    return _of_host(name, path, origin, hashes=hashes)
+    size, sha256 = origin.get("size"), origin.get("sha256")
+    then = Then(
+        str(origin.get("kind") or ""),
+        size if codec.is_size(size) else None,
+        sha256 if isinstance(sha256, str) else None,
+        tuple(_parts(origin.get("parts"))),
+    )
+    then = then.inside(str(path.relative_to(top))) if top != path else then
+    state, detail = hosting.compare(path, then, hashes=hashes)
+    return Input(name, str(path), state, then.size, detail)
+
+
+def _parts(value: Any) -> Iterator[InputPart]:
+    for each in listed(value):
+        with contextlib.suppress(codec.DecodeError):
+            yield codec.from_json(InputPart, each)
 
 
 def _sizes(shipped: Shipped) -> Mapping[str, int]:
@@ -77,25 +95,3 @@ def _sizes(shipped: Shipped) -> Mapping[str, int]:
             made["/".join(parts[:end])] += size
         made[name] += size
     return made
-
-
-def _of_host(name: str, path: Path, origin: dict[str, Any], *, hashes: bool) -> Input:
-    """Look whether what an archive only refers to is here, and the same."""
-    size, sha256 = origin.get("size"), origin.get("sha256")
-    size = size if codec.is_size(size) else None
-    try:
-        if path.is_dir():
-            return Input(name, str(path), HERE, size, "a folder: what is in it is not compared")
-        if not path.is_file():
-            return Input(name, str(path), MISSING, size)
-        now = path.stat().st_size
-        if size is not None and origin.get("kind") == "File" and now != size:
-            return Input(name, str(path), DIFFERS, size, f"{now} bytes here")
-        if not isinstance(sha256, str) or size is None:
-            return Input(name, str(path), HERE, size, "its sha256 is not known")
-        if not hashes:
-            return Input(name, str(path), HERE, size, "of the same size")
-        same = sha256_of_size(path, size) == sha256
-    except OSError as error:
-        return Input(name, str(path), MISSING, size, error.strerror or str(error))
-    return Input(name, str(path), HERE if same else DIFFERS, size, "the same sha256" if same else "another sha256")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from tabulate import tabulate
 
 from beeflow import tables
+from beeflow.archive.lacking import say_lost
 from beeflow.inspecting.report import Report
 from beeflow.inspecting.steps import StepShown
 from beeflow.terminal import escaped
@@ -50,6 +51,8 @@ def head(found: Report) -> str:
         ("", f"format {what.format}, {sizes}"),
         ("", f"{state}; sha256 {found.sha256}"),
     ]
+    if what.lost:
+        rows.append(("", say_lost(len(what.lost))))
     if what.parent:
         rows.insert(1, ("Re-execution of", what.parent))
     return tabulate([(name, cell(text, _LINE + 40)) for name, text in rows], tablefmt="plain", disable_numparse=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from beeflow import store, submit
+from beeflow import noting, store, submit
 from beeflow.config import Config
 from beeflow.errors import BeeError
 from beeflow.models import WorkflowRecord
@@ -74,6 +74,7 @@ def start(
         filling.given.check()
         filling.ask(scheduler)
         filling.clear()
+        noting.note(staged.layout)
         if not request.start:
             store.write_text(staged.layout.held, record.created + "\n")
     except BaseException:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from beeflow import cli, store
+from beeflow import cli, errors, store
 from beeflow.comparing.parent import Compared, Comparison
 from beeflow.comparing.verdicts import Verdict
 from beeflow.models import StateRecord, TaskRecord, TasksRecord
@@ -53,7 +53,7 @@ def test_nothing_is_obeyed(place: Place, capfd: pytest.CaptureFixture[str], call
     argv = [{"{id}": found.id, "{odd}": f"{place.top}/{EVIL}"}.get(word, word) for word in words]
     code = cli.guarded(importlib.import_module(f"beeflow.commands.{command}").main, argv)
     said = capfd.readouterr()
-    assert code != cli.EXIT_BUG, said.err
+    assert code != errors.EXIT_BUG, said.err
     assert all(each.isprintable() or each in "\n\t" for each in said.err), said.err
     # A path goes to a script as it is; on a terminal it is escaped (tests/test_terminal.py).
     if call != "copy {odd} .":

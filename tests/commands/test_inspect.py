@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +149,57 @@ def test_what_is_longer_than_it_says_is_not_read_to_its_end(place: Place, capsys
     assert run("--json", made(place, {"inputs.json": record, "job.json": job})) == 0
     (found,) = json.loads(capsys.readouterr().out)["inputs"]
     assert found["state"] == ("here" if size is None else "differs")
+
+
+def folder(top: Path) -> dict[str, Any]:
+    """Make a folder of two files, and say what an archive has of it."""
+    made = top / "folder"
+    (made / "inner").mkdir(parents=True)
+    (made / "empty").mkdir()
+    files = {"one": b"1", "inner/two.x": b"22"}
+    for name, data in files.items():
+        (made / name).write_bytes(data)
+    parts = [
+        {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
+    ]
+    return {"origin": str(made), "kind": "Directory", "size": 3, "parts": parts}
+
+
+def inspected(place: Place, capsys: Capture, origin: dict[str, Any], inner: str = "", *argv: str) -> tuple[str, str]:
+    """Inspect an archive that refers to a folder, of which something may be the input."""
+    kind = "File" if "." in inner else "Directory"
+    job = {"x": {"class": kind, "location": f"file://{origin['origin']}{inner}"}}
+    assert run("--json", *argv, made(place, {"inputs.json": {"files": [origin]}, "job.json": job})) == 0
+    (found,) = json.loads(capsys.readouterr().out)["inputs"]
+    return found["state"], found["detail"]
+
+
+def test_a_folder_that_is_here_is_compared(place: Place, capsys: Capture) -> None:
+    origin = folder(place.top)
+    top = Path(origin["origin"])
+    assert inspected(place, capsys, origin) == ("here", "the same names, sizes and sha256")
+    assert inspected(place, capsys, origin, "", "--quick") == ("here", "the same names and sizes")
+    assert inspected(place, capsys, origin, "/inner/two.x") == ("here", "the same sha256")
+    assert inspected(place, capsys, origin, "/inner") == ("here", "the same names, sizes and sha256")
+    (top / "inner/two.x").write_bytes(b"33")
+    assert inspected(place, capsys, origin) == ("differs", "another sha256: inner/two.x")
+    assert inspected(place, capsys, origin, "/inner/two.x") == ("differs", "another sha256")
+    assert inspected(place, capsys, origin, "", "--quick")[0] == "here"
+    (top / "inner/two.x").write_bytes(b"2")
+    assert inspected(place, capsys, origin, "", "--quick") == ("differs", "1 bytes here: inner/two.x")
+    (top / "inner/two.x").unlink()
+    assert inspected(place, capsys, origin) == ("differs", "not here: inner/two.x")
+    (top / "more").touch()
+    assert inspected(place, capsys, origin) == ("differs", "only here: more")
+    assert inspected(place, capsys, {**origin, "parts": []}) == ("here", "what was in it is not known")
+    assert inspected(place, capsys, {**origin, "parts": 7}) == ("here", "what was in it is not known")
+    assert inspected(place, capsys, {**origin, "kind": "File"}) == ("differs", "a folder here")
+    shutil.rmtree(top)
+    assert inspected(place, capsys, origin) == ("missing", "")
+    lost = {"origin": str(top), "kind": "Directory", "size": 0}
+    assert inspected(place, capsys, lost) == ("missing", "nor was it to be read when it was archived")
+    # Of what has no end, a part is looked at.
+    assert inspected(place, capsys, {**origin, "origin": "/proc"})[0] in ("differs", "missing")
 
 
 def test_an_embedded_input_that_is_not_there(place: Place, capsys: Capture) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from beeflow import cli
+from beeflow import cli, errors
 from beeflow.commands import archive, copy
 from tests.commands.place import Place
 
@@ -60,7 +60,7 @@ def test_a_clear_error(place: Place, capfd: pytest.CaptureFixture[str], call: st
     except SystemExit as ended:
         code = int(ended.code or 0)
     said = "".join(capfd.readouterr())
-    assert code not in (0, cli.EXIT_BUG), said
+    assert code not in (0, errors.EXIT_BUG), said
     assert "Traceback" not in said
     assert said.strip()
     assert all(each.isprintable() or each in "\n\t" for each in said)

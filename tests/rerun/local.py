@@ -101,9 +101,15 @@ class Local:
         return path
 
     def submit(
-        self, document: str, job: Mapping[str, Any] | None = None, *, cancelled: bool = False, **record: Any
+        self,
+        document: str,
+        job: Mapping[str, Any] | None = None,
+        *,
+        cancelled: bool = False,
+        meanwhile: Callable[[], object] = lambda: None,
+        **record: Any,
     ) -> WorkflowDir:
-        """Submit a document, given as text, and run it to its end."""
+        """Submit a document, given as text, and run it to its end. ``meanwhile``: done once it is submitted."""
         path, inputs = self.write("given/w.cwl", document), self.write("given/job.json", json.dumps(job or {}))
         prepared = submit.prepare(submit.Request(str(path), [str(inputs)]), self.config)
         made = submit.new_record(self.config, HERE, self.scheduler.limits(), prepared.document, "first")
@@ -114,6 +120,7 @@ class Local:
         found = submit.launch(workflows, workflows.commit(staged, made.id), made, self.scheduler, start=True)
         if cancelled:
             found.layout.cancel.write_text("cancelled by a test\n")
+        meanwhile()
         return self.run(found)
 
     def rerun(self, archive: WorkflowDir | Path | str, **request: Any) -> WorkflowDir:

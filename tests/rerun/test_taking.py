@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -244,15 +243,25 @@ def test_contents_count_and_names_but_not_places_or_times(
     assert ran(again(site, old, REUSE, f"data={copy}")) == runs
 
 
+@pytest.mark.parametrize("how", ["written", "replaced by an older one", "replaced by the same"])
 @pytest.mark.parametrize("limit_mib", [0, 1])
 def test_an_input_that_was_changed_since_is_not_what_the_tasks_took(
-    site: Local, caplog: pytest.LogCaptureFixture, limit_mib: int
+    site: Local, caplog: pytest.LogCaptureFixture, limit_mib: int, how: str
 ) -> None:
     data = site.write("data/in put.txt", "one\ntwo\nthree\n")
-    later = time.time() + 60
-    os.utime(data, (later, later))
+
+    def change() -> None:
+        if how == "written":
+            data.write_text("one\ntwo\nfour\n")
+        else:
+            older = site.write(
+                "older.txt", "one\ntwo\nother\n" if how == "replaced by an older one" else data.read_text()
+            )
+            os.utime(older, (1, 1))
+            older.rename(data)
+
     job = {"words": ["a", "b"], "data": {"class": "File", "path": str(data)}}
-    old = site.submit(DOCUMENT, job, input_copy_limit_mib=limit_mib)
+    old = site.submit(DOCUMENT, job, meanwhile=change, input_copy_limit_mib=limit_mib)
     told = f"{data}: changed at "
     assert [each for each in caplog.messages if each.startswith(told)]
     assert ran(again(site, old, REUSE)) == ["cut", "join"]

@@ -1,0 +1,102 @@
+"""Take the inputs that are gone from an earlier archive of the same workflow, which was made while they were there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from beeflow import store
+from beeflow.archive import reading, unpacking
+from beeflow.archive.description import Description, Referenced
+from beeflow.archive.limits import UNLIMITED
+from beeflow.archived import archives_of
+from beeflow.enclosing import Enclosed, sources_of
+from beeflow.errors import BeeError
+from beeflow.inputs import RECORD, InputFile, InputFiles, by_origin
+from beeflow.layout import DESCRIPTION, OMITTED
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def opened(folder: Path, workflow_id: str, generation: int) -> Iterator[Earlier]:
+    """Look at the archives of a workflow in a folder; what is taken from them is there until this ends."""
+    with contextlib.ExitStack() as stack:
+        yield Earlier(folder, workflow_id, generation, stack)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The archives of a workflow. ``generation``: of the one that is made now."""
+
+    folder: Path
+    id: str
+    generation: int
+    stack: contextlib.ExitStack
+
+    def take(self, wanted: Mapping[Path, str]) -> dict[Path, Enclosed]:
+        """Find inputs, each in the newest whole archive that has it, or says what it was. ``wanted``: path -> place."""
+        found: dict[Path, Enclosed] = {}
+        for archive in archives_of(self.folder, self.id):
+            left = {path: place for path, place in wanted.items() if path not in found}
+            try:
+                taken = self._of(archive, left) if left else {}
+            except BeeError as error:
+                log.warning("%s; inputs that are gone are not taken from it", error)
+                continue
+            for path in taken:
+                log.warning("%s: cannot be read any more: the archive has of it what %s has", path, archive)
+            found.update(taken)
+        return found
+
+    def _of(self, archive: Path, wanted: Mapping[Path, str]) -> dict[Path, Enclosed]:
+        says = reading.read_record(Description, archive, DESCRIPTION)
+        read = reading.read_record(InputFiles, archive, RECORD)
+        known = by_origin((each.origin, each) for each in read.files)
+        kept = {path: known[path] for path in wanted if path in known and known[path].is_known}
+        if says.generation != self.generation:
+            # A retry may have taken something else.
+            kept = {path: replace(each, changed=each.changed or says.archived) for path, each in kept.items()}
+        embedded = {path: each.embedded for path, each in kept.items() if each.embedded}
+        unpacked = self._unpacked(archive, embedded.values()) if embedded else None
+        return {
+            path: _embedded(unpacked, each, each.embedded, wanted[path])
+            if unpacked and each.embedded
+            else _referenced(says, each, path, wanted[path])
+            for path, each in kept.items()
+        }
+
+    def _unpacked(self, archive: Path, names: Iterable[str]) -> Path:
+        """Unpack some files and folders of an archive, all of which is verified."""
+        prefix = f".{self.id}.inputs."
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix, dir=self.folder)))
+        exact, below = {OMITTED, *names}, tuple(f"{name}/" for name in names)
+        into = folder / "unpacked"
+        unpacking.unpack(archive, into, self.id, UNLIMITED, lambda name: name in exact or name.startswith(below))
+        return into
+
+
+def _embedded(unpacked: Path, record: InputFile, name: str, place: str) -> Enclosed:
+    """Have an input packed again, with what is told of what could not be."""
+    path = unpacked / OMITTED
+    told = store.read_json(path) if path.exists() else {}
+    omitted = {
+        f"{place}{each.removeprefix(name)}": str(why) for each, why in told.items() if each.startswith(f"{name}/")
+    }
+    found = sources_of(unpacked / name, place, omitted)
+    return Enclosed(replace(record, embedded=place), tuple(found), omitted=omitted)
+
+
+def _referenced(says: Description, record: InputFile, path: Path, place: str) -> Enclosed:
+    """Repeat what an archive says of an input that it only refers to."""
+
+    def renamed(each: Referenced) -> Referenced:
+        inner = Path(each.origin).relative_to(path)
+        return replace(each, name=str(Path(place) / inner))
+
+    files = (each for each in says.referenced if Path(each.origin).is_relative_to(path))
+    return Enclosed(record, referenced=tuple(map(renamed, files)))

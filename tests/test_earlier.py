@@ -1,0 +1,166 @@
+"""Inputs that are gone when a workflow is archived: told, or taken from an archive that was made before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from beeflow import cli, locations, noting, store
+from beeflow.archive import contents, reading, unpacking
+from beeflow.archive.description import Description
+from beeflow.commands import archive, clean, inspect, query, verify
+from beeflow.inputs import InputFile, InputFiles
+from beeflow.layout import DESCRIPTION, OMITTED
+from beeflow.models import ArchivePolicy, Retried, now
+from beeflow.states import WorkflowState
+from beeflow.store import WorkflowDir
+from tests.commands.place import Place
+from tests.test_archiving import make, place
+
+__all__ = ["place"]
+
+Capture = pytest.CaptureFixture[str]
+LOST = "not in the archive"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    top = tmp_path / "data"
+    (top / "folder/inner").mkdir(parents=True)
+    (top / "one").write_text("1")
+    (top / "folder/inner/two").write_text("2")
+    (top / "folder/link").symlink_to("/nowhere")
+    for path in (top / "one", top / "folder/inner/two", top / "folder/inner", top / "folder"):
+        os.utime(path, (1, 1))
+    return top
+
+
+@pytest.fixture
+def found(place: Place, data: Path) -> WorkflowDir:
+    made = make(place, WorkflowState.COMPLETED)
+    job = {
+        "x": {"class": "File", "location": locations.to_uri(data / "one")},
+        "y": {"class": "Directory", "location": locations.to_uri(data / "folder")},
+    }
+    store.write_json(made.layout.job, job)
+    graph = store.read_json(made.layout.graph)
+    for tool in graph["tools"].values():
+        tool["document"] = {"class": "CommandLineTool"}
+    store.write_json(made.layout.graph, graph)
+    noting.note(made.layout)
+    return made
+
+
+def archived(found: WorkflowDir, capsys: Capture, policy: ArchivePolicy | None = None) -> Path:
+    if policy:
+        store.write_record(found.layout.workflow, replace(found.record(), archive=policy))
+    assert cli.guarded(archive.main, [found.id]) == 0
+    return Path(capsys.readouterr().out.strip())
+
+
+def records(made: Path) -> dict[str, InputFile]:
+    return {Path(each.origin).name: each for each in reading.read_record(InputFiles, made, "inputs.json").files}
+
+
+def omitted(made: Path) -> dict[str, str]:
+    found = json.loads(reading.read_files(made, {OMITTED})[OMITTED])
+    return {name: why for name, why in found.items() if name.startswith("inputs/")}
+
+
+def reason(found: WorkflowDir) -> str:
+    state = found.state()
+    assert state is not None
+    return state.reason
+
+
+def test_what_is_gone_is_told_everywhere(found: WorkflowDir, data: Path, capsys: Capture) -> None:
+    (data / "one").unlink()
+    assert cli.guarded(archive.main, [found.id]) == 0
+    said = capsys.readouterr()
+    made = said.out.strip()
+    assert f"{data}/one: No such file or directory: the archive does not have this input" in said.err
+    assert f"{made}: 1 input is {LOST}" in said.err
+    assert omitted(Path(made))["inputs/0000/one"] == f"{contents.LOST}{data}/one: No such file or directory"
+    assert reason(found).startswith(f"1 input is {LOST}")
+    for command, argv in ((query.main, [found.id]), (verify.main, [made]), (verify.main, ["--quick", made])):
+        assert cli.guarded(command, argv) == 0
+        assert f"1 input is {LOST}" in " ".join(capsys.readouterr().out.split())
+    assert cli.guarded(verify.main, ["--json", made]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["lost"] == [f"{data}/one"]
+    assert cli.guarded(inspect.main, [made]) == 0
+    shown = capsys.readouterr().out
+    assert f"1 input is {LOST}" in " ".join(shown.split())
+    assert "missing" in next(line for line in shown.splitlines() if line.startswith("x "))
+    # It is back.
+    (data / "one").write_text("1")
+    assert omitted(archived(found, capsys)).keys() == {"inputs/0001/folder/link"}
+    assert reason(found) == ""
+
+
+def test_what_is_gone_is_taken_from_an_earlier_archive(
+    found: WorkflowDir, data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    first = archived(found, capsys)
+    before = records(first)
+    shutil.move(data, tmp_path / "data2")
+    assert cli.guarded(archive.main, [found.id]) == 0
+    said = capsys.readouterr()
+    second = Path(said.out.strip())
+    assert second.name == f"{found.id}.v2.tgz"
+    assert f"{data}/one: cannot be read any more: the archive has of it what {first} has" in said.err
+    assert (records(second), omitted(second), reason(found)) == (before, omitted(first), "")
+    unpacking.unpack(second, tmp_path / "back")
+    assert (tmp_path / "back/inputs/0000/one").read_text() == "1"
+    assert (tmp_path / "back/inputs/0001/folder/inner/two").read_text() == "2"
+    assert not list(second.parent.glob(".*"))
+    # A retry in between may have taken something else.
+    store.write_record(found.layout.retry, Retried(1, now(), done=True))
+    assert all(each.changed for each in records(archived(found, capsys)).values())
+
+
+@pytest.mark.parametrize("policy", ["reference", "auto"])
+def test_what_was_only_referred_to_is_known_as_before(
+    found: WorkflowDir, data: Path, capsys: Capture, policy: str
+) -> None:
+    kept = ArchivePolicy(inputs=policy)
+    store.write_record(found.layout.workflow, replace(found.record(), input_copy_limit_mib=0))
+    first = archived(found, capsys, kept)
+    shutil.rmtree(data)
+    second = archived(found, capsys)
+    assert records(second) == records(first)
+    assert records(second)["one"].sha256 == hashlib.sha256(b"1").hexdigest()
+    says = [reading.read_record(Description, each, DESCRIPTION).referenced for each in (first, second)]
+    assert says[0] == says[1]
+    assert len(says[0]) == 2
+
+
+def test_a_damaged_archive_and_one_that_lacks_it_too_give_nothing(
+    found: WorkflowDir, data: Path, capsys: Capture
+) -> None:
+    first = archived(found, capsys)
+    shutil.rmtree(data)
+    whole = first.read_bytes()
+    first.write_bytes(whole[:-100])
+    second = archived(found, capsys)
+    assert reason(found).startswith(f"2 inputs are {LOST}")
+    first.write_bytes(whole)
+    third = archived(found, capsys)
+    assert not records(second)["one"].is_known
+    assert records(third)["one"].embedded
+    assert reason(found) == ""
+
+
+def test_what_a_killed_archiver_took_goes_when_it_is_old(found: WorkflowDir, place: Place, capsys: Capture) -> None:
+    archived(found, capsys)
+    left = place.archives / f".{found.id}.inputs.abcd_123"
+    (left / "unpacked").mkdir(parents=True)
+    for path in (left / "unpacked", left):
+        os.utime(path, (1, 1))
+    assert cli.guarded(clean.main, []) == 0
+    assert not left.exists()
