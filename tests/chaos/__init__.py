@@ -7,4 +7,6 @@ targets   the processes of a workflow
 faults    what is done to a workflow, and when
 verdict   what must hold when it is over
 run       one seed
+suite     many seeds
+report    what came of them, in words and in a table
 """

@@ -2,8 +2,8 @@
 
 Prints a line a run: its seed, site, faults (with the second they came, or "missed"), the commands that had to be given,
 and the verdict; at the end a table, fault by outcome. What is wrong is kept: workflow directory, Slurm's logs, and a
-timeline. Exit code 1 when any run is wrong. A seed always makes the same workflow and faults at the same times; what
-they hit is the machine's doing.
+timeline. Exit code 1 when any run is wrong, or a fault was drawn five times or more and always missed. A seed always
+makes the same workflow and faults at the same times; what they hit is the machine's doing.
 
 Examples:
   python -m tests.chaos --seeds 1-200 --lanes 3
@@ -19,7 +19,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from tests.chaos import suite
+from tests.chaos import report, suite
 from tests.chaos.faults import KINDS
 
 
@@ -53,13 +53,16 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     runs = suite.run(arguments.seeds, kinds, lanes=arguments.lanes, keep=arguments.keep)
     with contextlib.closing(runs), contextlib.suppress(KeyboardInterrupt):
-        for report in runs:
-            print(suite.line(report), flush=True)
-            reports.append(report)
-    print(f"\n{suite.table(reports)}")
-    wrong = [report for report in reports if report.problems]
+        for each in runs:
+            print(report.line(each), flush=True)
+            reports.append(each)
+    print(f"\n{report.table(reports)}")
+    wrong = [each for each in reports if each.problems]
     print(f"\n{len(reports)} runs, {len(wrong)} wrong" + "".join(f"\n  {each.seed}: {each.kept}" for each in wrong))
-    return 1 if wrong else 0
+    print("".join(f"{each}\n" for each in report.could_not_come(reports)), end="")
+    untried = report.never_came(reports)
+    print("".join(f"NOT TRIED OUT: {each}\n" for each in untried), end="")
+    return 1 if wrong or untried else 0
 
 
 if __name__ == "__main__":

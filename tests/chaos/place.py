@@ -28,10 +28,11 @@ READY_S = 40.0
 # What is tried out on a site, by the lines of slurm.conf that differ.
 SETTINGS = {
     "plain": (),
-    "forgetful": ("MinJobAge=5",),
-    "no-requeue": ("JobRequeue=0",),
+    "forgetful": ("MinJobAge=5", "PreemptMode=CANCEL"),
+    "no-requeue": ("JobRequeue=0", "PreemptMode=CANCEL"),
     "no-sbatch-on-nodes": (),
 }
+ELSE = ("MinJobAge=600", "JobRequeue=1", "PreemptMode=REQUEUE")
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,19 @@ class Place:
 
     def ask(self, *argv: str, timeout_s: float = 20.0) -> str:
         """Run one of Slurm's programs; "" when it fails or does not answer."""
+        return self._ask(argv, timeout_s) or ""
+
+    def does(self, *argv: str, timeout_s: float = 20.0) -> bool:
+        """Run one of Slurm's programs; True when it did what it is there for."""
+        return self._ask(argv, timeout_s) is not None
+
+    def _ask(self, argv: Sequence[str], timeout_s: float) -> str | None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             done = subprocess.run(
                 argv, env=self.env(), check=False, capture_output=True, text=True, timeout=timeout_s, cwd="/"
             )
-            return done.stdout.strip() if done.returncode == 0 else ""
-        return ""
+            return done.stdout.strip() if done.returncode == 0 else None
+        return None
 
     def bee_slurm(self, *argv: str) -> None:
         """Run bee-slurm; raises RuntimeError when it fails."""
@@ -109,13 +117,10 @@ class Place:
             if self.up_as is not None and self.up_as != tuple(settings):
                 self.down()
             if self.up_as is None:
-                keys = {line.partition("=")[0] for lines in SETTINGS.values() for line in lines}
-                given = {line.partition("=")[0]: line for line in settings}
-                default = {"MinJobAge": "MinJobAge=600", "JobRequeue": "JobRequeue=1"}
+                by_key = {line.partition("=")[0]: line for line in (*ELSE, *settings)}
                 lines = ["JobCompType=jobcomp/filetxt", f"JobCompLoc={self.jobcomp}"]
-                lines += ["KillWait=2", "SlurmdTimeout=30", "BatchStartTimeout=1"]
-                lines += [*(given.get(key, default[key]) for key in sorted(keys))]
-                words = [word for line in lines for word in ("--set", line)]
+                lines += ["KillWait=2", "SlurmdTimeout=30", "BatchStartTimeout=1", "PreemptType=preempt/partition_prio"]
+                words = [word for line in (*lines, *by_key.values()) for word in ("--set", line)]
                 self.bee_slurm("up", "--force", "--nodes", "2", "--cpus", "2", *words)
                 self.up_as = tuple(settings)
 
@@ -173,6 +178,11 @@ class Place:
         """List the jobs of a workflow that have not ended."""
         lines = self.ask("squeue", "--noheader", "--array", "--format=%i %j %T %r").splitlines()
         return [line for line in lines if line.split()[1].startswith(f"{nonce}-")]
+
+    def preempted_for(self, job_id: str) -> list[str]:
+        """List the jobs whose place slurmctld gave to another."""
+        text = (self.slurm / "log/slurmctld.log").read_text(errors="replace")
+        return re.findall(rf"preempted JobId=(\S+).* to reclaim resources for JobId={job_id}\b", text)
 
     def ended_jobs(self, nonce: str) -> list[Job]:
         """List the jobs of a workflow that have ended."""

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,11 @@ from beeflow.models import Summary
 from beeflow.states import TaskState, WorkflowState
 from beeflow.store import Store, WorkflowDir
 from tests.chaos import faults, programs, verdict
-from tests.chaos.faults import Fault, KillAction, May, MissedError
+from tests.chaos.faults import base
+from tests.chaos.faults.base import CannotError, Comes, Fault, May, MissedError
+from tests.chaos.faults.commands import KillAction
 from tests.chaos.place import COMMAND_TIMEOUT_S, SETTINGS, Place
+from tests.chaos.report import Came, Report
 from tests.chaos.targets import Targets, kill
 from tests.chaos.workload import Workload
 
@@ -41,6 +44,7 @@ DRAINED_S = 10.0
 SUBMITS = 4
 # Slurm that lost its state begins its ids anew, and nodes have not forgotten as many of them as there were.
 MOST_LAUNCHES = 6
+WAITING = (WorkflowState.SUBMITTED, WorkflowState.STALLED, WorkflowState.PAUSED)
 BAD = frozenset(state.value for state in TaskState if state.final and not state.good)
 SITES = tuple(SETTINGS)
 # So many seeds after another are for one site: Slurm is started anew for the next.
@@ -57,32 +61,8 @@ class Live:
     reason: str
 
 
-@dataclass
-class Report:
-    """What came of a run. ``faults``: name, when, and what was done, or None when it missed."""
-
-    seed: int
-    site: str
-    faults: list[tuple[str, float, str | None]] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
-    state: str = ""
-    seconds: float = 0.0
-    problems: list[str] = field(default_factory=list)
-    kept: Path | None = None
-
-    @property
-    def outcome(self) -> str:
-        """Say it in a word or two."""
-        if self.problems:
-            return "WRONG"
-        return " + ".join(self.commands) or "by itself"
-
-
 class Run:
-    """A run under way. ``over``: set once nothing more is to happen to the workflow.
-
-    ``asked_for``: the command that bee-submit named when it failed halfway.
-    """
+    """A run under way. ``asked_for``: the command that bee-submit named when it failed halfway."""
 
     def __init__(self, place: Place, seed: int, kinds: Sequence[str]) -> None:
         draw = random.Random(seed)
@@ -93,9 +73,9 @@ class Run:
         self.faults = faults.choose(draw, list(kinds)) if kinds else []
         self.chunks = draw.choice((None, None, 2, 3))
         self.workload = Workload(self.folder)
-        self.over = threading.Event()
         self.submitting: subprocess.Popen[str] | None = None
         self.asked_for: str | None = None
+        self.last_id: str | None = None
         self.began = time.monotonic()
         self.timeline: list[str] = []
         self.folder.mkdir()
@@ -133,13 +113,21 @@ class Run:
         """The workflow's processes."""
         return Targets(self.workflow.layout.root, self.workload.script)
 
+    @property
+    def ended_well(self) -> bool:
+        """True once the workflow is archived as good: nothing of it begins any more."""
+        with contextlib.suppress(BeeError, MissedError):
+            state = self.workflow.state()
+            return state is not None and state.state is WorkflowState.ARCHIVED
+        return False
+
     def await_id(self, wait_s: float) -> None:
         """Wait until the workflow is on disk; raises MissedError."""
         deadline = time.monotonic() + wait_s
         while self.found is None:
-            if time.monotonic() > deadline or self.over.is_set():
+            if time.monotonic() > deadline:
                 raise MissedError
-            time.sleep(faults.POLL_S)
+            time.sleep(base.POLL_S)
 
     def await_archived(self, wait_s: float) -> None:
         """Wait until the workflow is archived; raises MissedError."""
@@ -154,21 +142,38 @@ class Run:
         lines = self.place.live_jobs(self.workflow.record().nonce)
         return [Live(*line.split(" ", 3)) for line in lines]
 
+    def cancel_jobs(self) -> int:
+        """Cancel all jobs of the workflow by hand; returns how many there were."""
+        jobs = self.jobs()
+        if jobs:
+            self.place.ask("scancel", *{job.shown.partition("_")[0] for job in jobs})
+        return len(jobs)
+
     @property
     def id(self) -> str:
-        """The workflow's id."""
-        return self.workflow.id
+        """The workflow's id, also once its directory is gone; raises MissedError when there is none yet."""
+        found = self.found
+        if found is not None:
+            self.last_id = found.id
+        if self.last_id is None:
+            raise MissedError
+        return self.last_id
+
+    def words(self, command: str, *argv: str) -> list[str]:
+        """Return the command line of a command on the workflow; bee-clean finds it by itself."""
+        module = f"beeflow.commands.{command.removeprefix('bee-')}"
+        return [sys.executable, "-m", module, *([] if command == "bee-clean" else [self.id]), *argv]
 
     def begin(self, command: str, *argv: str) -> subprocess.Popen[str]:
         """Begin a command on the workflow."""
         self.note(f"{command} begins")
-        words = [sys.executable, "-m", f"beeflow.commands.{command.removeprefix('bee-')}", self.id, *argv]
         null = subprocess.DEVNULL
+        words = self.words(command, *argv)
         return subprocess.Popen(words, env=self.env, stdin=null, stdout=null, stderr=null, text=True, cwd="/")
 
     def bee(self, command: str, *argv: str) -> subprocess.CompletedProcess[str]:
         """Give a command to the workflow."""
-        words = [sys.executable, "-m", f"beeflow.commands.{command.removeprefix('bee-')}", self.id, *argv]
+        words = self.words(command, *argv)
         done = subprocess.run(
             words, env=self.env, check=False, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, cwd="/"
         )
@@ -182,9 +187,14 @@ class Run:
     @property
     def disk_was_full(self) -> bool:
         """True when what a job said may not be on disk."""
-        return any(name == "disk-full" and said is not None for name, _, said in self.report.faults)
+        return any(came.name == "disk-full" and came.said is not None for came in self.report.faults)
 
     # The run.
+
+    @property
+    def holds(self) -> bool:
+        """True when the workflow is submitted with --no-start."""
+        return any(fault.holds for fault in self.faults)
 
     def wrong(self, problem: str) -> None:
         """Keep what is not as it must be."""
@@ -197,7 +207,7 @@ class Run:
         Where only commands submit, nobody else submits again what a job that died has left, or tries again what an
         sbatch did not say.
         """
-        excused = self.refuses_sbatch and any(not fault.timed or fault.may & May.FAIL for fault in self.faults)
+        excused = self.refuses_sbatch and any(fault.plan() or fault.may & May.FAIL for fault in self.faults)
         return any(what & fault.may for fault in self.faults) or (excused and what is May.STALL)
 
     def execute(self) -> Report:
@@ -206,22 +216,28 @@ class Run:
             self.submit()
         if not self.report.problems:
             self.bring_to_an_end()
-        self.over.set()
         self.report.seconds = time.monotonic() - self.began
-        for fault in self.faults:
-            if not fault.timed:
-                self.inject(fault)
+        self.inject_all(Comes.AS_PLANNED)
         if not self.report.problems:
             for problem in verdict.problems(self):
                 self.wrong(problem)
         for problem in self.left():
             self.wrong(problem)
+        if not self.report.problems:
+            self.inject_all(Comes.LAST)
         return self.report
+
+    def inject_all(self, comes: Comes) -> None:
+        """Have the faults come that do so at this time."""
+        for fault in self.faults:
+            if fault.comes is comes:
+                self.inject(fault)
 
     @contextlib.contextmanager
     def disturbed(self) -> Iterator[None]:
         """Begin the faults; at the end wait until all have come."""
-        threads = [threading.Thread(target=self.inject_in_time, args=(each,)) for each in self.faults if each.timed]
+        in_time = [each for each in self.faults if each.comes is Comes.IN_TIME]
+        threads = [threading.Thread(target=self.inject_in_time, args=(each,)) for each in in_time]
         self.began = time.monotonic()
         for thread in threads:
             thread.start()
@@ -238,20 +254,24 @@ class Run:
 
     def inject(self, fault: Fault) -> None:
         """Have a fault come."""
-        said: str | None = None
+        said, why = None, ""
         try:
             said = fault.inject(self)
+        except CannotError as error:
+            why = str(error)
         except MissedError:
             pass
         except Exception as error:  # a fault that fails is the suite's own
             self.wrong(f"{fault.name}: {type(error).__name__}: {error}")
-        self.note(f"{fault.name}: {'missed' if said is None else said}")
-        self.report.faults.append((fault.name, time.monotonic() - self.began if fault.timed else 0.0, said))
+        self.note(f"{fault.name}: {'missed' if said is None else said} {why}")
+        at = time.monotonic() - self.began if fault.comes is Comes.IN_TIME else 0.0
+        self.report.faults.append(Came(fault.name, at, said, why))
 
     def submit(self) -> None:
         """Submit, again where that was refused or killed before there was anything."""
         files = (str(self.workload.document), str(self.workload.job))
-        argv = [sys.executable, "-m", "beeflow.commands.submit", *files]
+        options = ["--no-start"] if self.holds else []
+        argv = [sys.executable, "-m", "beeflow.commands.submit", *options, *files]
         for _ in range(SUBMITS):
             pipe = subprocess.PIPE
             self.submitting = subprocess.Popen(
@@ -301,7 +321,7 @@ class Run:
     @property
     def may_take_more(self) -> bool:
         """True where one command may not be enough: a fault may meet it, is a command itself, or met bee-submit."""
-        return bool(self.asked_for) or any(not fault.timed or isinstance(fault, KillAction) for fault in self.faults)
+        return bool(self.asked_for) or any(fault.plan() or isinstance(fault, KillAction) for fault in self.faults)
 
     def give(self, command: str) -> None:
         """Give a command; once more, or what it says instead, where Slurm does not answer it for a moment."""
@@ -321,6 +341,8 @@ class Run:
         if state is WorkflowState.STALLED and self.may(May.STALL):
             names = named(summary.reason)
             return "bee-retry" if "bee-retry" in names and self.has_failed() else next(iter(names), None)
+        if state is WorkflowState.SUBMITTED and self.holds:
+            return "bee-start"
         if state is WorkflowState.PAUSED and self.may(May.PAUSE):
             return "bee-resume"
         if state is WorkflowState.ARCHIVED_CANCELLED and self.may(May.CANCEL):
@@ -347,7 +369,7 @@ class Run:
             since = {word: since.get(word, now), "stuck": since.get("stuck", now)}
             if is_archived(summary):
                 return summary
-            if summary.state in (WorkflowState.STALLED, WorkflowState.PAUSED) and now > since[word] + SURE_S:
+            if summary.state in WAITING and now > since[word] + SURE_S:
                 return summary
             jobs = self.jobs()
             if not any("held" in job.reason.lower() for job in jobs) or any(job.state != "PENDING" for job in jobs):
@@ -412,7 +434,7 @@ class Run:
                 shutil.copytree(path, into / path.name, symlinks=True)
             elif path.exists():
                 shutil.copy(path, into)
-        with contextlib.suppress(BeeError, MissedError):
+        with contextlib.suppress(BeeError, MissedError, ValueError):
             (into / "query.json").write_text(json.dumps(self.query(), indent=1))
 
     def clear(self) -> None:

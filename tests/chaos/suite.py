@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import Counter
 from collections.abc import Generator, Sequence
-
-from tabulate import tabulate
 
 from tests.chaos import place
 from tests.chaos.place import SETTINGS, Place
-from tests.chaos.run import SEEDS_A_SITE, Report, Run
-
-OUTCOMES = ("missed", "by itself", "go on", "retry", "both", "WRONG")
+from tests.chaos.report import Report
+from tests.chaos.run import SEEDS_A_SITE, Run
 
 
 def run(seeds: Sequence[int], kinds: Sequence[str], *, lanes: int = 1, keep: bool = False) -> Generator[Report]:
@@ -81,34 +77,3 @@ def one(made: Place, seed: int, kinds: Sequence[str], *, keep: bool) -> Report:
         made.mend_after_a_run()
     current.clear()
     return report
-
-
-def line(report: Report) -> str:
-    """Describe a run in a line, and what is wrong with it in more."""
-    faults = ", ".join(
-        f"{name} {'missed' if said is None else f'{at:.1f} s' if at else said}" for name, at, said in report.faults
-    )
-    given = f"; {' '.join(report.commands)}" if report.commands else ""
-    verdict = "WRONG" if report.problems else "ok"
-    head = f"{report.seed:4} {report.site}: {faults}{given}; {report.state}, {report.seconds:.0f} s: {verdict}"
-    return "\n".join([head, *(f"       {problem}" for problem in report.problems)])
-
-
-def outcome(report: Report) -> str:
-    """Say what it took, as the table has it."""
-    if report.problems:
-        return "WRONG"
-    retried = "bee-retry" in report.commands
-    if len(report.commands) > 1:
-        return "both"
-    return "retry" if retried else "go on" if report.commands else "by itself"
-
-
-def table(reports: Sequence[Report]) -> str:
-    """Count outcomes by fault: of the runs that a fault was in, and came."""
-    counts: dict[str, Counter[str]] = {}
-    for report in reports:
-        for name, _, said in report.faults:
-            counts.setdefault(name, Counter())["missed" if said is None else outcome(report)] += 1
-    rows = [(name, *(counts[name][word] or "" for word in OUTCOMES)) for name in sorted(counts)]
-    return tabulate(rows, headers=["fault", *OUTCOMES])

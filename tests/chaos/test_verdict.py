@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from beeflow.layout import Layout
-from tests.chaos import suite, verdict
-from tests.chaos.faults import KINDS, Fault, choose
-from tests.chaos.run import Report
+from tests.chaos import report, verdict
+from tests.chaos.faults import KINDS, choose
+from tests.chaos.faults.base import Fault
+from tests.chaos.report import Came, Report
 from tests.chaos.workload import Said, Workload, nonces, without_nonces
 
 
@@ -87,9 +88,19 @@ def test_the_log_of_tasks_is_read(tmp_path: Path) -> None:
 
 
 def test_the_table_counts_runs_by_fault_and_outcome() -> None:
-    good = Report(1, "plain", [("kill-pass", 1.0, "python(12)"), ("scancel", 2.0, None)], [], "Archived")
-    retried = Report(2, "plain", [("kill-pass", 1.0, "python(13)")], ["bee-retry"], "Archived")
-    wrong = Report(3, "plain", [("scancel", 1.0, "12")], [], "Running", problems=["nothing moves"])
-    rows = [line.split() for line in suite.table([good, retried, wrong]).splitlines()[2:]]
+    good = Report(1, "plain", [Came("kill-pass", 1.0, "python(12)"), Came("scancel", 2.0, None)], [], "Archived")
+    retried = Report(2, "plain", [Came("kill-pass", 1.0, "python(13)")], ["bee-retry"], "Archived")
+    wrong = Report(3, "plain", [Came("scancel", 1.0, "12")], [], "Running", problems=["nothing moves"])
+    rows = [line.split() for line in report.table([good, retried, wrong]).splitlines()[2:]]
     assert rows == [["kill-pass", "1", "1"], ["scancel", "1", "1"]]
-    assert "nothing moves" in suite.line(wrong)
+    assert "nothing moves" in report.line(wrong)
+
+
+def test_a_fault_that_never_comes_is_found() -> None:
+    missed, hit = (Report(1, "plain", [Came("scancel", 1.0, said)]) for said in (None, "12"))
+    cannot = Report(2, "plain", [Came("disk-full", 1.0, None, "no small disk")])
+    assert report.never_came([missed] * 5) == ["scancel missed all 5 times"]
+    assert report.never_came([missed] * 4) == []
+    assert report.never_came([missed] * 5 + [hit]) == []
+    assert report.never_came([cannot] * 5) == []
+    assert report.could_not_come([cannot] * 2) == ["disk-full cannot come: no small disk"]
