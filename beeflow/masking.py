@@ -67,6 +67,12 @@ def has_sign(text: str) -> bool:
     return any(sign in lowered for sign in _SIGNS)
 
 
+# Where hiding may have put it: a word of its own, or behind a name.
+_PUT = re.compile(r"(?<![\w*])\*\*\*(?!\*)")
+# Somebody's own ornament: *** DONE ***
+_ORNAMENT = re.compile(r"(?m)^[^\S\n]*\*\*\*[^*\n]*\w[^*\n]*\*\*\*[^\S\n]*$")
+
+
 def mask(text: str) -> str:
     """Hide what looks like a credential."""
     return _replaced(text, (*_BY_NAME, *_BY_LOOKS))
@@ -105,3 +111,8 @@ def is_surely_one(name: str, value: Any) -> bool:
     """True where a JSON value has a credential by its own name or looks; what is merely said to be one is prose."""
     given = {name: value}
     return bool(masked(given, lambda text: _replaced(text, _BY_LOOKS)) != given)
+
+
+def may_be_hidden(text: str) -> bool:
+    """True where a text may be what was left when a credential was hidden in it."""
+    return _PUT.search(_ORNAMENT.sub("", text)) is not None

@@ -11,7 +11,7 @@ import pytest
 
 from beeflow.archive import hiding
 from beeflow.archive.contents import Source
-from beeflow.masking import mask, masked
+from beeflow.masking import mask, masked, may_be_hidden
 
 S = "S3nt1nel"
 
@@ -85,6 +85,27 @@ HONEST: dict[str, Any] = {
     "f": {"class": "File", "basename": "basic training.txt", "location": "file:///data/basic%20training.txt"},
     "words": ["--pad_token", "<pad>", "--token-id", "7"],
 }
+
+
+@pytest.mark.parametrize(
+    ("text", "may_be"),
+    [
+        ("***", True),
+        ("TOKEN=*** x", True),
+        ("https://me:***@host", True),
+        ("tool --password *** x", True),
+        ("machine x ***\n", True),
+        ("*** ***", True),
+        ("x\n***\ny", True),
+        ("*** DONE ***", False),
+        ("one\n  *** all is well ***\ntwo", False),
+        ("**** DONE ****", False),
+        ("p < 0.001***", False),
+        ("a **b** c", False),
+    ],
+)
+def test_what_may_have_been_hidden(text: str, may_be: bool) -> None:
+    assert may_be_hidden(text) is may_be
 
 
 @pytest.mark.parametrize("name", HONEST)

@@ -137,3 +137,19 @@ def test_what_was_hidden_of_a_result_is_not_taken(site: Local) -> None:
     made = site.rerun(old, choice=Choice(reuse=True))
     assert ran(made) == ["w"]
     assert TOKEN in made.layout.output_object.read_text()
+
+
+STARS = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [sh, -c, 'printf "a *** b %s" "$1" > o; printf "*** DONE ***" > banner', sh]
+inputs: {x: {type: string, inputBinding: {}}}
+outputs:
+  o: {type: File, outputBinding: {glob: o, loadContents: true}}
+  banner: {type: string, outputBinding: {glob: banner, loadContents: true, outputEval: '$(self[0].contents)'}}
+"""
+
+
+def test_stars_of_somebody_s_own_are_taken(site: Local) -> None:
+    old = site.submit(STARS, {"x": "fine"})
+    assert ran(site.rerun(old, choice=Choice(reuse=True))) == []
