@@ -21,7 +21,7 @@ from beeflow.layout import Layout
 
 # Of a folder: what is in a larger one takes too long to be noted before it is needed.
 _MOST = 10_000
-# Of them all.
+# Names in all folders, and files besides: nobody waits for more at bee-submit.
 _MOST_OF_ALL = 100_000
 # A file server's clock and ours may be so far apart.
 _CLOCKS = timedelta(seconds=2)
@@ -57,23 +57,26 @@ def note(layout: Layout) -> None:
     """Write down what the inputs are; what cannot be looked at, or has too many files, is left to its times."""
     made = {}
     left = _MOST_OF_ALL
-    for _, path in outside(layout):
+    # Files first, which take one look each.
+    for _, path in sorted(outside(layout), key=lambda each: each[0] == "Directory"):
+        if left <= 0:
+            break
         with contextlib.suppress(OSError):
-            if left and (files := _files(path, min(_MOST, left))):
+            files, looked = _files(path, min(_MOST, left))
+            left -= looked
+            if files:
                 made[str(path)] = files
-                left -= len(files)
     if made:
         store.write_json(layout.noted, {"version": VERSION, "inputs": made})
 
 
-def _files(path: Path, most: int) -> Files | None:
-    """Look at a file, or all that are in a folder; None where these are too many."""
+def _files(path: Path, most: int) -> tuple[Files, int]:
+    """Look at a file, or all that are in a folder, none where these are too many; also counts its names."""
     if not path.is_dir():
-        return {"": _look(os.stat(path))}
+        return {"": _look(os.stat(path))}, 1
     inside = list(itertools.islice(staging.contents(path), most + 1))
-    if len(inside) > most:
-        return None
-    return {name: _look(os.stat(each)) for name, each, is_folder in inside if not is_folder}
+    few = inside if len(inside) <= most else []
+    return {name: _look(os.stat(each)) for name, each, is_folder in few if not is_folder}, len(inside)
 
 
 def _look(status: os.stat_result) -> list[int]:

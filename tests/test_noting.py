@@ -154,11 +154,11 @@ def test_many_are_noted_up_to_a_number(layout: Layout, top: Path, monkeypatch: p
 
     assert noted() == {"file", "folder", "default"}
     monkeypatch.setattr(noting, "_MOST_OF_ALL", 3)
-    # The file and the default; three names are in the folder.
+    # Files come first; three names are in the folder.
     assert noted() == {"file", "default"}
     assert not changed(layout, top / "folder", submitted=now())
-    monkeypatch.setattr(noting, "_MOST_OF_ALL", 4)
-    assert noted() == {"file", "folder"}
+    monkeypatch.setattr(noting, "_MOST_OF_ALL", 5)
+    assert noted() == {"file", "folder", "default"}
 
 
 def test_many_folders_and_files_take_no_time(layout: Layout, tmp_path: Path) -> None:
