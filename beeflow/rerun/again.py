@@ -81,7 +81,8 @@ def start(
         workflows.discard(staged)
         raise
     made = workflows.commit(staged, record.id)
-    return submit.launch(workflows, made, record, scheduler, start=request.start)
+    # Not the record of before: filling found out whose archive it is.
+    return submit.launch(workflows, made, filling.record, scheduler, start=request.start)
 
 
 def new_record(request: Request, source: Source, of_site: WorkflowRecord) -> WorkflowRecord:

@@ -260,6 +260,22 @@ def test_ones_own_archive_of_a_strangers_stays_his(
     assert not other_site.rerun(found).record().foreign
 
 
+def test_a_pass_that_the_command_runs_itself_is_guarded_too(
+    site: Local, other_site: Local, victim: Victim, tmp_path: Path
+) -> None:
+    listing = f'$([{{class: "File", location: "file://{victim.key}", basename: "k"}}])'
+    text = ONE + f"hints: {{InitialWorkDirRequirement: {{listing: '{listing}'}}}}\n"
+    sent = victim.receive(site.archive(site.submit(text)), tmp_path / "mail")
+    here = Local(other_site.top, "[slurm]\ndrive = here\n")
+    made = here.begin(sent)
+    assert [json.loads(path.read_text())["foreign"] for path in made.layout.tasks.rglob("run.json")] == [True]
+    found = here.run(made)
+    assert (state(found), found.record().foreign) == (WorkflowState.ARCHIVED_FAILED, True)
+    (task,) = tasks(found).values()
+    assert "id_rsa: reads a file or folder of this host" in task.reason
+    assert victim.lost_to(here.top) == []
+
+
 ESCAPE = """${
   var host = globalThis.constructor.constructor("return this")();
   return {o: [Object.keys(host.process.env), host.process.getBuiltinModule("fs").readFileSync("KEY", "utf8")]};
