@@ -45,8 +45,9 @@ class Earlier:
             left = {path: place for path, place in wanted.items() if path not in found}
             try:
                 taken = self._of(archive, left) if left else {}
-            except BeeError as error:
-                log.warning("%s; inputs that are gone are not taken from it", error)
+            except (BeeError, OSError) as error:
+                why = error if isinstance(error, BeeError) else f"{archive}: {error.strerror or error}"
+                log.warning("%s; inputs that are gone are not taken from it", why)
                 continue
             for path in taken:
                 log.warning("%s: cannot be read any more: the archive has of it what %s has", path, archive)
@@ -63,12 +64,13 @@ class Earlier:
             kept = {path: replace(each, changed=each.changed or says.archived) for path, each in kept.items()}
         embedded = {path: each.embedded for path, each in kept.items() if each.embedded}
         unpacked = self._unpacked(archive, embedded.values()) if embedded else None
-        return {
+        found = {
             path: _embedded(unpacked, each, each.embedded, wanted[path])
             if unpacked and each.embedded
             else _referenced(says, each, path, wanted[path])
             for path, each in kept.items()
         }
+        return {path: each for path, each in found.items() if each is not None}
 
     def _unpacked(self, archive: Path, names: Iterable[str]) -> Path:
         """Unpack some files and folders of an archive, all of which is verified."""
@@ -80,8 +82,11 @@ class Earlier:
         return into
 
 
-def _embedded(unpacked: Path, record: InputFile, name: str, place: str) -> Enclosed:
-    """Have an input packed again, with what is told of what could not be."""
+def _embedded(unpacked: Path, record: InputFile, name: str, place: str) -> Enclosed | None:
+    """Have an input packed again, with what is told of what could not be; None for what the archive lacks after all."""
+    if not (unpacked / name).exists():
+        # It vanished as that archive was written.
+        return None
     path = unpacked / OMITTED
     told = store.read_json(path) if path.exists() else {}
     omitted = {
