@@ -64,10 +64,11 @@ class Earlier:
             kept = {path: replace(each, changed=each.changed or says.archived) for path, each in kept.items()}
         embedded = {path: each.embedded for path, each in kept.items() if each.embedded}
         unpacked = self._unpacked(archive, embedded.values()) if embedded else None
+        referenced = _by_input(says.referenced)
         found = {
             path: _embedded(unpacked, each, each.embedded, wanted[path])
             if unpacked and each.embedded
-            else _referenced(says, each, path, wanted[path])
+            else _referenced(referenced.get(str(path), ()), each, wanted[path])
             for path, each in kept.items()
         }
         return {path: each for path, each in found.items() if each is not None}
@@ -96,12 +97,21 @@ def _embedded(unpacked: Path, record: InputFile, name: str, place: str) -> Enclo
     return Enclosed(replace(record, embedded=place), tuple(found), omitted=omitted)
 
 
-def _referenced(says: Description, record: InputFile, path: Path, place: str) -> Enclosed:
+def _by_input(referenced: Iterable[Referenced]) -> dict[str, list[Referenced]]:
+    """Sort what an archive only refers to by where the input was that it is, or is in."""
+    found: dict[str, list[Referenced]] = {}
+    for each in referenced:
+        inner = _inner(each)
+        found.setdefault(each.origin.removesuffix(f"/{inner}") if inner else each.origin, []).append(each)
+    return found
+
+
+def _inner(file: Referenced) -> str:
+    """Return the name of a file in the folder that is the input; "" when it is one itself (inputs/NNNN/NAME)."""
+    return "".join(file.name.split("/", 3)[3:])
+
+
+def _referenced(files: Iterable[Referenced], record: InputFile, place: str) -> Enclosed:
     """Repeat what an archive says of an input that it only refers to."""
-
-    def renamed(each: Referenced) -> Referenced:
-        inner = Path(each.origin).relative_to(path)
-        return replace(each, name=str(Path(place) / inner))
-
-    files = (each for each in says.referenced if Path(each.origin).is_relative_to(path))
-    return Enclosed(record, referenced=tuple(map(renamed, files)))
+    renamed = (replace(each, name="/".join(filter(None, (place, _inner(each))))) for each in files)
+    return Enclosed(record, referenced=tuple(renamed))
