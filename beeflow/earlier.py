@@ -55,8 +55,8 @@ class Earlier:
         return found
 
     def _of(self, archive: Path, wanted: Mapping[Path, str]) -> dict[Path, Enclosed]:
-        says = reading.read_record(Description, archive, DESCRIPTION)
-        read = reading.read_record(InputFiles, archive, RECORD)
+        says = reading.read_record(Description, archive, DESCRIPTION, UNLIMITED)
+        read = reading.read_record(InputFiles, archive, RECORD, UNLIMITED)
         known = by_origin((each.origin, each) for each in read.files)
         kept = {path: known[path] for path in wanted if path in known and known[path].is_known}
         if says.generation != self.generation:

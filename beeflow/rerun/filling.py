@@ -14,7 +14,6 @@ from pathlib import Path
 
 from beeflow import codec, credentials, locations, site, staging, store, submit, tables
 from beeflow.archive import unpacking
-from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
 from beeflow.cwl import schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
@@ -73,8 +72,7 @@ class Filling:
         schema_cache.install(cache_dir(self.layout))
         try:
             # All of it is verified as it is unpacked; nothing of it is used before.
-            allowed = UNLIMITED if self.request.trust else Limits()
-            self.packed = unpacking.unpack(path, self.unpacked, self.source.description.id, allowed)
+            self.packed = unpacking.unpack(path, self.unpacked, self.source.description.id, self.source.allowed)
             if checking.check(self.packed, self.unpacked, self.config, trusted=self.request.trust):
                 self.record = replace(self.record, foreign=True)
                 store.write_record(self.layout.workflow, self.record)

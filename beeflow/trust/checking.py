@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from beeflow import store
+from beeflow import archived, store
 from beeflow.archive.verifying import Packed
 from beeflow.config import Config
 from beeflow.errors import TrustError
-from beeflow.layout import SIDECAR_SUFFIX
-from beeflow.models import Sidecar
 from beeflow.tables import one_line
 from beeflow.trust import agreement, documents, shipped, tools
 from beeflow.trust.risk import Risk
@@ -63,17 +59,5 @@ def _was_foreign(unpacked: Path) -> bool:
 
 def is_own(packed: Packed, config: Config) -> bool:
     """True for an archive that this user's own workflow made here, and that is still the same."""
-    beside = packed.path.with_suffix(SIDECAR_SUFFIX)
-    if packed.path.parent.resolve() != config.bee_archive_dir.resolve():
-        return False
-    try:
-        owned = all(_is_users_file(each) for each in (packed.path, beside))
-    except OSError:
-        return False
-    sidecar = store.read_record(Sidecar, beside) if owned else None
-    return sidecar is not None and not sidecar.imported and sidecar.sha256 == packed.sha256
-
-
-def _is_users_file(path: Path) -> bool:
-    status = path.lstat()
-    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWOTH
+    sidecar = archived.own_sidecar(packed.path, config.bee_archive_dir)
+    return sidecar is not None and sidecar.sha256 == packed.sha256
