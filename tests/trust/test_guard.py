@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from beeflow import submit
+from beeflow.cwl.confined import ConfinedEngine
 from beeflow.errors import InputError, TrustError
 from beeflow.rerun import again
 from beeflow.rerun.request import Request
@@ -296,6 +299,22 @@ def test_javascript_has_no_files_and_no_environment(
     text = PLANNED.replace('"TOOL"', json.dumps(ESCAPE.partition(", host")[0] + "]}; }")).replace("VALUE", "$(1)")
     found = other_site.rerun(victim.receive(site.archive(site.submit(text)), tmp_path / "more"))
     assert json.loads(found.layout.output_object.read_text())["o"] == [["PATH"]]
+
+
+def test_javascript_that_cannot_be_confined_does_not_run(
+    site: Local, other_site: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = site.submit(PLANNED.replace("TOOL", "$({o: 1})").replace("VALUE", "$(1)"))
+    (tmp_path / "sent.tgz").write_bytes(Path(site.archive(done)).read_bytes())
+    node = tmp_path / "bin/nodejs"
+    node.parent.mkdir()
+    node.write_text("#!/bin/sh\necho no libnode.so >&2\nexit 127\n")
+    node.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{node.parent}:{os.environ['PATH']}")
+    # That of another test still runs.
+    monkeypatch.setattr(ConfinedEngine, "localdata", threading.local())
+    with pytest.raises(InputError, match=f"(?s)step make: .*{node}: JavaScript .*: no libnode.so; have a Node.js 20"):
+        other_site.rerun(tmp_path / "sent.tgz")
 
 
 BESIDE = """
