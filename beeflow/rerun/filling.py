@@ -133,13 +133,17 @@ class Filling:
         found = read_graph(self.layout)
         tell_of_missing_defaults(self.origins, found)
         try:
-            graph = site.resolve(
-                moved_graph(found, self.request.moves, self.origins.place), self.config, unpack=self.unpack_images
-            )
+            moved = moved_graph(found, self.request.moves, self.origins.place)
+            graph = site.resolve(moved, self.config, unpack=self.unpack_images, elsewhere=self.elsewhere())
         except InputError as error:
             raise InputError(f"{error}\nsay where images are here with --map OLD=NEW") from error
         store.write_text(self.layout.graph, dumps_graph(graph))
         return graph
+
+    def elsewhere(self) -> str:
+        """Name the cluster that the documents were first submitted on; "" when that is this one."""
+        cluster = provenance.first_cluster(self.source, self.unpacked)
+        return "" if cluster == self.record.slurm.cluster_name else cluster
 
     def planned(self, old_graph: Graph, graph: Graph) -> Plan:
         """Plan what is to run; what need not is taken from the archive."""
