@@ -73,7 +73,9 @@ class Filling:
         try:
             # All of it is verified as it is unpacked; nothing of it is used before.
             self.packed = unpacking.unpack(path, self.unpacked, self.source.description.id, self.source.allowed)
-            if checking.check(self.packed, self.unpacked, self.config, trusted=self.request.trust):
+            asked = self.packed, self.unpacked, self.config
+            checking.check(*asked, trusted=self.request.trust)
+            if checking.is_foreign(*asked, trusted=self.request.trust):
                 self.record = replace(self.record, foreign=True)
                 store.write_record(self.layout.workflow, self.record)
             self.begin()

@@ -23,17 +23,13 @@ def risks(found: Shipped) -> list[Risk]:
         return list(dict.fromkeys([*tools.risks(found), *documents.risks(found), *agreement.risks(found)]))
 
 
-def check(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> bool:
+def check(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> None:
     """Raise TrustError, naming each of them, when an archive would do what only its owner may have meant.
 
-    ``unpacked``: the folder it is in. It may if the user says so (``trusted``), or if it is his own. True where what
-    its expressions make is to be looked at as they are evaluated: nobody said that who made them is trusted, here or
-    when the user's own archive was made of somebody else's.
+    ``unpacked``: the folder it is in. It may if the user says so (``trusted``), or if it is his own.
     """
-    if trusted:
-        return False
-    if is_own(packed, config):
-        return _was_foreign(unpacked)
+    if trusted or is_own(packed, config):
+        return
     found = risks(shipped.of_folder(packed, unpacked))
     if found:
         lines = (f"  {one_line(each.where)}: {one_line(each.what, _WIDTH)}: {each.why}" for each in found)
@@ -43,7 +39,13 @@ def check(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> b
             + f"\nlook at it with: bee-inspect {packed.path}\nand if that is what you want, add --trust"
         )
 
-    return True
+
+def is_foreign(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> bool:
+    """True where what the expressions of an archive make is to be looked at as they are evaluated.
+
+    Nobody said that who made them is trusted, here or when the user's own archive was made of somebody else's.
+    """
+    return not trusted and (not is_own(packed, config) or _was_foreign(unpacked))
 
 
 def refuse(path: Path, made: Sequence[str]) -> None:
