@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from beeflow import store, workflow
-from beeflow.errors import BeeError, NotFoundError, SlurmError, TransitionError
+from beeflow.errors import BeeError, NotFoundError, SlurmError, SystemFileError, TransitionError
 from beeflow.holding import Holding, is_paused
 from beeflow.listing import is_just_written, is_over, workflow_state
 from beeflow.locking import LockedError
@@ -231,6 +231,9 @@ class Cancelling(Action):
         except LockedError:
             self.is_retried = True
             return None
+        except SystemFileError:
+            # Nobody can say whether a bee-retry that was killed lives: the files say what is.
+            return self.over()
 
     def act(self, jobs: list[JobRecord]) -> bool:
         """Cancel the jobs that were not yet, then see that a pass comes; one that is submitting sees the flag too."""
@@ -279,8 +282,11 @@ def unless_removed(found: WorkflowDir) -> Iterator[None]:
     try:
         yield
     except (BeeError, OSError) as error:
-        if os.path.lexists(found.layout.root):
-            raise
+        root = found.layout.root
+        if os.path.lexists(root):
+            if isinstance(error, BeeError):
+                raise
+            raise SystemFileError(f"{error.filename or root}: {error.strerror or error}") from error
         raise NotFoundError(f"workflow {found.id} was removed meanwhile; see: bee-list") from error
 
 

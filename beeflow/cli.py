@@ -128,18 +128,27 @@ def guarded(main: Main, argv: Sequence[str]) -> int:
         return EXIT_INTERRUPT
     except BrokenPipeError:
         # The reader of our output went away (| head): not an error of ours.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return EXIT_PIPE
     except OSError as failure:
         if failure.errno not in _OF_SYSTEM:
             return _bug()
         log.debug("%s", failure, exc_info=True)
         error(f"{failure.filename or 'standard output'}: {failure.strerror}")
+        _drop_output()
         return SystemFileError.exit_code
     except Exception:
         return _bug()
     return code
+
+
+def _drop_output() -> None:
+    """Have what nobody takes go nowhere: Python tries once more as it ends, and would end with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bug() -> int:

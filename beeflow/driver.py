@@ -162,7 +162,7 @@ class Driver:
         """Plan, with these results."""
         while True:
             look = Look(walk(self.graph, self.inputs, results.lookup, self.tools), results)
-            self.jobs.plan = look.plan
+            self.jobs.see(look.plan)
             known = []
             for group in look.plan.groups.values():
                 if group.unknown or look.plan.is_open_ended(group):

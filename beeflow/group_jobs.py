@@ -24,7 +24,7 @@ class GroupJobs:
     """What was submitted. ``fresh``: keys of what this pass submitted itself, so that Slurm need not be asked.
 
     ``settled``: what this pass settled: an element, the submission before, and the Halt. ``appear_by``: until when
-    (monotonic) this pass waits for results that a shared file system shows late. ``plan``: as far as it is known.
+    (monotonic) this pass waits for results that a shared file system shows late.
     """
 
     layout: Layout
@@ -32,12 +32,18 @@ class GroupJobs:
     fresh: set[str] = field(default_factory=set)
     settled: set[tuple[int, str, str]] = field(default_factory=set)
     appear_by: float | None = None
-    plan: Plan | None = None
     _intents: dict[str, list[Intent]] = field(default_factory=dict)
     _counts: dict[str, Counter[int]] = field(default_factory=dict)
     _vanished: set[str] | None = None
     _queue: dict[tuple[str, int | None], JobRecord] | None = None
     _past: dict[tuple[str, int | None], JobRecord] | None = None
+    _plan: Plan | None = None
+    _deaths: dict[str, int] = field(default_factory=dict)
+
+    def see(self, plan: Plan) -> None:
+        """Take note of what the groups take from each other, as far as that is known by now."""
+        self._plan = plan
+        self._deaths.clear()
 
     def intents(self, key: str) -> list[Intent]:
         """List the submissions of a group, in order."""
@@ -89,25 +95,29 @@ class GroupJobs:
         return self._queue.get(element)
 
     def may_go_again(self, key: str, number: int, most: int = MAX_SUBMISSIONS) -> bool:
-        """True while an element has not been submitted too often since the user last asked for it (bee-retry).
-
-        As often as jobs of what it takes from died, Slurm dropped it because of that.
-        """
+        """True while an element has not been submitted too often since the user last asked for it (bee-retry)."""
         if key not in self._counts:
             retried = store.read_record(Retried, self.layout.retry)
             new = (intent for intent in self.intents(key) if retried is None or intent.created > retried.at)
             self._counts[key] = Counter(each for intent in new for each in numbers_of(intent))
-        count = self._counts[key][number]
-        return count < most or count < most + self._deaths_above(key)
+        return self._counts[key][number] < most
+
+    def may_be_dropped(self, key: str, number: int) -> bool:
+        """True while Slurm has not dropped an element too often: it does when a job of what that takes from dies."""
+        if self.may_go_again(key, number):
+            return True
+        return self.may_go_again(key, number, MAX_SUBMISSIONS + self._deaths_above(key))
 
     def _deaths_above(self, key: str) -> int:
         """Count how often elements that a group takes from went again because a job of theirs died."""
-        above, waiting = set[str](), [key]
-        while self.plan and waiting:
-            waiting += self.plan.producers(self.plan.groups[waiting.pop()]) - above
-            above.update(waiting)
-        paths = (path for each in above for path in self.layout.group(each).glob("*/*/lost.json"))
-        return sum(len(found.jobs) for path in paths if (found := store.read_record(Lost, path)))
+        if key not in self._deaths:
+            above, waiting = set[str](), [key]
+            while self._plan and waiting:
+                waiting += self._plan.producers(self._plan.groups[waiting.pop()]) - above
+                above.update(waiting)
+            paths = (path for each in above for path in self.layout.group(each).glob("*/*/lost.json"))
+            self._deaths[key] = sum(len(found.jobs) for path in paths if (found := store.read_record(Lost, path)))
+        return self._deaths[key]
 
     def known_keys(self, key: str, number: int) -> tuple[str, ...]:
         """Name the newest submission of an element, unless there is none or it is in doubt."""
@@ -143,7 +153,7 @@ class GroupJobs:
             for number, intent in self.newest(key).items()
             if intent.key not in self.fresh
             and self.is_dropped(intent, number, self.record(intent, number))
-            and self.may_go_again(key, number)
+            and self.may_be_dropped(key, number)
         }
 
     def has_ended(self, key: str, numbers: Iterable[int]) -> bool:

@@ -206,7 +206,7 @@ class Groups:
         return _most(each)
 
     def producers_ready(self, look: Look, group: Group) -> list[str] | None:
-        """Return the producers that have yet to end; None while one of them is not submitted itself."""
+        """Return the producers that have yet to end; None while one is not submitted, or has a dead job to settle."""
         unfinished = []
         for key in sorted(look.plan.producers(group)):
             producer = look.plan.groups[key]

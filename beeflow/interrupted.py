@@ -40,7 +40,7 @@ def _cancelled(look: Look, jobs: GroupJobs) -> dict[Element, Intent]:
 
 def is_lost(job: JobRecord) -> bool:
     """True for a job that its tasks are not to blame for, nor anybody who cancelled it."""
-    return job.state.ended and job.state.task_state is TaskState.NODE_FAIL
+    return job.state.task_state is TaskState.NODE_FAIL
 
 
 def has_cancelled(result: ElementResult | None) -> bool:

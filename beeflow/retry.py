@@ -14,7 +14,7 @@ from pathlib import Path
 
 from beeflow import attempts, staging, store, workflow
 from beeflow.actions import current_state, refusal, unless_removed
-from beeflow.errors import BeeError, SystemFileError, TransitionError, UsageError
+from beeflow.errors import BeeError, TransitionError, UsageError
 from beeflow.graph import Graph, Workflow
 from beeflow.group_jobs import GroupJobs
 from beeflow.holding import Holding, Wishes
@@ -69,12 +69,9 @@ def retry(found: WorkflowDir, scheduler: Scheduler, choice: Choice) -> Retrying:
         # Before anybody is waited for: what is wished from here on is wished of the workflow as this makes it.
         known = Wishes.read(found.layout)
         submitter = Submitter(found.layout, found.record(), scheduler)
-        try:
-            with alone(found, submitter):
-                retried = clear(found, submitter, choice, known)
-                drive(found, submitter)
-        except OSError as error:
-            raise SystemFileError(f"{error.filename or found.layout.root}: {error.strerror or error}") from error
+        with alone(found, submitter):
+            retried = clear(found, submitter, choice, known)
+            drive(found, submitter)
         return replace(retried, cancelled=found.layout.cancel.exists())
 
 

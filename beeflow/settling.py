@@ -122,7 +122,7 @@ class Settler:
         self.jobs.settled.add(settled)
         look.changed = True
         dropped = self.jobs.is_dropped(ended.intent, number, job)
-        if dropped and self.jobs.may_go_again(key, number) and halt is Halt.NO:
+        if dropped and self.jobs.may_be_dropped(key, number) and halt is Halt.NO:
             return
         published = self.published(ended)
         known = {**progress.settled, **(published or {})}

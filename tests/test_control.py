@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 
 from beeflow import control, store
 from beeflow.cwl import compiler, documents
-from beeflow.errors import SlurmError, TransitionError
+from beeflow.errors import SlurmError, SystemFileError, TransitionError
 from beeflow.holding import Holding
 from beeflow.layout import Layout, folders
 from beeflow.listing import HELD_S, Queues, shows_paused, state_record, summarize
-from beeflow.models import Summary, WorkflowRecord, now
+from beeflow.locking import holder_path
+from beeflow.models import Holder, Summary, WorkflowRecord, now
 from beeflow.results import dumps_graph
 from beeflow.scheduler import Dependency, JobRecord, JobRequest
 from beeflow.states import Command, JobState, TaskState, WorkflowState
@@ -511,6 +513,25 @@ def test_what_is_archived_is_refused_with_what_is_possible(
     with pytest.raises(TransitionError, match=f"is {state.value}: {command.value} is .*: {possible}"):
         do(command, chain(layout))
     assert list(layout.control.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [PAUSE, RESUME, CANCEL])
+def test_a_workflow_without_its_folders_does_not_keep_a_command_from_others(tmp_path: Path, command: Command) -> None:
+    records = [replace(RECORD, id=f"{each}fc631bb-0d92-4d07-94cb-3a3d86f5f6ea") for each in "12"]
+    worlds = [started(chain(make_layout(tmp_path, record))) for record in records]
+    broken, whole = (WorkflowDir(each.layout) for each in worlds)
+    shutil.rmtree(broken.layout.control)
+    told, other = control.perform(command, [broken, whole], lambda record: worlds[record.id == whole.id].scheduler)
+    assert isinstance(told.error, SystemFileError)
+    assert not isinstance(other.error, SystemFileError)
+
+
+def test_what_is_over_stays_so_for_a_command_whatever_a_killed_retry_left(layout: Layout) -> None:
+    store.write_record(layout.workflow, replace(RECORD, lock="soft"))
+    store.write_record(layout.state, state_record(RECORD, WorkflowState.ARCHIVED_CANCELLED))
+    holder = Holder("nowhere.example.org", "", "", 1, 1, now(), "bee-retry")
+    store.write_record(holder_path(layout.retry_lock), holder)
+    assert do(CANCEL, chain(layout)) == f"Workflow {RECORD.id} is Archived/Cancelled already."
 
 
 @pytest.mark.parametrize("command", [START, PAUSE, RESUME])

@@ -75,6 +75,6 @@ def test_what_the_system_refuses_is_no_bug(tmp_path: Path, capsys: pytest.Captur
 
 def test_a_full_disk_is_no_bug() -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-c", PRINTS], stdout=full, stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 74
-    assert done.stderr.startswith("error: standard output: No space left on device")
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run([sys.executable, "-c", PRINTS], stdout=full, stderr=subprocess.PIPE, env=env, text=True)
+    assert (done.returncode, done.stderr) == (74, "error: standard output: No space left on device\n")
