@@ -47,10 +47,23 @@ class CliScheduler:
         except process.ProgramTimeoutError as error:
             raise SubmissionDoubtError(f"sbatch of {request.name}: {error}") from error
         if done.returncode == 0:
-            job_id = lines.parse_submitted(done.stdout)
+            *others, job_id = lines.parse_submitted(done.stdout)
             log.info("sbatch %s: job %s", request.name, job_id)
+            self._drop(request.name, others)
             return job_id
         raise refusal(words_of(done))
+
+    def _drop(self, name: str, job_ids: list[str]) -> None:
+        """Cancel what was submitted more than once: a held one would keep others of its name from beginning.
+
+        It would end by itself once it began, so that it need not succeed.
+        """
+        if job_ids:
+            log.warning("sbatch %s was answered more than once: job(s) %s are cancelled", name, ", ".join(job_ids))
+            try:
+                self.cancel(name, job_ids)
+            except SlurmError as error:
+                log.warning("not cancelled: %s", error)
 
     def check(self, request: JobRequest) -> None:
         """Ask sbatch --test-only, and sbatch itself where only that can tell."""

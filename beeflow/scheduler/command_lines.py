@@ -118,13 +118,16 @@ def escape(path: str) -> str:
     return folder.replace("%", "%%") + slash + name
 
 
-def parse_submitted(stdout: str) -> str:
-    """Read the id that sbatch --parsable prints ("123" or "123;cluster"); warnings may stand before it."""
-    for line in reversed(stdout.splitlines()):
-        match = re.fullmatch(r"(\d+)(;\S+)?", line.strip())
-        if match:
-            return match.group(1)
-    raise SlurmError(f"sbatch printed no job id: {stdout.strip()!r}")
+def parse_submitted(stdout: str) -> list[str]:
+    """Read what sbatch --parsable prints ("123" or "123;cluster"); warnings may stand before it.
+
+    One id, or more where the job was submitted more than once.
+    """
+    found = (re.fullmatch(r"(\d+)(;\S+)?", line.strip()) for line in stdout.splitlines())
+    job_ids = [match.group(1) for match in found if match]
+    if not job_ids:
+        raise SlurmError(f"sbatch printed no job id: {stdout.strip()!r}")
+    return job_ids
 
 
 def refusal_kind(stderr: str) -> str:

@@ -35,6 +35,14 @@ exec {real} "$@"
 """
 
 
+# Every job is submitted twice, and both ids are printed.
+TWICE = """\
+#!/bin/sh
+case "$*" in *--test-only*) ;; *) {real} "$@" ;; esac
+exec {real} "$@"
+"""
+
+
 @dataclass(frozen=True)
 class Disturbed:
     """A folder before PATH with Slurm's programs, which fail as often as they are told to."""
@@ -95,6 +103,18 @@ def test_what_slurm_surely_did_not_do_is_asked_again(
     found = sleeper()
     wait_state(slurm, found, "Archived")
     assert disturbed.left == []
+    assert attempts(slurm, found) == 2
+
+
+def test_what_is_submitted_twice_runs_once(
+    slurm: PrivateSlurm, disturbed: Disturbed, sleeper: Callable[..., str]
+) -> None:
+    path = disturbed.folder / "sbatch"
+    path.write_text(TWICE.format(real=shutil.which("sbatch", path=slurm.env["PATH"])))
+    path.chmod(0o755)
+    found = sleeper()
+    # The other driver is held, and would keep all passes from beginning.
+    wait_state(slurm, found, "Archived")
     assert attempts(slurm, found) == 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -55,3 +56,10 @@ def test_no_answer_leaves_nothing_in_doubt(tmp_path: Path) -> None:
     silent = scheduler(tmp_path, 'echo "sbatch: error: Socket timed out on send/recv operation" >&2; exit 1')
     with pytest.raises(SlurmUnreachableError):
         silent.check(REQUEST)
+
+
+def test_of_a_job_that_was_submitted_twice_one_is_left(tmp_path: Path) -> None:
+    request = replace(REQUEST, script=Path("/dev/null"))
+    assert scheduler(tmp_path, "echo 7; echo 8").submit(request) == "8"
+    assert calls(tmp_path) == ["sbatch", "scancel"]
+    assert (tmp_path / "calls").read_text().splitlines()[-1].endswith(" 7")

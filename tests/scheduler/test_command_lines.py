@@ -129,16 +129,17 @@ def test_percent_signs_of_folders_are_escaped(path: str, escaped: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stdout", "job_id"),
+    ("stdout", "job_ids"),
     [
-        ("123\n", "123"),
-        ("123;beeflow\n", "123"),
-        ("sbatch: lua: no account given\n123\n", "123"),
-        ("42 jobs are ahead of you\n123;a-b.c\n\n", "123"),
+        ("123\n", ["123"]),
+        ("123;beeflow\n", ["123"]),
+        ("sbatch: lua: no account given\n123\n", ["123"]),
+        ("42 jobs are ahead of you\n123;a-b.c\n\n", ["123"]),
+        ("123\n124\n", ["123", "124"]),
     ],
 )
-def test_parse_submitted(stdout: str, job_id: str) -> None:
-    assert lines.parse_submitted(stdout) == job_id
+def test_parse_submitted(stdout: str, job_ids: list[str]) -> None:
+    assert lines.parse_submitted(stdout) == job_ids
 
 
 @pytest.mark.parametrize("stdout", ["", "\n", "Submitted batch job 123", "123 ;x y", "-5"])
