@@ -26,7 +26,8 @@ from beeflow.submission import Submitter, pass_key
 
 log = logging.getLogger(__name__)
 
-# Longer than another bee-cancel only looks; bee-retry may take its time.
+# How long bee-cancel waits for the lock that bee-retry works under. Another bee-cancel, which only looks, has it for
+# less; who has it longer is a bee-retry.
 RETRY_S = 1.0
 
 

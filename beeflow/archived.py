@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from beeflow import store
+from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.errors import BeeError
 from beeflow.layout import ARCHIVE_SUFFIX, DESCRIPTION, SIDECAR_SUFFIX, split_archive_name, versions
 from beeflow.models import Sidecar
@@ -63,6 +66,32 @@ def last_sidecar(paths: Iterable[Path]) -> tuple[Path, Sidecar] | None:
         if sidecar is not None and sidecar.state.final:
             return path, sidecar
     return None
+
+
+def own_sidecar(archive: Path, folder: Path) -> Sidecar | None:
+    """Read what is beside an archive that this user's own workflow made in this folder; None for any other.
+
+    Raises BeeError when it cannot be read.
+    """
+    beside = archive.with_suffix(SIDECAR_SUFFIX)
+    if archive.parent.resolve() != folder.resolve():
+        return None
+    try:
+        owned = all(_is_users_file(each) for each in (archive, beside))
+    except OSError:
+        return None
+    sidecar = store.read_record(Sidecar, beside) if owned else None
+    return None if sidecar is None or sidecar.imported else sidecar
+
+
+def allowed(archive: Path, folder: Path) -> Limits:
+    """How large an archive may be: the user's own is as large as it is."""
+    return UNLIMITED if own_sidecar(archive, folder) else Limits()
+
+
+def _is_users_file(path: Path) -> bool:
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWOTH
 
 
 def read_sidecar(path: Path) -> Sidecar | None:

@@ -120,9 +120,9 @@ class Archiver:
         """Find the archive that an epilog made which was killed before it could say so."""
         for path in archives_of(self.folder, self.record.id):
             try:
-                found = reading.read_record(Description, path, DESCRIPTION)
+                found = reading.read_record(Description, path, DESCRIPTION, UNLIMITED)
                 if (found.made_by, found.generation, found.state) == (EPILOG, self.generation, self.state.state):
-                    lacks = json.loads(reading.read_files(path, {OMITTED}).get(OMITTED, b"{}"))
+                    lacks = json.loads(reading.read_files(path, {OMITTED}, UNLIMITED).get(OMITTED, b"{}"))
                     return replace(verifying.verify(path, self.record.id, UNLIMITED), lacks=Lacks.of(lacks))
             except BeeError as error:
                 log.warning("%s; another archive is made beside it", error)
@@ -202,7 +202,7 @@ class Archiver:
         """True when an archive refers to files that are nowhere but in the workflow's directory."""
         if self.record.archive.outputs == EMBED:
             return False
-        found = reading.read_record(Description, archive, DESCRIPTION)
+        found = reading.read_record(Description, archive, DESCRIPTION, UNLIMITED)
         return any(Path(each.origin).is_relative_to(self.layout.root) for each in found.referenced)
 
     def write_sidecar(self, packed: Packed) -> None:

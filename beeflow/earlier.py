@@ -45,8 +45,9 @@ class Earlier:
             left = {path: place for path, place in wanted.items() if path not in found}
             try:
                 taken = self._of(archive, left) if left else {}
-            except BeeError as error:
-                log.warning("%s; inputs that are gone are not taken from it", error)
+            except (BeeError, OSError) as error:
+                why = error if isinstance(error, BeeError) else f"{archive}: {error.strerror or error}"
+                log.warning("%s; inputs that are gone are not taken from it", why)
                 continue
             for path in taken:
                 log.warning("%s: cannot be read any more: the archive has of it what %s has", path, archive)
@@ -54,8 +55,8 @@ class Earlier:
         return found
 
     def _of(self, archive: Path, wanted: Mapping[Path, str]) -> dict[Path, Enclosed]:
-        says = reading.read_record(Description, archive, DESCRIPTION)
-        read = reading.read_record(InputFiles, archive, RECORD)
+        says = reading.read_record(Description, archive, DESCRIPTION, UNLIMITED)
+        read = reading.read_record(InputFiles, archive, RECORD, UNLIMITED)
         known = by_origin((each.origin, each) for each in read.files)
         kept = {path: known[path] for path in wanted if path in known and known[path].is_known}
         if says.generation != self.generation:
@@ -63,12 +64,14 @@ class Earlier:
             kept = {path: replace(each, changed=each.changed or says.archived) for path, each in kept.items()}
         embedded = {path: each.embedded for path, each in kept.items() if each.embedded}
         unpacked = self._unpacked(archive, embedded.values()) if embedded else None
-        return {
+        referenced = _by_input(says.referenced)
+        found = {
             path: _embedded(unpacked, each, each.embedded, wanted[path])
             if unpacked and each.embedded
-            else _referenced(says, each, path, wanted[path])
+            else _referenced(referenced.get(str(path), ()), each, wanted[path])
             for path, each in kept.items()
         }
+        return {path: each for path, each in found.items() if each is not None}
 
     def _unpacked(self, archive: Path, names: Iterable[str]) -> Path:
         """Unpack some files and folders of an archive, all of which is verified."""
@@ -80,8 +83,11 @@ class Earlier:
         return into
 
 
-def _embedded(unpacked: Path, record: InputFile, name: str, place: str) -> Enclosed:
-    """Have an input packed again, with what is told of what could not be."""
+def _embedded(unpacked: Path, record: InputFile, name: str, place: str) -> Enclosed | None:
+    """Have an input packed again, with what is told of what could not be; None for what the archive lacks after all."""
+    if not (unpacked / name).exists():
+        # It vanished as that archive was written.
+        return None
     path = unpacked / OMITTED
     told = store.read_json(path) if path.exists() else {}
     omitted = {
@@ -91,12 +97,21 @@ def _embedded(unpacked: Path, record: InputFile, name: str, place: str) -> Enclo
     return Enclosed(replace(record, embedded=place), tuple(found), omitted=omitted)
 
 
-def _referenced(says: Description, record: InputFile, path: Path, place: str) -> Enclosed:
+def _by_input(referenced: Iterable[Referenced]) -> dict[str, list[Referenced]]:
+    """Sort what an archive only refers to by where the input was that it is, or is in."""
+    found: dict[str, list[Referenced]] = {}
+    for each in referenced:
+        inner = _inner(each)
+        found.setdefault(each.origin.removesuffix(f"/{inner}") if inner else each.origin, []).append(each)
+    return found
+
+
+def _inner(file: Referenced) -> str:
+    """Return the name of a file in the folder that is the input; "" when it is one itself (inputs/NNNN/NAME)."""
+    return "".join(file.name.split("/", 3)[3:])
+
+
+def _referenced(files: Iterable[Referenced], record: InputFile, place: str) -> Enclosed:
     """Repeat what an archive says of an input that it only refers to."""
-
-    def renamed(each: Referenced) -> Referenced:
-        inner = Path(each.origin).relative_to(path)
-        return replace(each, name=str(Path(place) / inner))
-
-    files = (each for each in says.referenced if Path(each.origin).is_relative_to(path))
-    return Enclosed(record, referenced=tuple(map(renamed, files)))
+    renamed = (replace(each, name="/".join(filter(None, (place, _inner(each))))) for each in files)
+    return Enclosed(record, referenced=tuple(renamed))

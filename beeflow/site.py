@@ -16,19 +16,37 @@ from beeflow.config import GIVEN, Config, ModulesConfig, parse_time_limit
 from beeflow.container import images
 from beeflow.errors import UnsupportedError
 from beeflow.graph import COMMAND_LINE_TOOL, MPI, OWN_HINTS, SLURM, Asked, Graph, Tool
+from beeflow.tables import one_line
+
+_WIDTH = 2000
 
 log = logging.getLogger(__name__)
 
 
-def resolve(graph: Graph, config: Config, *, unpack: bool = True) -> Graph:
+def resolve(graph: Graph, config: Config, *, unpack: bool = True, elsewhere: str = "") -> Graph:
     """Return the graph as this site runs it, whatever site it may come from; raises UnsupportedError.
 
-    ``unpack``: images that are packed, so that they can be run.
+    ``unpack``: images that are packed, so that they can be run. ``elsewhere``: the other cluster that its steps were
+    written for, whose partitions and the like are not asked for here.
     """
     for name in dict.fromkeys(name for tool in graph.tools.values() for name in hints.unknown(tool.document)):
         log.warning("the hint beeflow:%s is ignored: those that are known are %s", name, ", ".join(OWN_HINTS))
     graph = images.resolve(graph, config, unpack=unpack)
-    return replace(graph, tools={name: _of_site(name, tool, config) for name, tool in graph.tools.items()})
+    tools = {name: _of_site(name, tool, config) for name, tool in graph.tools.items()}
+    return replace(graph, tools=_without_names(tools, elsewhere) if elsewhere else tools)
+
+
+def _without_names(tools: Mapping[str, Tool], elsewhere: str) -> dict[str, Tool]:
+    """Ask for nothing that another cluster calls so; a time is the same everywhere."""
+    found = {name: replace(tool, asked=Asked(time_limit_s=tool.asked.time_limit_s)) for name, tool in tools.items()}
+    steps = sorted(name for name, tool in tools.items() if tool.asked != found[name].asked)
+    if steps:
+        log.warning(
+            "step %s: account, partition, qos and reservation of %s are those of cluster %s, and ignored here: "
+            "bee.conf and the Slurm options say which",
+            *(one_line(", ".join(steps), _WIDTH), SLURM, one_line(elsewhere)),
+        )
+    return found
 
 
 def _of_site(name: str, tool: Tool, config: Config) -> Tool:

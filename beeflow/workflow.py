@@ -92,7 +92,9 @@ def describe(config: Config, text: str, env: Mapping[str, str]) -> tuple[Summary
         summary = of_sidecars(others[found])
         if summary is None:
             raise NotFoundError(f"{others[found][0]}: not of a workflow that had ended, or cannot be read")
-        return summary, list(reading.read_record(TasksRecord, Path(summary.archive or ""), "tasks.json").tasks)
+        archive = Path(summary.archive or "")
+        allowed = archived.allowed(archive, config.bee_archive_dir)
+        return summary, list(reading.read_record(TasksRecord, archive, "tasks.json", allowed).tasks)
     return _describe(workflows.get(found), Queues(env))
 
 

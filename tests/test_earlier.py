@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from beeflow.models import ArchivePolicy, Retried, now
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
 from tests.commands.place import Place
+from tests.rerun.local import repacked
 from tests.test_archiving import make, place
 
 __all__ = ["place"]
@@ -140,6 +144,22 @@ def test_what_was_only_referred_to_is_known_as_before(
     assert len(says[0]) == 2
 
 
+def test_thousands_that_are_gone_are_found_among_thousands(found: WorkflowDir, data: Path, capsys: Capture) -> None:
+    """Each was looked for among all: 30 s for 2,000, and a day for as many as an archive may refer to."""
+    for number in range(2000):
+        (data / f"{number:04}").touch()
+    files = [{"class": "File", "location": locations.to_uri(data / f"{number:04}")} for number in range(2000)]
+    store.write_json(found.layout.job, {"many": files, **store.read_json(found.layout.job)})
+    first = archived(found, capsys, ArchivePolicy(inputs="reference"))
+    shutil.rmtree(data)
+    began = time.process_time()
+    second = archived(found, capsys)
+    assert time.process_time() - began < 8
+    says = [reading.read_record(Description, each, DESCRIPTION).referenced for each in (first, second)]
+    assert len(says[0]) > 2000
+    assert says[1] == says[0]
+
+
 def test_a_damaged_archive_and_one_that_lacks_it_too_give_nothing(
     found: WorkflowDir, data: Path, capsys: Capture
 ) -> None:
@@ -154,6 +174,37 @@ def test_a_damaged_archive_and_one_that_lacks_it_too_give_nothing(
     assert not records(second)["one"].is_known
     assert records(third)["one"].embedded
     assert reason(found) == ""
+
+
+def test_an_archive_without_what_it_says_to_have_gives_the_rest(
+    found: WorkflowDir, data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    first = archived(found, capsys)
+
+    def drop(top: Path) -> None:
+        (top / "inputs/0000/one").unlink()
+
+    lacking = repacked(first, tmp_path / "work", drop)
+    lacking.replace(first)
+    shutil.rmtree(data)
+    second = archived(found, capsys)
+    assert not records(second)["one"].is_known
+    assert records(second)["folder"].embedded
+    assert reason(found).startswith(f"1 input is {LOST}")
+
+
+def test_an_earlier_archive_that_there_is_no_room_to_unpack_gives_nothing(
+    found: WorkflowDir, data: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archived(found, capsys)
+    shutil.rmtree(data)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    archived(found, capsys)
+    assert reason(found).startswith(f"2 inputs are {LOST}")
 
 
 def test_what_a_killed_archiver_took_goes_when_it_is_old(found: WorkflowDir, place: Place, capsys: Capture) -> None:

@@ -61,13 +61,13 @@ def examine(path: Path, top: str | None = None, allowed: Limits | None = None) -
         return summary(archive, files, size)
 
 
-def examine_quickly(path: Path) -> Verified:
+def examine_quickly(path: Path, allowed: Limits | None = None) -> Verified:
     """Compare an archive's bytes with its seal, and read its description; nothing else is unpacked.
 
     That finds whatever happened to it since it was packed, truncation included. That its maker sealed files which its
     manifest does not vouch for is not found. ``files`` and ``unpacked_size`` are 0.
     """
-    found = reading.description_of(path)
+    found = reading.description_of(path, allowed)
     with reading.opened_raw(path) as raw:
         digest, last = hashlib.sha256(), b""
         while chunk := raw.read(1 << 20):

@@ -48,7 +48,9 @@ def main(argv: Sequence[str]) -> int:
         help="write a .zip: a folder, or a new file that ends in .zip (default: .)",
     )
     parser.add_argument(
-        "--large", action="store_true", help="with --zip: also what inflates to more than 200 times its size"
+        "--large",
+        action="store_true",
+        help="with --zip: also what is so large that it looks like a trap",
     )
     arguments = parser.parse_args(argv)
     ids, dest = meant(arguments.ids, arguments.zip)

@@ -60,7 +60,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--text-lines", metavar="N", type=count, default=20, help="show N lines of a diff (20; 0: none)"
     )
     parser.add_argument(
-        "--large", action="store_true", help="also archives that inflate to more than 200 times their size"
+        "--large",
+        action="store_true",
+        help="also what is so large that it looks like a trap",
     )
     group = parser.add_argument_group(
         "numbers, in values, text (CSV, JSON, ...) and .npy files (where NumPy is installed), are the same when they "

@@ -32,7 +32,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("archive", metavar="ARCHIVE|ID", help="an archive, or the id of a workflow that has one")
     parser.add_argument("--json", action="store_true", help="print a JSON object, with all scripts whole")
     parser.add_argument("--quick", action="store_true", help="compare inputs that are here by size only")
-    parser.add_argument("--large", action="store_true", help="also what inflates to more than 200 times its size")
+    parser.add_argument(
+        "--large",
+        action="store_true",
+        help="also what is so large that it looks like a trap",
+    )
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
     settings = cli.load_config()

@@ -57,7 +57,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("archives", metavar="ARCHIVE|ID", nargs="+", help="an archive, or the id of a workflow")
     parser.add_argument("--quick", action="store_true", help="compare its bytes with its seal, and unpack nothing")
     parser.add_argument("--json", action="store_true", help="print a JSON array")
-    parser.add_argument("--large", action="store_true", help="also what inflates to more than 200 times its size")
+    parser.add_argument(
+        "--large",
+        action="store_true",
+        help="also what is so large that it looks like a trap",
+    )
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
     verdicts = []
@@ -78,7 +82,7 @@ def judge(text: str, *, quick: bool, allowed: Limits) -> Verdict:
         if not paths.is_file(path):
             path = workflow.locate(cli.load_config(), text)
             top = split_archive_name(path.stem)[0]
-        found = verifying.examine_quickly(path) if quick else verifying.examine(path, top, allowed)
+        found = verifying.examine_quickly(path, allowed) if quick else verifying.examine(path, top, allowed)
         if top is not None and found.description.id != top:
             raise ArchiveError(f"{path}: it is the archive of {found.description.id}, not of {top}")
         return Verdict(text, found, verifying.compare_with_sidecar(found.packed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from beeflow import store
+from beeflow import archived, store
 from beeflow.archive import reading
 from beeflow.comparing import records
 from beeflow.comparing.files import Content, of_entry
@@ -94,8 +94,10 @@ def read(summary: Summary, config: Config) -> Comparison | None:
         return None
     if layout.root.is_dir():
         return store.read_record(Comparison, layout.comparison)
+    archive = Path(summary.archive or "")
     try:
-        return reading.read_record(Comparison, Path(summary.archive or ""), layout.comparison.name)
+        allowed = archived.allowed(archive, config.bee_archive_dir)
+        return reading.read_record(Comparison, archive, layout.comparison.name, allowed)
     except ArchiveError:
         # Archived by hand before it had ended: whoever asks has read other records of the archive.
         return None

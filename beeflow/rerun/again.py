@@ -25,14 +25,14 @@ from beeflow.store import Store, WorkflowDir
 
 def rerun(request: Request, config: Config, env: Mapping[str, str]) -> WorkflowDir:
     """Re-execute an archive; returns the new workflow's directory."""
-    source = open_archive(request.archive, config)
+    source = open_archive(request.archive, config, trusted=request.trust)
     record, scheduler = on_site(request, source, config, env)
     return start(request, source, config, record, scheduler)
 
 
 def preview(request: Request, config: Config, env: Mapping[str, str]) -> Preview:
     """Say what a re-execution would do; nothing is written but below a temporary folder, and no job submitted."""
-    source = open_archive(request.archive, config)
+    source = open_archive(request.archive, config, trusted=request.trust)
     record, scheduler = on_site(request, source, config, env)
     return look(request, source, config, record, scheduler)
 
@@ -81,7 +81,8 @@ def start(
         workflows.discard(staged)
         raise
     made = workflows.commit(staged, record.id)
-    return submit.launch(workflows, made, record, scheduler, start=request.start)
+    # Not the record of before: filling found out whose archive it is.
+    return submit.launch(workflows, made, filling.record, scheduler, start=request.start)
 
 
 def new_record(request: Request, source: Source, of_site: WorkflowRecord) -> WorkflowRecord:

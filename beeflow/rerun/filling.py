@@ -14,7 +14,6 @@ from pathlib import Path
 
 from beeflow import codec, credentials, locations, site, staging, store, submit, tables
 from beeflow.archive import unpacking
-from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
 from beeflow.cwl import schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
@@ -73,9 +72,10 @@ class Filling:
         schema_cache.install(cache_dir(self.layout))
         try:
             # All of it is verified as it is unpacked; nothing of it is used before.
-            allowed = UNLIMITED if self.request.trust else Limits()
-            self.packed = unpacking.unpack(path, self.unpacked, self.source.description.id, allowed)
-            if checking.check(self.packed, self.unpacked, self.config, trusted=self.request.trust):
+            self.packed = unpacking.unpack(path, self.unpacked, self.source.description.id, self.source.allowed)
+            asked = self.packed, self.unpacked, self.config
+            checking.check(*asked, trusted=self.request.trust)
+            if checking.is_foreign(*asked, trusted=self.request.trust):
                 self.record = replace(self.record, foreign=True)
                 store.write_record(self.layout.workflow, self.record)
             self.begin()
@@ -135,13 +135,17 @@ class Filling:
         found = read_graph(self.layout)
         tell_of_missing_defaults(self.origins, found)
         try:
-            graph = site.resolve(
-                moved_graph(found, self.request.moves, self.origins.place), self.config, unpack=self.unpack_images
-            )
+            moved = moved_graph(found, self.request.moves, self.origins.place)
+            graph = site.resolve(moved, self.config, unpack=self.unpack_images, elsewhere=self.elsewhere())
         except InputError as error:
             raise InputError(f"{error}\nsay where images are here with --map OLD=NEW") from error
         store.write_text(self.layout.graph, dumps_graph(graph))
         return graph
+
+    def elsewhere(self) -> str:
+        """Name the cluster that the documents were first submitted on; "" when that is this one."""
+        cluster = provenance.first_cluster(self.source, self.unpacked)
+        return "" if cluster == self.record.slurm.cluster_name else cluster
 
     def planned(self, old_graph: Graph, graph: Graph) -> Plan:
         """Plan what is to run; what need not is taken from the archive."""

@@ -1,4 +1,4 @@
-"""provenance/: what tells about the old run, and what was asked of the new one. Nothing reads it to run anything."""
+"""provenance/: what tells about the old run, and what was asked of the new one. Nothing is run by it."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ class Asked:
     only: tuple[str, ...]
     from_steps: tuple[str, ...]
     reuse: bool
+
+
+def first_cluster(source: Source, unpacked: Path) -> str:
+    """Name the cluster that the documents of an archive were first submitted on."""
+    found, above = source.description.cluster, unpacked / "provenance"
+    while (path := above / "workflow.json").is_file():
+        found, above = str(store.read_json(path)["slurm"]["cluster_name"]), above / "provenance"
+    return found
 
 
 def keep(unpacked: Path, layout: Layout, packed: Packed, source: Source, request: Request) -> None:

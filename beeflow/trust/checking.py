@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from beeflow import store
+from beeflow import archived, store
 from beeflow.archive.verifying import Packed
 from beeflow.config import Config
 from beeflow.errors import TrustError
-from beeflow.layout import SIDECAR_SUFFIX
-from beeflow.models import Sidecar
 from beeflow.tables import one_line
 from beeflow.trust import agreement, documents, shipped, tools
 from beeflow.trust.risk import Risk
@@ -27,17 +23,13 @@ def risks(found: Shipped) -> list[Risk]:
         return list(dict.fromkeys([*tools.risks(found), *documents.risks(found), *agreement.risks(found)]))
 
 
-def check(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> bool:
+def check(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> None:
     """Raise TrustError, naming each of them, when an archive would do what only its owner may have meant.
 
-    ``unpacked``: the folder it is in. It may if the user says so (``trusted``), or if it is his own. True where what
-    its expressions make is to be looked at as they are evaluated: nobody said that who made them is trusted, here or
-    when the user's own archive was made of somebody else's.
+    ``unpacked``: the folder it is in. It may if the user says so (``trusted``), or if it is his own.
     """
-    if trusted:
-        return False
-    if is_own(packed, config):
-        return _was_foreign(unpacked)
+    if trusted or is_own(packed, config):
+        return
     found = risks(shipped.of_folder(packed, unpacked))
     if found:
         lines = (f"  {one_line(each.where)}: {one_line(each.what, _WIDTH)}: {each.why}" for each in found)
@@ -47,7 +39,13 @@ def check(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> b
             + f"\nlook at it with: bee-inspect {packed.path}\nand if that is what you want, add --trust"
         )
 
-    return True
+
+def is_foreign(packed: Packed, unpacked: Path, config: Config, *, trusted: bool) -> bool:
+    """True where what the expressions of an archive make is to be looked at as they are evaluated.
+
+    Nobody said that who made them is trusted, here or when the user's own archive was made of somebody else's.
+    """
+    return not trusted and (not is_own(packed, config) or _was_foreign(unpacked))
 
 
 def refuse(path: Path, made: Sequence[str]) -> None:
@@ -63,17 +61,5 @@ def _was_foreign(unpacked: Path) -> bool:
 
 def is_own(packed: Packed, config: Config) -> bool:
     """True for an archive that this user's own workflow made here, and that is still the same."""
-    beside = packed.path.with_suffix(SIDECAR_SUFFIX)
-    if packed.path.parent.resolve() != config.bee_archive_dir.resolve():
-        return False
-    try:
-        owned = all(_is_users_file(each) for each in (packed.path, beside))
-    except OSError:
-        return False
-    sidecar = store.read_record(Sidecar, beside) if owned else None
-    return sidecar is not None and not sidecar.imported and sidecar.sha256 == packed.sha256
-
-
-def _is_users_file(path: Path) -> bool:
-    status = path.lstat()
-    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWOTH
+    sidecar = archived.own_sidecar(packed.path, config.bee_archive_dir)
+    return sidecar is not None and sidecar.sha256 == packed.sha256

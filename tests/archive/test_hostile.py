@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from beeflow import codec
 from beeflow.archive import reading, unpacking, verifying
+from beeflow.archive.description import Description, Referenced
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.errors import ArchiveError, ArchiveVersionError, IncompleteArchiveError, SystemFileError
 from beeflow.layout import DESCRIPTION, MANIFEST
@@ -401,7 +404,27 @@ def test_a_description_that_is_too_large(tmp_path: Path) -> None:
     match = f"unsafe: {DESCRIPTION} of {(256 << 20) + 1} bytes: more than 268435456"
     refuse(tmp_path, raw.sealed(raw.compressed(tar + END)), match)
     values = b'{"referenced":[' + b"[]," * 2_500_000 + b"[]]}"
-    refuse(tmp_path, described(values), f"unsafe: {DESCRIPTION} has more than 5000000 values")
+    refuse(tmp_path, described(values), f"unsafe: {DESCRIPTION} has more than 5000000 values; .*--trust")
+
+
+@pytest.mark.parametrize("few", [Limits(description_size=1000), Limits(description_values=50)])
+def test_our_own_may_refer_to_any_number(tmp_path: Path, few: Limits) -> None:
+    made = Referenced("outputs/o", "/o", "File", 1, "0" * 64, "outputs = reference")
+    described = codec.dumps(replace(raw.description(), referenced=(made,) * 20)).encode()
+    tar = folder() + raw.file(DESCRIPTION, described) + raw.vouching({DESCRIPTION: described}) + END
+    path = write(tmp_path / "x.tgz", raw.sealed(raw.compressed(tar)))
+    with pytest.raises(ArchiveError, match=r"unsafe: bee-archive.json .*if it is no trap, say so: .*--large"):
+        verifying.verify(path, None, few)
+    assert verifying.verify(path, None, UNLIMITED).size == path.stat().st_size
+    read: list[Callable[[Limits], object]] = [
+        lambda allowed: reading.read_record(Description, path, DESCRIPTION, allowed),
+        lambda allowed: reading.description_of(path, allowed),
+        lambda allowed: verifying.examine_quickly(path, allowed),
+    ]
+    for call in read:
+        with pytest.raises(ArchiveError, match="if it is no trap"):
+            call(few)
+        assert call(UNLIMITED)
 
 
 def test_too_deep_and_too_long(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ class Local:
     def begin(self, archive: WorkflowDir | Path | str, **request: Any) -> WorkflowDir:
         """Submit the re-execution of an archive."""
         asked = Request(str(self.archive(archive)), **request)
-        source = open_archive(asked.archive, self.config)
+        source = open_archive(asked.archive, self.config, trusted=asked.trust)
         of_site = submit.new_record(self.config, HERE, self.scheduler.limits(), "", "")
         record = again.new_record(asked, source, of_site)
         return again.start(asked, source, self.config, record, self.scheduler)

@@ -16,6 +16,7 @@ from beeflow.rerun import again, relocating
 from beeflow.rerun.choice import Choice
 from beeflow.rerun.request import Request
 from beeflow.rerun.sources import open_archive
+from beeflow.scheduler import JobOptions, Limits
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
 from tests.rerun.local import DOCUMENT, Local, first, ran, repacked, state, tasks, text_of
@@ -455,11 +456,16 @@ outputs: []
 """
 
 
-def test_what_a_step_asks_of_slurm_is_in_its_document_alone(site: Local, other_site: Local) -> None:
-    def partitions(of: Local, found: WorkflowDir) -> list[str]:
-        jobs = [job for job in of.scheduler.jobs.values() if job.request.name.startswith(found.record().nonce)]
-        return [job.request.options.partition for job in jobs if not job.request.name.endswith("-pass")]
+def asked(of: Local, found: WorkflowDir) -> list[JobOptions]:
+    jobs = [job for job in of.scheduler.jobs.values() if job.request.name.startswith(found.record().nonce)]
+    return [job.request.options for job in jobs if not job.request.name.endswith("-pass")]
 
+
+def partitions(of: Local, found: WorkflowDir) -> list[str]:
+    return [each.partition for each in asked(of, found)]
+
+
+def test_what_a_step_asks_of_slurm_is_in_its_document_alone(site: Local, other_site: Local) -> None:
     old = site.submit(ASKING)
     assert partitions(site, old) == ["gpu"]
 
@@ -473,3 +479,27 @@ def test_what_a_step_asks_of_slurm_is_in_its_document_alone(site: Local, other_s
     made = other_site.rerun(repacked(site.archive(old), site.top / "changed", change))
     assert partitions(other_site, made) == ["gpu"]
     assert "forged" not in made.layout.graph.read_text()
+
+
+def test_what_a_step_asks_of_another_cluster_is_not_asked_here(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor in a re-execution of that, for the document still says it; but where it was submitted first it counts."""
+    first_site, other = Local(tmp_path / "a"), Local(tmp_path / "b", "[slurm]\npartition = here\n")
+    other.scheduler.limits = lambda: Limits("other", "22.05.8", 1001, 10000)  # type: ignore[method-assign]
+    document = ASKING.replace("partition: gpu", "account: a, partition: gpu, qos: q, reservation: r, timeLimit: '7'")
+    old = first_site.submit(document)
+    found = old
+    for _ in range(2):
+        caplog.clear()
+        found = other.rerun(found, trust=True)
+        (options,) = asked(other, found)
+        assert (options.account, options.partition, options.qos, options.reservation) == ("", "here", "", "")
+        assert options.time_limit.total_seconds() == 7 * 60
+        (said,) = [each.getMessage() for each in caplog.records if "SlurmRequirement" in each.getMessage()]
+        assert "step w" in said
+        assert "account, partition, qos and reservation" in said
+        assert "cluster fake" in said
+    caplog.clear()
+    assert partitions(first_site, first_site.rerun(found, trust=True)) == ["gpu"]
+    assert "SlurmRequirement" not in caplog.text

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from beeflow import submit
+from beeflow.cwl.confined import ConfinedEngine
 from beeflow.errors import InputError, TrustError
 from beeflow.rerun import again
 from beeflow.rerun.request import Request
@@ -260,6 +263,22 @@ def test_ones_own_archive_of_a_strangers_stays_his(
     assert not other_site.rerun(found).record().foreign
 
 
+def test_a_pass_that_the_command_runs_itself_is_guarded_too(
+    site: Local, other_site: Local, victim: Victim, tmp_path: Path
+) -> None:
+    listing = f'$([{{class: "File", location: "file://{victim.key}", basename: "k"}}])'
+    text = ONE + f"hints: {{InitialWorkDirRequirement: {{listing: '{listing}'}}}}\n"
+    sent = victim.receive(site.archive(site.submit(text)), tmp_path / "mail")
+    here = Local(other_site.top, "[slurm]\ndrive = here\n")
+    made = here.begin(sent)
+    assert [json.loads(path.read_text())["foreign"] for path in made.layout.tasks.rglob("run.json")] == [True]
+    found = here.run(made)
+    assert (state(found), found.record().foreign) == (WorkflowState.ARCHIVED_FAILED, True)
+    (task,) = tasks(found).values()
+    assert "id_rsa: reads a file or folder of this host" in task.reason
+    assert victim.lost_to(here.top) == []
+
+
 ESCAPE = """${
   var host = globalThis.constructor.constructor("return this")();
   return {o: [Object.keys(host.process.env), host.process.getBuiltinModule("fs").readFileSync("KEY", "utf8")]};
@@ -280,6 +299,22 @@ def test_javascript_has_no_files_and_no_environment(
     text = PLANNED.replace('"TOOL"', json.dumps(ESCAPE.partition(", host")[0] + "]}; }")).replace("VALUE", "$(1)")
     found = other_site.rerun(victim.receive(site.archive(site.submit(text)), tmp_path / "more"))
     assert json.loads(found.layout.output_object.read_text())["o"] == [["PATH"]]
+
+
+def test_javascript_that_cannot_be_confined_does_not_run(
+    site: Local, other_site: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = site.submit(PLANNED.replace("TOOL", "$({o: 1})").replace("VALUE", "$(1)"))
+    (tmp_path / "sent.tgz").write_bytes(Path(site.archive(done)).read_bytes())
+    node = tmp_path / "bin/nodejs"
+    node.parent.mkdir()
+    node.write_text("#!/bin/sh\necho no libnode.so >&2\nexit 127\n")
+    node.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{node.parent}:{os.environ['PATH']}")
+    # That of another test still runs.
+    monkeypatch.setattr(ConfinedEngine, "localdata", threading.local())
+    with pytest.raises(InputError, match=f"(?s)step make: .*{node}: JavaScript .*: no libnode.so; have a Node.js 20"):
+        other_site.rerun(tmp_path / "sent.tgz")
 
 
 BESIDE = """

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from beeflow import embedding, store, submit
+from beeflow import archived, embedding, store, submit
 from beeflow.archive.hashing import sha256_of
+from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.archive.verifying import Packed
 from beeflow.config import Config
 from beeflow.cwl import documents
@@ -469,6 +470,7 @@ def test_ones_own_archive_does_not(config: Config) -> None:
     packed, unpacked = hostile(config, config.bee_archive_dir)
     checking.check(packed, unpacked, config, trusted=False)
     assert checking.is_own(packed, config)
+    assert archived.allowed(packed.path, config.bee_archive_dir) is UNLIMITED
 
 
 def test_what_is_not_quite_ones_own(config: Config, tmp_path: Path) -> None:
@@ -502,6 +504,7 @@ def test_what_was_copied_into_the_own_folder_is_not_of_ones_own(config: Config) 
     assert sidecar is not None
     store.write_record(beside, replace(sidecar, imported=True))
     assert not checking.is_own(packed, config)
+    assert archived.allowed(packed.path, config.bee_archive_dir) == Limits()
 
 
 def test_a_class_that_only_looks_like_an_image_hides_nothing() -> None:
