@@ -9,7 +9,7 @@ from typing import Any
 from beeflow import tables
 from beeflow.graph import Graph
 from beeflow.hints import is_called
-from beeflow.masking import masked
+from beeflow.masking import is_surely_one
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def warn(graph: Graph, job: Mapping[str, Any]) -> None:
     said = ", ".join(dict.fromkeys(_hinted(graph)))
     if said:
         log.warning("the hint cwltool:Secrets is ignored: %s %s", tables.one_line(said, 1000), _WHERE)
-    found = sorted(name for name, value in job.items() if masked({name: value}) != {name: value})
+    found = sorted(name for name, value in job.items() if is_surely_one(name, value))
     if found:
         many = len(found) > 1
         what = ("inputs", "look like credentials") if many else ("input", "looks like a credential")
@@ -36,4 +36,7 @@ def _hinted(graph: Graph) -> Iterator[str]:
     for tool in graph.tools.values():
         for hint in tool.document.get("hints", ()):
             if is_called(hint["class"], "Secrets"):
-                yield from (str(each).rpartition("#")[2].removeprefix("main/") for each in hint.get("secrets") or ())
+                said = hint.get("secrets") or ()
+                # As a document that nobody checked may have it: one name in place of a list.
+                names = said if isinstance(said, (list, tuple)) else [said]
+                yield from (str(each).rpartition("#")[2].removeprefix("main/") for each in names)

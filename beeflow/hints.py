@@ -9,8 +9,8 @@ from typing import Any
 from beeflow.errors import DocumentError
 from beeflow.graph import OWN_HINTS
 
-# With and without $namespaces.
-_NAMESPACE = re.compile(r"beeflow|lanl/BEE", re.IGNORECASE)
+# Without $namespaces and with. What has no prefix is one of the document's own place: file:///home/me/beeflow/w.cwl#X.
+_NAMESPACE = re.compile(r"beeflow:|https?://github\.com/lanl/BEE#", re.IGNORECASE)
 
 
 def read(name: str, document: Mapping[str, Any], kind: str, keys: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
@@ -26,20 +26,32 @@ def read(name: str, document: Mapping[str, Any], kind: str, keys: Mapping[str, C
         if key not in keys:
             raise DocumentError(f"step {name}: {kind}: unknown key {key!r}; known are {', '.join(keys)}")
         try:
-            values[key] = keys[key](str(value))
+            values[key] = keys[key](_text(value))
         except ValueError as error:
             raise DocumentError(f"step {name}: {kind}: {key}: {error}") from error
     return values
 
 
+def _text(value: Any) -> str:
+    if value is None:
+        raise ValueError("has no value; give one, or leave the key out")
+    if isinstance(value, (Mapping, list, tuple)):
+        raise ValueError(f"takes one value, no {'mapping' if isinstance(value, Mapping) else 'list'}")
+    return str(value)
+
+
 def is_called(given: str, kind: str) -> bool:
     """True for a class that is called so in any namespace."""
-    return re.split("[:/#]", given)[-1] == kind
+    return _name(given) == kind
+
+
+def _name(given: str) -> str:
+    return re.split("[:/#]", given)[-1]
 
 
 def unknown(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield the hints of a resolved tool that are in our namespace, and nobody knows."""
     for each in document.get("hints", ()):
         given = str(each["class"])
-        if _NAMESPACE.search(given) and not any(is_called(given, kind) for kind in OWN_HINTS):
-            yield re.split("[:/#]", given)[-1]
+        if _NAMESPACE.match(given) and not any(is_called(given, kind) for kind in OWN_HINTS):
+            yield _name(given)

@@ -7,20 +7,40 @@ services look. What a user's own tool prints, and what a document or its inputs 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 HIDDEN = "***"
 
-_NAME = r"(?:passw(?:or)?d|passphrase|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credentials?)"
-# A name may go on, but not to say that it is a number of them, or a file.
-_REST = r"(?:[-_](?!file|path|dir|count|length|size|type)[a-z0-9]+)*(?![a-z0-9_-])"
+# A key ends with one of these words: what goes on (token_id, secret_santa) is something else.
+_NAME = (
+    r"(?:passw(?:or)?d|passphrase|secret(?:[-_]?key)?|token|api[-_]?key|access[-_]?key|private[-_]?key|credentials?)"
+    r"(?:[-_]?[0-9]+)?(?![a-z0-9_-])"
+)
+# Nor is it one of the tokens that a text is made of (pad_token).
+_OF_TEXT = r"[a-z0-9_-]*(?<![a-z0-9])(?:pad|eos|bos|sep|cls|mask|unk|max|min|num)[-_]?token(?![a-z0-9_-])"
+_KEY = rf"(?!{_OF_TEXT})[a-z0-9_-]*{_NAME}"
 _VALUE = r"""(?:'[^']*'|"[^"]*"|[^\s'"&,;]+)"""
-_FLAG = re.compile(rf"(?i)--?[a-z0-9_-]*{_NAME}{_REST}")
-_RULES = (
-    (re.compile(rf"(?i)([a-z0-9_-]*{_NAME}{_REST}\s*[=:]\s*){_VALUE}"), rf"\1{HIDDEN}"),
-    (re.compile(rf"(?i)((?<![\w-])--?[a-z0-9_-]*{_NAME}{_REST}\s+)(?!-){_VALUE}"), rf"\1{HIDDEN}"),
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s/@:]*):[^\s/@]+@"), rf"\1:{HIDDEN}@"),
-    (re.compile(r"(?i)\b((?:bearer|basic)\s+)[a-z0-9+/_.=-]{8,}"), rf"\1{HIDDEN}"),
+# After a colon and a space, where prose goes on: with letters and digits, or the last word.
+_SAID = (
+    r"""(?:'[^']*'|"[^"]*"|(?=[^\s'"&,;]*[0-9])(?=[^\s'"&,;]*[a-z])[^\s'"&,;]+"""
+    r"""|[^\s'"&,;]+(?=[^\S\n]*(?:[\n'"&,;]|\Z)))"""
+)
+# Letters of both cases and digits, what ends as base64 does, or a long number to the base of 16.
+_OPAQUE = (
+    r"(?:(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9])[A-Za-z0-9+/_.~=-]{16,}"
+    r"|[A-Za-z0-9+/_-]{14,}={1,2}|(?=[a-f-]*[0-9])[0-9a-f-]{20,}(?![A-Za-z0-9]))"
+)
+_FLAG = re.compile(rf"(?i)--?{_KEY}")
+_BY_NAME = (
+    (re.compile(rf"(?i)((?<![a-z0-9_-]){_KEY}(?:\s*=\s*|:)){_VALUE}"), rf"\1{HIDDEN}"),
+    (re.compile(rf"(?i)((?<![a-z0-9_-]){_KEY}\s*:\s+){_SAID}"), rf"\1{HIDDEN}"),
+    (re.compile(rf"(?i)((?<![\w-])--?{_KEY}\s+)(?!-){_VALUE}"), rf"\1{HIDDEN}"),
+    (re.compile(r"""(?i)(\bauthorization['"]?\s*[:=]\s*['"]?(?:bearer|basic)\s+)[^\s'"]+"""), rf"\1{HIDDEN}"),
+    (re.compile(rf"\b((?i:bearer|basic)\s+){_OPAQUE}"), rf"\1{HIDDEN}"),
+)
+_BY_LOOKS = (
+    (re.compile(r"(?i)(?<![a-z0-9+.-])([0-9+.-]*[a-z][a-z0-9+.-]*://[^\s/@:]*):[^\s/@]+@"), rf"\1:{HIDDEN}@"),
     (
         re.compile(
             r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}"
@@ -47,31 +67,52 @@ def has_sign(text: str) -> bool:
     return any(sign in lowered for sign in _SIGNS)
 
 
+# Where hiding may have put it: a word of its own, or behind a name.
+_PUT = re.compile(r"(?<![\w*])\*\*\*(?!\*)")
+# Somebody's own ornament: *** DONE ***
+_ORNAMENT = re.compile(r"(?m)^[^\S\n]*\*\*\*[^*\n]*\w[^*\n]*\*\*\*[^\S\n]*$")
+
+
 def mask(text: str) -> str:
     """Hide what looks like a credential."""
+    return _replaced(text, (*_BY_NAME, *_BY_LOOKS))
+
+
+def _replaced(text: str, rules: Iterable[tuple[re.Pattern[str], str]]) -> str:
     if has_sign(text):
-        for pattern, put in _RULES:
+        for pattern, put in rules:
             text = pattern.sub(put, text)
     return text
 
 
-def masked(value: Any) -> Any:
+def masked(value: Any, hide: Callable[[str], str] = mask) -> Any:
     """Hide it in all strings of a JSON value; of a list of words, also what follows a word like ``--password``."""
     if isinstance(value, str):
-        return mask(value)
+        return hide(value)
     if isinstance(value, dict):
-        return {key: _masked_value(key, inner) for key, inner in value.items()}
+        return {key: _masked_value(key, inner, hide) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         before = [None, *value]
         return [
-            HIDDEN if isinstance(each, str) and isinstance(last, str) and _FLAG.fullmatch(last) else masked(each)
+            HIDDEN if isinstance(each, str) and isinstance(last, str) and _FLAG.fullmatch(last) else masked(each, hide)
             for last, each in zip(before, value, strict=False)
         ]
     return value
 
 
-def _masked_value(key: str, value: Any) -> Any:
+def _masked_value(key: str, value: Any, hide: Callable[[str], str]) -> Any:
     """Hide what a key names, also where it is a task's input (beeflow.values.to_json)."""
     if isinstance(value, dict) and value.keys() == {"known"}:
-        return {"known": _masked_value(key, value["known"])}
-    return HIDDEN if isinstance(value, str) and value and _FLAG.fullmatch(f"--{key}") else masked(value)
+        return {"known": _masked_value(key, value["known"], hide)}
+    return HIDDEN if isinstance(value, str) and value and _FLAG.fullmatch(f"--{key}") else masked(value, hide)
+
+
+def is_surely_one(name: str, value: Any) -> bool:
+    """True where a JSON value has a credential by its own name or looks; what is merely said to be one is prose."""
+    given = {name: value}
+    return bool(masked(given, lambda text: _replaced(text, _BY_LOOKS)) != given)
+
+
+def may_be_hidden(text: str) -> bool:
+    """True where a text may be what was left when a credential was hidden in it."""
+    return _PUT.search(_ORNAMENT.sub("", text)) is not None

@@ -7,6 +7,7 @@ times in nanoseconds.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,8 @@ from beeflow.layout import Layout
 
 # Of a folder: what is in a larger one takes too long to be noted before it is needed.
 _MOST = 10_000
+# Names in all folders, and files besides: nobody waits for more at bee-submit.
+_MOST_OF_ALL = 100_000
 # A file server's clock and ours may be so far apart.
 _CLOCKS = timedelta(seconds=2)
 _SECOND = 10**9
@@ -41,33 +44,39 @@ def outside(layout: Layout, noted: Iterable[str] = ()) -> list[tuple[str, Path]]
         if path is not None and (is_given or str(path) in noted or path.exists()):
             found.setdefault(path, entry["class"])
     # A file inside a Directory that is named too is there already.
-    folders = [path for path, kind in found.items() if kind == "Directory"]
-    return [
-        (kind, path)
-        for path, kind in found.items()
-        if not any(folder != path and path.is_relative_to(folder) for folder in folders)
-    ]
+    folders = {path for path, kind in found.items() if kind == "Directory"}
+
+    @functools.cache
+    def is_in_one(folder: Path) -> bool:
+        return not folders.isdisjoint((folder, *folder.parents))
+
+    return [(kind, path) for path, kind in found.items() if path == path.parent or not is_in_one(path.parent)]
 
 
 def note(layout: Layout) -> None:
     """Write down what the inputs are; what cannot be looked at, or has too many files, is left to its times."""
     made = {}
-    for _, path in outside(layout):
+    left = _MOST_OF_ALL
+    # Files first, which take one look each.
+    for _, path in sorted(outside(layout), key=lambda each: each[0] == "Directory"):
+        if left <= 0:
+            break
         with contextlib.suppress(OSError):
-            if files := _files(path):
+            files, looked = _files(path, min(_MOST, left))
+            left -= looked
+            if files:
                 made[str(path)] = files
     if made:
         store.write_json(layout.noted, {"version": VERSION, "inputs": made})
 
 
-def _files(path: Path) -> Files | None:
-    """Look at a file, or all that are in a folder; None where these are too many."""
+def _files(path: Path, most: int) -> tuple[Files, int]:
+    """Look at a file, or all that are in a folder, none where these are too many; also counts its names."""
     if not path.is_dir():
-        return {"": _look(os.stat(path))}
-    inside = list(itertools.islice(staging.contents(path), _MOST + 1))
-    if len(inside) > _MOST:
-        return None
-    return {name: _look(os.stat(each)) for name, each, is_folder in inside if not is_folder}
+        return {"": _look(os.stat(path))}, 1
+    inside = list(itertools.islice(staging.contents(path), most + 1))
+    few = inside if len(inside) <= most else []
+    return {name: _look(os.stat(each)) for name, each, is_folder in few if not is_folder}, len(inside)
 
 
 def _look(status: os.stat_result) -> list[int]:
@@ -95,7 +104,8 @@ class Noted:
         now = {name: os.stat(each) for name, each in files.items()}
         before = self.inputs.get(str(path))
         if before is None:
-            latest = _latest([os.stat(path), *now.values()])
+            # Its ctime tells of links, modes and backups, too.
+            latest = _time(max(each.st_mtime for each in (os.stat(path), *now.values())))
             return latest if latest > self.submitted + _CLOCKS else None
         other = [status for name, status in now.items() if name not in before or not _is_same(before[name], status)]
         if other or before.keys() - now.keys():
@@ -104,7 +114,11 @@ class Noted:
 
 
 def _latest(statuses: Iterable[os.stat_result]) -> datetime:
-    return datetime.fromtimestamp(max(max(each.st_mtime, each.st_ctime) for each in statuses), timezone.utc)
+    return _time(max(max(each.st_mtime, each.st_ctime) for each in statuses))
+
+
+def _time(timestamp: float) -> datetime:
+    return datetime.fromtimestamp(timestamp, timezone.utc)
 
 
 def _is_same(before: list[int], status: os.stat_result) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from beeflow.archive import hiding
 from beeflow.archive.contents import Source
-from beeflow.masking import mask, masked
+from beeflow.masking import mask, masked, may_be_hidden
 
 S = "S3nt1nel"
 
@@ -30,6 +31,12 @@ S = "S3nt1nel"
         f"curl https://me:{S}@example.org/x",
         f"postgresql+psycopg://me:{S}@db:5432/x",
         f"Authorization: Bearer {S}{S}",
+        f"curl -H 'Authorization: basic {S}' x",
+        f"sent Bearer {S}{S} to it",
+        f"basic {S}AbCdEfGhIjKl==",
+        f"SECRET_KEY={S}",
+        f"--password2 {S}",
+        f"error: wrong password: {S} of me",
         f"https://example.org/?token={S}&x=1",
         f"ghp_{S}012345678901234567890",
         "AKIA0123456789S3NT1X",
@@ -54,10 +61,65 @@ def test_credentials_are_hidden(text: str) -> None:
         "step token COMPLETED",
         "--password --verbose",
         "file:///home/me/x:y@z",
+        "Basic statistics of proteins",
+        "bearer instruments",
+        "a basic electroencephalography of /home/Me/data",
+        "basic training.txt",
+        "token: the smallest unit",
+        "api_key: see the manual",
+        "--pad-token <pad> --max-token 512 --eos_token=</s>",
+        "max_token_len=5 token_id=7 secret_santa=me",
     ],
 )
 def test_what_is_none_stays(text: str) -> None:
     assert mask(text) == text
+    assert masked({"title": text}) == {"title": text}
+
+
+# What tools of other trades call their inputs, and what is said in them.
+HONEST: dict[str, Any] = {
+    **{f"{what}_token": "<pad>" for what in ("pad", "eos", "bos", "sep", "cls", "mask", "unk")},
+    **dict.fromkeys(("max_token_len", "token_id", "token_count", "token-type", "secret_santa", "secretary"), "many"),
+    "title": "Basic statistics of proteins",
+    "note": "token: the smallest unit of bearer instruments",
+    "f": {"class": "File", "basename": "basic training.txt", "location": "file:///data/basic%20training.txt"},
+    "words": ["--pad_token", "<pad>", "--token-id", "7"],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "may_be"),
+    [
+        ("***", True),
+        ("TOKEN=*** x", True),
+        ("https://me:***@host", True),
+        ("tool --password *** x", True),
+        ("machine x ***\n", True),
+        ("*** ***", True),
+        ("x\n***\ny", True),
+        ("*** DONE ***", False),
+        ("one\n  *** all is well ***\ntwo", False),
+        ("**** DONE ****", False),
+        ("p < 0.001***", False),
+        ("a **b** c", False),
+    ],
+)
+def test_what_may_have_been_hidden(text: str, may_be: bool) -> None:
+    assert may_be_hidden(text) is may_be
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_honest_inputs_stay(name: str) -> None:
+    given = {name: HONEST[name]}
+    assert masked(given) == given
+    assert masked({name: {"known": HONEST[name]}}) == {name: {"known": HONEST[name]}}
+
+
+def test_no_text_takes_long() -> None:
+    for text in ("password " + "a-" * 50_000, "token" * 20_000, "basic " + "a" * 100_000, "secret: " + "x" * 100_000):
+        begun = time.process_time()
+        mask(text)
+        assert time.process_time() - begun < 5
 
 
 def test_words_and_records() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,8 +134,43 @@ def test_what_was_not_noted_is_judged_by_its_times(layout: Layout, top: Path, mo
     shutil.move(top / "folder/one", top / "folder/two")
     assert changed(layout, top / "folder")
     layout.noted.unlink()
-    assert not changed(layout, top / "file", submitted=now())
+    assert not changed(layout, top / "file")
+    for do in (other_mode, linked_beside):
+        do(top / "file")
+        assert not changed(layout, top / "file")
+    written_to(top / "file")
     assert changed(layout, top / "file")
+    assert not changed(layout, top / "file", submitted=now())
+
+
+def linked_beside(path: Path) -> None:
+    os.link(path, path.with_name("another name"))
+
+
+def test_many_are_noted_up_to_a_number(layout: Layout, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def noted() -> set[str]:
+        noting.note(layout)
+        return {Path(each).name for each in Noted.read(layout, now()).inputs}
+
+    assert noted() == {"file", "folder", "default"}
+    monkeypatch.setattr(noting, "_MOST_OF_ALL", 3)
+    # Files come first; three names are in the folder.
+    assert noted() == {"file", "default"}
+    assert not changed(layout, top / "folder", submitted=now())
+    monkeypatch.setattr(noting, "_MOST_OF_ALL", 5)
+    assert noted() == {"file", "folder", "default"}
+
+
+def test_many_folders_and_files_take_no_time(layout: Layout, tmp_path: Path) -> None:
+    given = [entry(tmp_path / f"d{number}", "Directory") for number in range(2000)]
+    given += [entry(tmp_path / f"d{number}/x/y", "File") for number in range(2000)]
+    given += [entry(tmp_path / f"e/{number}", "File") for number in range(20_000)]
+    store.write_json(layout.job, {"all": given})
+    store.write_json(layout.graph, {})
+    begun = time.process_time()
+    found = noting.outside(layout)
+    assert len(found) == 22_000
+    assert time.process_time() - begun < 5
 
 
 def test_a_file_system_that_keeps_whole_seconds(layout: Layout, top: Path) -> None:

@@ -113,12 +113,14 @@ def refuse_scp(arguments: argparse.Namespace) -> None:
         if found is None or os.path.lexists(word):
             continue
         host, rest = found.groups()
-        if position and position == len(words) - 1:
+        is_last = position == len(words) - 1
+        # With --archive there is no DEST, and an id is none.
+        if position and is_last and not (arguments.archive or _ID.fullmatch(rest)):
             meant = ["--to", host, *words[:-1]]
         else:
-            dest = ["--archive"] if arguments.archive else []
-            last = [] if arguments.archive else words[1:][-1:] or ["."]
-            meant = ["--host", host, *dest, rest if _ID.fullmatch(rest) else "ID", *last]
+            name = rest if offers.is_id_like(rest) else "ID"
+            dest = ["." if is_last else words[-1]]
+            meant = ["--host", host, *(["--archive", name] if arguments.archive else [name, *dest])]
         raise UsageError(
             f"{word}: another system is said by --host or --to, as in: bee-copy {shlex.join(meant)}\n"
             f"or a file, as: ./{word}"

@@ -153,9 +153,9 @@ def other_environment(tool: Tool, old: WorkflowRecord, new: WorkflowRecord) -> s
         return None
     if set(old.loaded_modules) != set(new.loaded_modules):
         return f"other modules are loaded: {_named(new.loaded_modules)}; then: {_named(old.loaded_modules)}"
-    # Elsewhere the same folders hold something else anyhow.
-    here = old.slurm.cluster_name == new.slurm.cluster_name
-    if here and (was := _path(old)) != (now := _path(new)):
+    # Elsewhere the same folders hold something else anyhow; and an archive of before does not tell its PATH.
+    comparable = old.path and old.slurm.cluster_name == new.slurm.cluster_name
+    if comparable and (was := _path(old)) != (now := _path(new)):
         added, lost = [each for each in now if each not in was], [each for each in was if each not in now]
         found = [f"{what}: {', '.join(some)}" for what, some in (("now also", added), ("no more", lost)) if some]
         return f"PATH is another ({'; '.join(found) or 'in another order'})"

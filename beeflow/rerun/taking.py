@@ -7,10 +7,9 @@ others than those named, whatever they would make now; but not where the user ch
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.epilog import checksum
 from beeflow.errors import ArchiveError, InputError
 from beeflow.graph import Graph
-from beeflow.masking import HIDDEN
+from beeflow.masking import may_be_hidden
 from beeflow.models import TaskResult, WorkflowRecord
 from beeflow.plan import Group, Plan, Task, walk
 from beeflow.rerun.choice import Choice
@@ -244,8 +243,8 @@ class Taking:
 
     def whole(self, result: TaskResult) -> TaskResult:
         """Return a result all of whose files are as the task left them; raises UnknownError for any other."""
-        if HIDDEN in json.dumps(result.outputs):
-            raise UnknownError("part of its output is hidden in the archive, for it looks like a credential")
+        if any(map(may_be_hidden, _texts(result.outputs))):
+            raise UnknownError("part of its output may be hidden in the archive, as what looks like a credential is")
         updated = any(tool.updates for tool in self.old.graph.tools.values())
         for entry in locations.entries(result.outputs):
             if "path" in entry or "dirname" in entry:
@@ -284,6 +283,15 @@ class Taking:
 
 def _is_known(task: Task) -> bool:
     return all(isinstance(value, Known) for value in task.inputs.values())
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
 
 
 def _read(path: Path) -> str:

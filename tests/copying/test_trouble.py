@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from beeflow import store
+from beeflow.commands import copy
 from beeflow.copying import parts
 from beeflow.copying.messages import PROTOCOL
 from beeflow.errors import UsageError
@@ -521,3 +523,23 @@ def test_another_archive_than_was_asked_for_is_not_taken(systems: Systems) -> No
     assert done.returncode == 76
     assert "which is not what was asked for" in done.stderr
     assert not list(systems.here.archives.glob("*.tgz"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [
+        ("3fc6 host:", "--to host 3fc6"),
+        ("3fc6 host:archives", "--to host 3fc6"),
+        ("3fc6 9d0f host:archives/", "--to host 3fc6 9d0f"),
+        ("host:9d0f6a2e", "--host host 9d0f6a2e ."),
+        ("host:9d0f6a2e x", "--host host 9d0f6a2e x"),
+        ("host:a/b.tgz x", "--host host ID x"),
+        ("3fc6 host:9d0f6a2e", "--host host 9d0f6a2e ."),
+        ("--archive host:9d0f", "--host host --archive 9d0f"),
+        ("--archive 3fc6 host:9d0f", "--host host --archive 9d0f"),
+        ("--archive 3fc6 host:a.tgz", "--host host --archive ID"),
+    ],
+)
+def test_what_is_meant_by_words_as_scp_has_them(argv: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=rf"as in: bee-copy {re.escape(meant)}\n"):
+        copy.split(copy.parse(argv.split()))

@@ -345,6 +345,9 @@ def test_options_and_variables_of_sbatch_count_more_than_a_step(cache: Path, tmp
         ("{account: '--wrap=x'}", "account: '--wrap=x' is no name that Slurm has"),
         ("{qos: '$(inputs.x)'}", "qos: '[$].inputs.x.' is no name that Slurm has"),
         ("{timeLimit: soon}", "timeLimit: 'soon' is not a time limit"),
+        ("{account: }", "account: has no value; give one"),
+        ("{account: [a, b]}", "account: takes one value, no list"),
+        ("{partition: {name: x}}", "partition: takes one value, no mapping"),
         ("{wrap: x}", "unknown key 'wrap'; known are account, partition, qos, reservation, timeLimit"),
     ],
 )
@@ -363,6 +366,16 @@ def test_a_hint_of_ours_that_nobody_knows_is_said(
     assert said == (
         "the hint beeflow:RetyrRequirement is ignored: those that are known are RetryRequirement, SlurmRequirement"
     )
+
+
+@pytest.mark.parametrize("hint", ["Foo", "x:beeflow"])
+def test_a_hint_of_others_is_not_taken_for_ours_by_where_the_document_is(
+    cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, hint: str
+) -> None:
+    folder = tmp_path / "beeflow/lanl/BEE"
+    folder.mkdir(parents=True)
+    resolved(a_tool(folder, '$namespaces: {x: "https://example.org/lanl/BEE#"}', f"hints: {{'{hint}': {{}}}}"), cache)
+    assert not [each for each in caplog.messages if "hint beeflow:" in each]
 
 
 def test_cwltool_runs_a_document_with_the_hint(tmp_path: Path) -> None:

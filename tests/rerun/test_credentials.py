@@ -14,6 +14,7 @@ from beeflow.rerun.choice import Choice
 from beeflow.store import WorkflowDir
 from tests.rerun.local import Local, ran, text_of
 from tests.rerun.test_again import files_with
+from tests.test_masking import HONEST
 
 S = "S3nt1nelV4lue"
 TOKEN = f"ghp_{S}ABCDEFGHIJKLMNOPQRSTUVW"
@@ -102,6 +103,26 @@ def test_whoever_submits_them_is_told(site: Local, caplog: pytest.LogCaptureFixt
     assert said.startswith("input pw looks like a credential, and will be in job.json and in ")
 
 
+def test_nobody_is_told_of_honest_inputs(site: Local, caplog: pytest.LogCaptureFixture) -> None:
+    named = {name: value for name, value in HONEST.items() if name != "f"}
+    data = site.write("data/basic training.txt", "x")
+    given = {**named, "f": {"class": "File", "path": str(data)}, "option": "--password=x and so on"}
+    types = {"f": "File", "words": "'string[]'"}
+    inputs = ", ".join(f"{name}: {types.get(name, 'string')}" for name in given)
+    quiet = f"{{cwlVersion: v1.2, class: CommandLineTool, baseCommand: 'true', inputs: {{{inputs}}}, outputs: []}}"
+    old = site.submit(quiet, given)
+    site.rerun(old, settings=("title=Basic arithmetic",))
+    assert not [each for each in caplog.messages if "credential" in each]
+
+
+def test_a_hint_may_name_one_without_a_list(site: Local, caplog: pytest.LogCaptureFixture) -> None:
+    # In cwltool's own namespace the document is refused.
+    text = document(SECRETS.replace("[pw]", "password").replace("cwltool:", "")).replace("$namespaces", "$other")
+    lines = [line for line in text.splitlines() if "$other" not in line]
+    site.submit("\n".join(lines), {**JOB, "password": ""})
+    assert caplog.messages[0].startswith("the hint cwltool:Secrets is ignored: password will be in job.json")
+
+
 MADE = """
 cwlVersion: v1.2
 class: CommandLineTool
@@ -116,3 +137,19 @@ def test_what_was_hidden_of_a_result_is_not_taken(site: Local) -> None:
     made = site.rerun(old, choice=Choice(reuse=True))
     assert ran(made) == ["w"]
     assert TOKEN in made.layout.output_object.read_text()
+
+
+STARS = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [sh, -c, 'printf "a *** b %s" "$1" > o; printf "*** DONE ***" > banner', sh]
+inputs: {x: {type: string, inputBinding: {}}}
+outputs:
+  o: {type: File, outputBinding: {glob: o, loadContents: true}}
+  banner: {type: string, outputBinding: {glob: banner, loadContents: true, outputEval: '$(self[0].contents)'}}
+"""
+
+
+def test_stars_of_somebody_s_own_are_taken(site: Local) -> None:
+    old = site.submit(STARS, {"x": "fine"})
+    assert ran(site.rerun(old, choice=Choice(reuse=True))) == []

@@ -156,6 +156,12 @@ def test_the_software_of_the_host_is_what_the_shell_offers(here: dict[str, Any],
     assert other_environment(replace(tool(), kind=EXPRESSION_TOOL), OLD, new) is None
 
 
+def test_an_archive_of_before_that_does_not_tell_its_path_is_not_compared_by_it() -> None:
+    old = replace(OLD, path=())
+    assert other_environment(tool(), old, OLD) is None
+    assert other_environment(tool(), old, replace(OLD, loaded_modules=())) is not None
+
+
 def test_path_says_nothing_on_another_cluster() -> None:
     elsewhere = replace(OLD, slurm=replace(OLD.slurm, cluster_name="other"), path=("/usr/bin",))
     assert other_environment(tool(), OLD, elsewhere) is None
