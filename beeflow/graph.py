@@ -46,7 +46,7 @@ class Resources:
 
 
 @dataclass(frozen=True)
-class Asked:
+class StepOptions:
     """What a step's jobs are to be submitted with instead of what the workflow's are; "" and None: the same."""
 
     account: str = ""
@@ -98,7 +98,7 @@ class Tool:
     ``srun_options``: the site's, for a tool that runs under srun. ``updates``: the inputs that it changes in place.
     ``loads``: it reads what is in its inputs' files or folders before it runs. ``modules``: the words of the ``module
     load`` that gives it its software here; ``modules_init``: the file that defines that. ``retry``: bee.conf's, and
-    what the tool's own hint says instead. ``asked``: what another hint says of its jobs.
+    what the tool's own hint says instead. ``step_options``: what another hint says of its jobs.
     """
 
     kind: str
@@ -114,7 +114,7 @@ class Tool:
     modules: tuple[str, ...] = ()
     modules_init: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    asked: Asked = field(default_factory=Asked)
+    step_options: StepOptions = field(default_factory=StepOptions)
 
     def requirement(self, name: str) -> tuple[dict[str, Any] | None, bool]:
         """Find what counts of a class of requirement, and whether it is one or only a hint (CWL, Requirements)."""

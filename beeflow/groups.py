@@ -105,7 +105,7 @@ class Groups:
     def time_limit_s(self, group: Group) -> int:
         """Return the time limit of the group's jobs as far as it is known when the group is."""
         tool = self.graph.tools[group.step.tool or ""]
-        return time_limit_s(self.record.options, tool.resources or Resources(), tool.asked)
+        return time_limit_s(self.record.options, tool.resources or Resources(), tool.step_options)
 
     def submit_group(self, look: Look, group: Group) -> None:
         """Submit the group's elements that can run and have not been submitted."""
@@ -123,10 +123,10 @@ class Groups:
             look.held_back.add(group.key)
             return
         self.describe(look, group, resources)
-        asked = self.graph.tools[group.step.tool or ""].asked
+        own = self.graph.tools[group.step.tool or ""].step_options
         try:
             for (time_limit_s, mem_mib), some in self.jobs.needs(group.key, numbers).items():
-                options = raised(task_options(self.record.options, resources, asked), time_limit_s, mem_mib)
+                options = raised(task_options(self.record.options, resources, own), time_limit_s, mem_mib)
                 self.submit_numbers(look, group, some, options, dependencies)
         except SubmissionError as error:
             look.refused[group.key] = str(error)

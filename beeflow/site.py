@@ -15,7 +15,7 @@ from beeflow import hints, policy
 from beeflow.config import GIVEN, Config, ModulesConfig, parse_time_limit
 from beeflow.container import images
 from beeflow.errors import UnsupportedError
-from beeflow.graph import COMMAND_LINE_TOOL, MPI, OWN_HINTS, SLURM, Asked, Graph, Tool
+from beeflow.graph import COMMAND_LINE_TOOL, MPI, OWN_HINTS, SLURM, Graph, StepOptions, Tool
 from beeflow.tables import one_line
 
 _WIDTH = 2000
@@ -38,8 +38,11 @@ def resolve(graph: Graph, config: Config, *, unpack: bool = True, elsewhere: str
 
 def _without_names(tools: Mapping[str, Tool], elsewhere: str) -> dict[str, Tool]:
     """Ask for nothing that another cluster calls so; a time is the same everywhere."""
-    found = {name: replace(tool, asked=Asked(time_limit_s=tool.asked.time_limit_s)) for name, tool in tools.items()}
-    steps = sorted(name for name, tool in tools.items() if tool.asked != found[name].asked)
+    found = {
+        name: replace(tool, step_options=StepOptions(time_limit_s=tool.step_options.time_limit_s))
+        for name, tool in tools.items()
+    }
+    steps = sorted(name for name, tool in tools.items() if tool.step_options != found[name].step_options)
     if steps:
         log.warning(
             "step %s: account, partition, qos and reservation of %s are those of cluster %s, and ignored here: "
@@ -58,7 +61,7 @@ def _of_site(name: str, tool: Tool, config: Config) -> Tool:
         modules=modules,
         modules_init=config.modules.init if modules else "",
         retry=policy.of_tool(name, tool.document, config.retry),
-        asked=_asked(name, tool, config),
+        step_options=_own_options(name, tool, config),
     )
 
 
@@ -81,10 +84,10 @@ _ASKED: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def _asked(name: str, tool: Tool, config: Config) -> Asked:
+def _own_options(name: str, tool: Tool, config: Config) -> StepOptions:
     """Read beeflow:SlurmRequirement; as with what a batch script says, options and variables of sbatch count more."""
     given = {_field(key): value for key, value in hints.read(name, tool.document, SLURM, _ASKED).items()}
-    return Asked(**{key: value for key, value in given.items() if config.origins.get(_setting(key)) != GIVEN})
+    return StepOptions(**{key: value for key, value in given.items() if config.origins.get(_setting(key)) != GIVEN})
 
 
 def _field(key: str) -> str:

@@ -210,7 +210,7 @@ def shapes(record: WorkflowRecord, graph: Graph, plan: Plan) -> dict[JobOptions,
         resources = tool.resources if tool else None
         if tool and resources is not None:
             gpus = f", which asks for {resources.gpus} GPUs (CUDARequirement)" if resources.gpus else ""
-            found.setdefault(task_options(record.options, resources, tool.asked), f"step {group.path}{gpus}")
+            found.setdefault(task_options(record.options, resources, tool.step_options), f"step {group.path}{gpus}")
     return found
 
 

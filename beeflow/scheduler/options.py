@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from beeflow.graph import Asked, Resources
+from beeflow.graph import Resources, StepOptions
 from beeflow.models import SubmitOptions
 from beeflow.scheduler import JobOptions
 
@@ -27,14 +27,14 @@ def pass_options(options: SubmitOptions, *, first: bool) -> JobOptions:
     )
 
 
-def task_options(options: SubmitOptions, resources: Resources, asked: Asked) -> JobOptions:
-    """Options of a step's jobs. ``asked``: by the step itself."""
+def task_options(options: SubmitOptions, resources: Resources, own: StepOptions) -> JobOptions:
+    """Options of a step's jobs. ``own``: by the step itself."""
     return JobOptions(
-        time_limit=timedelta(seconds=time_limit_s(options, resources, asked)),
-        account=asked.account or options.account,
-        partition=asked.partition or options.partition,
-        qos=asked.qos or options.qos,
-        reservation=asked.reservation or options.reservation,
+        time_limit=timedelta(seconds=time_limit_s(options, resources, own)),
+        account=own.account or options.account,
+        partition=own.partition or options.partition,
+        qos=own.qos or options.qos,
+        reservation=own.reservation or options.reservation,
         cpus_per_task=resources.cpus_per_task,
         ntasks=resources.ntasks,
         mem_mib=resources.mem_mib if options.pass_mem else None,
@@ -44,8 +44,8 @@ def task_options(options: SubmitOptions, resources: Resources, asked: Asked) -> 
     )
 
 
-def time_limit_s(options: SubmitOptions, resources: Resources, asked: Asked) -> int:
+def time_limit_s(options: SubmitOptions, resources: Resources, own: StepOptions) -> int:
     """Return the time limit of a step's jobs, in seconds."""
-    if asked.time_limit_s:
-        return asked.time_limit_s
+    if own.time_limit_s:
+        return own.time_limit_s
     return resources.time_limit_s + STAGING_S if resources.time_limit_s else options.time_limit_s

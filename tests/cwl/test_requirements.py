@@ -15,7 +15,7 @@ from beeflow import config, site
 from beeflow.command import COPY, UPDATE, Command, Folders
 from beeflow.cwl import compiler, documents, prepare
 from beeflow.errors import DocumentError, TaskError, UnsupportedError
-from beeflow.graph import Asked, Graph, Resources, RetryPolicy, Tool
+from beeflow.graph import Graph, Resources, RetryPolicy, StepOptions, Tool
 from beeflow.models import SubmitOptions
 from beeflow.scheduler.options import task_options
 
@@ -321,10 +321,10 @@ def test_a_step_says_what_its_own_jobs_are_submitted_with(cache: Path, tmp_path:
         f"steps:\n  a: {{in: [], out: [], run: tool.cwl}}\n  b: {{in: [], out: [], run: tool.cwl, {SLURM}}}\n"
     )
     tools = resolved(document, cache).tools
-    assert tools["a"].asked == Asked(account="a")
-    assert tools["b"].asked == Asked(partition="gpu", time_limit_s=5400)
+    assert tools["a"].step_options == StepOptions(account="a")
+    assert tools["b"].step_options == StepOptions(partition="gpu", time_limit_s=5400)
     options = SubmitOptions(3600, 60, account="mine", partition="batch", qos="q", reservation="r")
-    made = task_options(options, Resources(2, time_limit_s=10), tools["b"].asked)
+    made = task_options(options, Resources(2, time_limit_s=10), tools["b"].step_options)
     assert (made.account, made.partition, made.qos, made.reservation) == ("mine", "gpu", "q", "r")
     assert made.time_limit.total_seconds() == 5400
 
@@ -333,9 +333,9 @@ def test_options_and_variables_of_sbatch_count_more_than_a_step(cache: Path, tmp
     graph = compiler.compile_graph(documents.load(str(a_tool(tmp_path, SPACE, SLURM)), cache))
     settings = config.load({"HOME": str(tmp_path)})
     (tool,) = site.resolve(graph, config.override(settings, partition="theirs", qos=None)).tools.values()
-    assert tool.asked == Asked(time_limit_s=5400)
+    assert tool.step_options == StepOptions(time_limit_s=5400)
     (tool,) = site.resolve(graph, config.override(settings, time_limit=timedelta(minutes=1))).tools.values()
-    assert tool.asked == Asked(partition="gpu")
+    assert tool.step_options == StepOptions(partition="gpu")
 
 
 @pytest.mark.parametrize(

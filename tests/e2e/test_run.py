@@ -204,9 +204,14 @@ def test_copy_then_rerun(slurm: PrivateSlurm, tmp_path: Path) -> None:
     copy = tmp_path / f"{found}.tgz"
     assert slurm.bee("bee-copy", found[:8], tmp_path).stdout.strip() == str(copy)
     assert copy.read_bytes() == archive(slurm, found).read_bytes()
+    assert slurm.bee("bee-copy", found, tmp_path).stdout.strip() == f"{copy} (there already)"
+    copy.write_bytes(b"another file")
     refused = slurm.bee("bee-copy", found, tmp_path, check=False)
     assert refused.returncode == 75
     assert "nothing is overwritten" in refused.stderr
+    assert copy.read_bytes() == b"another file"
+    copy.unlink()
+    slurm.bee("bee-copy", found, copy)
     # The input is gone: the archive has it.
     given.unlink()
     again = slurm.bee("bee-rerun", "--name", "two", "--wait", copy).stdout.split("id is ")[1][:36]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from beeflow.graph import Asked, Resources
+from beeflow.graph import Resources, StepOptions
 from beeflow.models import SubmitOptions
 from beeflow.scheduler import options
 
@@ -30,23 +30,23 @@ def test_a_pass_asks_for_little() -> None:
 
 
 def test_a_task_asks_for_what_its_tool_needs() -> None:
-    made = options.task_options(OPTIONS, BIG, Asked())
+    made = options.task_options(OPTIONS, BIG, StepOptions())
     assert (made.cpus_per_task, made.ntasks, made.mem_mib, made.gres) == (8, 2, 4096, "gpu:1")
     assert made.extra == ("--comment=task",)
 
 
 def test_all_jobs_go_to_the_same_place() -> None:
-    for made in (options.pass_options(OPTIONS, first=False), options.task_options(OPTIONS, BIG, Asked())):
+    for made in (options.pass_options(OPTIONS, first=False), options.task_options(OPTIONS, BIG, StepOptions())):
         assert (made.account, made.partition, made.qos, made.reservation) == ("a", "p", "q", "r")
 
 
 def test_memory_can_be_left_out() -> None:
-    assert options.task_options(replace(OPTIONS, pass_mem=False), BIG, Asked()).mem_mib is None
+    assert options.task_options(replace(OPTIONS, pass_mem=False), BIG, StepOptions()).mem_mib is None
 
 
 def test_scratch_space_is_asked_for_only_where_the_site_says_so() -> None:
-    assert options.task_options(OPTIONS, BIG, Asked()).tmp_mib is None
-    assert options.task_options(replace(OPTIONS, pass_tmp=True), BIG, Asked()).tmp_mib == 100
+    assert options.task_options(OPTIONS, BIG, StepOptions()).tmp_mib is None
+    assert options.task_options(replace(OPTIONS, pass_tmp=True), BIG, StepOptions()).tmp_mib == 100
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_scratch_space_is_asked_for_only_where_the_site_says_so() -> None:
 )
 def test_a_tools_limit_leaves_time_for_staging(limit: int | None, seconds: int) -> None:
     resources = Resources(time_limit_s=limit)
-    assert options.time_limit_s(OPTIONS, resources, Asked()) == seconds
-    assert options.task_options(OPTIONS, resources, Asked()).time_limit == timedelta(seconds=seconds)
+    assert options.time_limit_s(OPTIONS, resources, StepOptions()) == seconds
+    assert options.task_options(OPTIONS, resources, StepOptions()).time_limit == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_a_tools_limit_leaves_time_for_staging(limit: int | None, seconds: int) 
 def test_mail_about_the_beginning_is_the_first_drivers(wanted: str, first: bool, mail: str) -> None:
     made = options.pass_options(replace(OPTIONS, mail_type=wanted, mail_user="me@x"), first=first)
     assert (made.mail_type, made.mail_user) == (mail, "me@x" if mail else "")
-    assert options.task_options(replace(OPTIONS, mail_type=wanted), BIG, Asked()).mail_type == ""
+    assert options.task_options(replace(OPTIONS, mail_type=wanted), BIG, StepOptions()).mail_type == ""
