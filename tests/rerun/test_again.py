@@ -473,7 +473,7 @@ def test_what_a_step_asks_of_slurm_is_in_its_document_alone(site: Local, other_s
         path = top / "cwl/graph.json"
         graph = json.loads(path.read_text())
         for tool in graph["tools"].values():
-            tool["asked"] = {"account": "forged", "partition": "forged"}
+            tool["step_options"] = {"account": "forged", "partition": "forged"}
         path.write_text(json.dumps(graph))
 
     made = other_site.rerun(repacked(site.archive(old), site.top / "changed", change))
