@@ -12,7 +12,7 @@ import pytest
 
 from beeflow import actions, control, retry, store
 from beeflow.errors import NotFoundError, TransitionError
-from beeflow.layout import Layout, folders
+from beeflow.layout import Layout
 from beeflow.locking import holder_path
 from beeflow.models import Retried, WorkflowRecord
 from beeflow.retry import Choice, Retrying
@@ -23,21 +23,12 @@ from tests.running import Site
 from tests.test_control import shown
 from tests.test_driver import wide
 from tests.test_retry import Fails, begun, copied, over
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    made = Layout(tmp_path / RECORD.id)
-    made.root.mkdir()
-    for folder in folders(made):
-        folder.mkdir()
-    return made
+from tests.test_retry import layout as layout
+from tests.test_retry import quick as quick
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(control, "LOOK_PAUSE_S", 0.0)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_LOCK_S", 0.0)
     monkeypatch.setattr(actions, "RETRY_S", 0.0)
 

@@ -14,14 +14,14 @@ from beeflow.cwl.places import Places
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
     """Make a workflow directory, and what is beside it: an input, a folder of them, and what is nobody's business."""
-    for name in ("root/tasks/out", "data/folder/sub", "home"):
+    for name in ("wf/tasks/out", "data/folder/sub", "home"):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("root/tasks/out/made", "data/a.txt", "data/a.idx", "data/b.txt", "data/folder/sub/c", "home/key"):
+    for name in ("wf/tasks/out/made", "data/a.txt", "data/a.idx", "data/b.txt", "data/folder/sub/c", "home/key"):
         (tmp_path / name).write_text("x")
-    (tmp_path / "root/tasks/out/link").symlink_to(tmp_path / "home/key")
-    (tmp_path / "root/tasks/up").symlink_to(tmp_path / "home")
+    (tmp_path / "wf/tasks/out/link").symlink_to(tmp_path / "home/key")
+    (tmp_path / "wf/tasks/up").symlink_to(tmp_path / "home")
     (tmp_path / "data/folder/link").symlink_to(tmp_path / "home")
-    (tmp_path / "alias").symlink_to(tmp_path / "root")
+    (tmp_path / "alias").symlink_to(tmp_path / "wf")
     return tmp_path
 
 
@@ -30,19 +30,19 @@ def places(top: Path, *, beside: bool = False) -> Places:
         "f": [{"class": "File", "location": f"file://{top}/data/a.txt"}],
         "d": {"class": "Directory", "location": f"file://{top}/data/folder", "path": "/tmp/cwl/in/1/folder"},
     }
-    return Places((f"{top}/alias",), f"{top}/root", beside).give(given)
+    return Places((f"{top}/alias",), f"{top}/wf", beside).give(given)
 
 
 @pytest.mark.parametrize(
     "place",
     [
-        "file://{top}/root/tasks/out/made",
+        "file://{top}/wf/tasks/out/made",
         "file://{top}/alias/tasks/out/made",
-        "file://{top}/root/tasks/out/../out/made",
-        "file://{top}/root/tasks/not%20there%23%3f",
-        "{top}/root/x",
+        "file://{top}/wf/tasks/out/../out/made",
+        "file://{top}/wf/tasks/not%20there%23%3f",
+        "{top}/wf/x",
         "tasks/out/made",
-        "file://{top}/root",
+        "file://{top}/wf",
         "file://{top}/data/a.txt",
         "{top}/data/a.txt",
         "file://{top}/data/folder",
@@ -62,24 +62,24 @@ def test_where_a_file_may_be(top: Path, place: str) -> None:
     [
         "file://{top}/home/key",
         "{top}/home/key",
-        "file://{top}/root/../home/key",
-        "file://{top}/root/%2e%2E/home/key",
-        "file://{top}/root/..%2fhome/key",
-        "{top}/root/%2e%2e/home/key",
+        "file://{top}/wf/../home/key",
+        "file://{top}/wf/%2e%2E/home/key",
+        "file://{top}/wf/..%2fhome/key",
+        "{top}/wf/%2e%2e/home/key",
         "../home/key",
         "tasks/../../home/key",
         "tasks/%2e%2e/%2e%2e/home/key",
         "tasks/out/link",
-        "file://{top}/root/tasks/out/link",
-        "file://{top}/root/tasks/up/key",
-        "file://{top}/root/x#/../../home/key",
-        "file://{top}/home/key?/../../root/x",
-        "file://{top}/home/key#/../../root/x",
-        "file://localhost{top}/root/x",
+        "file://{top}/wf/tasks/out/link",
+        "file://{top}/wf/tasks/up/key",
+        "file://{top}/wf/x#/../../home/key",
+        "file://{top}/home/key?/../../wf/x",
+        "file://{top}/home/key#/../../wf/x",
+        "file://localhost{top}/wf/x",
         "file://localhost{top}/home/key",
-        "file://other{top}/root/x",
-        "file:{top}/root/x",
-        "FILE://{top}/root/x",
+        "file://other{top}/wf/x",
+        "file:{top}/wf/x",
+        "FILE://{top}/wf/x",
         "http://localhost/x",
         "https://localhost/x",
         "ftp://localhost/x",
@@ -93,7 +93,7 @@ def test_where_a_file_may_be(top: Path, place: str) -> None:
         "file://{top}/data/folder-other",
         "/tmp/cwl/in/1/folder/../x",
         "_:x/../../home/key",
-        "file://{top}/root/a\0b",
+        "file://{top}/wf/a\0b",
         "file://",
     ],
 )
@@ -106,7 +106,7 @@ def test_beside_an_input_that_the_user_gives(top: Path) -> None:
     assert around.admit(f"file://{top}/data/a.idx")
     assert not around.admit(f"file://{top}/data/b.txt")
     assert not around.admit(f"file://{top}/data/a/../b.txt")
-    hidden = Places((f"{top}/root",), f"{top}/root", beside=True)
+    hidden = Places((f"{top}/wf",), f"{top}/wf", beside=True)
     assert not hidden.give({"class": "File", "location": f"file://{top}/data/.rc"}).admit(f"file://{top}/data/a.txt")
 
 

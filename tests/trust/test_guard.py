@@ -19,19 +19,11 @@ from beeflow.rerun.request import Request
 from beeflow.rerun.sources import open_archive
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
+from tests.rerun.conftest import other_site as other_site
+from tests.rerun.conftest import site as site
 from tests.rerun.local import HERE, Local, state, tasks
 
 SECRET = "s3cret, and nobody else's"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Local:
-    return Local(tmp_path / "site")
-
-
-@pytest.fixture
-def other_site(tmp_path: Path) -> Local:
-    return Local(tmp_path / "elsewhere")
 
 
 class Victim:

@@ -15,6 +15,8 @@ from beeflow.errors import TrustError
 from beeflow.layout import MANIFEST
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
+from tests.rerun.conftest import other_site as other_site
+from tests.rerun.conftest import site as site
 from tests.rerun.local import Local, repacked
 
 DOCUMENT = """
@@ -26,16 +28,6 @@ inputs: {}
 outputs: {o: stdout}
 stdout: o.txt
 """
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Local:
-    return Local(tmp_path / "site")
-
-
-@pytest.fixture
-def other_site(tmp_path: Path) -> Local:
-    return Local(tmp_path / "elsewhere")
 
 
 def tampered(site: Local, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
