@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from beeflow import __version__, config, sharing, terminal, workdir
+from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.errors import EXIT_BUG, BeeError, SystemFileError, UsageError
 from beeflow.models import ON_ERROR_CONTINUE, ON_ERROR_STOP
 
@@ -167,6 +168,16 @@ def _print_any_name() -> None:
 def run(main: Main) -> NoReturn:
     """Run a command as the program that it is."""
     sys.exit(guarded(main, sys.argv[1:]))
+
+
+def add_large(made: argparse.ArgumentParser, when: str = "") -> None:
+    """Add the option by which a user vouches for the size of an archive."""
+    made.add_argument("--large", action="store_true", help=f"{when}also what is so large that it looks like a trap")
+
+
+def limits_of(arguments: argparse.Namespace) -> Limits:
+    """Return how large an archive may be, as add_large's option says."""
+    return UNLIMITED if arguments.large else Limits()
 
 
 SBATCH_OPTIONS = ("account", "partition", "qos", "reservation")

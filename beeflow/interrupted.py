@@ -24,7 +24,7 @@ def find(look: Look, jobs: GroupJobs) -> set[Element]:
     doubtful = dict(_cancelled(look, jobs))
     jobs.submitter.disbelieved.update(intent.key for intent in doubtful.values())
     records = ((element, jobs.record(intent, element[1])) for element, intent in doubtful.items())
-    return {element for element, job in records if job is not None and (not job.state.ended or is_lost(job))}
+    return {element for element, job in records if job is not None and (not job.state.ended or job.state.is_lost)}
 
 
 def _cancelled(look: Look, jobs: GroupJobs) -> dict[Element, Intent]:
@@ -36,11 +36,6 @@ def _cancelled(look: Look, jobs: GroupJobs) -> dict[Element, Intent]:
         newest = jobs.newest(group.key) if numbers else {}
         found.update({(group.key, number): newest[number] for number in numbers if number in newest})
     return found
-
-
-def is_lost(job: JobRecord) -> bool:
-    """True for a job that its tasks are not to blame for, nor anybody who cancelled it."""
-    return job.state.task_state is TaskState.NODE_FAIL
 
 
 def has_cancelled(result: ElementResult | None) -> bool:

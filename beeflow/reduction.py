@@ -109,7 +109,7 @@ class Reduction:
         if result is None or result.state is not TaskState.CANCELLED:
             return None
         job = self._jobs.get(self.job_of(leaf.key, number)) if self._jobs else None
-        if job is not None and job.state.task_state is TaskState.NODE_FAIL:
+        if job is not None and job.state.is_lost:
             return TaskResult(TaskState.NODE_FAIL, f"Slurm: {job.state.value}", job_id=job.shown, node=job.node)
         if job is None or job.state is not JobState.PENDING:
             return None

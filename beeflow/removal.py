@@ -20,7 +20,8 @@ from beeflow.terminal import escaped
 # What is being removed is renamed to this first: half of it must not look like the whole.
 PREFIX = ".removing-"
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# How a folder is opened that must be none by a link.
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDLE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE = (errno.ENOENT, errno.ESTALE)
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
@@ -71,7 +72,7 @@ def owner_name(uid: int) -> str:
 @contextlib.contextmanager
 def opened(folder: str | Path, parent: int | None = None) -> Iterator[int]:
     """Open a folder that is not a link, below an open one or by its path; raises OSError."""
-    descriptor = os.open(folder, _FOLDER, dir_fd=parent)
+    descriptor = os.open(folder, FOLDER, dir_fd=parent)
     try:
         yield descriptor
     finally:
@@ -196,7 +197,7 @@ class _Tree:
         """Go up, and remove the folder that we were in; returns the one above."""
         folder = self.way.pop()
         try:
-            above = os.open("..", _FOLDER, dir_fd=here)
+            above = os.open("..", FOLDER, dir_fd=here)
         except OSError as error:
             raise _LostError from error
         status = os.fstat(above)
@@ -259,13 +260,13 @@ class _Tree:
 def open_folder(parent: int, name: str) -> int:
     """Open a folder for reading, also one that its owner may not read."""
     try:
-        return os.open(name, _FOLDER, dir_fd=parent)
+        return os.open(name, FOLDER, dir_fd=parent)
     except PermissionError:
         handle = os.open(name, _HANDLE, dir_fd=parent)
         try:
             # A name that leads to this very folder: chmod(2) of a path would follow a link.
             os.chmod(f"/proc/self/fd/{handle}", stat.S_IRWXU)
-            return os.open(".", _FOLDER, dir_fd=handle)
+            return os.open(".", FOLDER, dir_fd=handle)
         finally:
             os.close(handle)
 

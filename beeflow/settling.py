@@ -103,7 +103,7 @@ class Settler:
     def settle_ended(self, look: Look, ended: Ended, halt: Halt) -> None:
         """Settle an element whose job ended: submit it again, or write the result that the job did not."""
         key, number, job = ended.group.key, ended.number, ended.job
-        if job is not None and interrupted.is_lost(job):
+        if job is not None and job.state.is_lost:
             interrupted.take_back(self.layout, key, number, job)
         progress = attempts.read(self.layout, key, number)
         is_waiting = self.jobs.accounted(key, [number])

@@ -176,6 +176,11 @@ class JobState(str, enum.Enum):
         return self in _ENDED
 
     @property
+    def is_lost(self) -> bool:
+        """True for an end that neither its tasks are to blame for, nor anybody who cancelled the job."""
+        return self.task_state is TaskState.NODE_FAIL
+
+    @property
     def task_state(self) -> TaskState:
         """What a job that ended like this, and left no result, means for its task."""
         return _TASK_STATE.get(self, TaskState.FAILED)

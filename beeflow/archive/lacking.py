@@ -10,7 +10,9 @@ from pathlib import Path
 from beeflow.archive.contents import LOST, UNFIT
 from beeflow.layout import OMITTED
 
-_LOST = re.compile(r"(?:1 input is|\d+ inputs are) not in the archive \([^)]*\)(?:; )?")
+_NOT_THERE = f"not in the archive (gone or not readable when it was made; see {OMITTED} in it)"
+# What say_lost says, of however many.
+_LOST = re.compile(rf"(?:1 input is|\d+ inputs are) {re.escape(_NOT_THERE)}(?:; )?")
 
 
 @dataclass(frozen=True)
@@ -45,4 +47,4 @@ class Lacks:
 def say_lost(count: int) -> str:
     """Say of so many inputs that they could not be read."""
     inputs = "1 input is" if count == 1 else f"{count} inputs are"
-    return f"{inputs} not in the archive (gone or not readable when it was made; see {OMITTED} in it)"
+    return f"{inputs} {_NOT_THERE}"

@@ -14,12 +14,10 @@ from beeflow import removal
 from beeflow.archive import hashing
 from beeflow.staging import LINK_TO, NO_FILE
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
 
 def describe(folder: str, name: str) -> Iterator[tuple[str, str]]:
     """Yield an entry of a folder, or all that is in it when it is one: the path from there, and what it is."""
-    here = os.open(folder, _FOLDER)
+    here = os.open(folder, removal.FOLDER)
     above: list[str] = []
     # Of the folder that we are in and those above it: what is yet to be looked at.
     waiting = [[name]]
@@ -46,7 +44,7 @@ def describe(folder: str, name: str) -> Iterator[tuple[str, str]]:
                 waiting.pop()
                 if above:
                     above.pop()
-                    outer = os.open("..", _FOLDER, dir_fd=here)
+                    outer = os.open("..", removal.FOLDER, dir_fd=here)
                     os.close(here)
                     here = outer
     finally:

@@ -19,7 +19,6 @@ from beeflow.archive.reading import Member
 from beeflow.archive.verifying import Packed
 from beeflow.errors import ArchiveError, SystemFileError
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -100,7 +99,7 @@ class Tree:
             # It may be there of an earlier member. What is no folder is not opened.
             with contextlib.suppress(FileExistsError):
                 os.mkdir(part, dir_fd=above)
-            self.way.append((part, os.open(part, _FOLDER, dir_fd=above)))
+            self.way.append((part, os.open(part, removal.FOLDER, dir_fd=above)))
         return self.way[-1][1] if self.way else self.root
 
     def leave(self, depth: int) -> None:

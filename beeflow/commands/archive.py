@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from beeflow import by_hand, cli, paths, workflow
-from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.config import Config
 from beeflow.crate.zipping import ZIP_SUFFIX, write_zip
 from beeflow.errors import BeeError, SystemFileError, UsageError
@@ -47,11 +46,7 @@ def main(argv: Sequence[str]) -> int:
         const=".",
         help="write a .zip: a folder, or a new file that ends in .zip (default: .)",
     )
-    parser.add_argument(
-        "--large",
-        action="store_true",
-        help="with --zip: also what is so large that it looks like a trap",
-    )
+    cli.add_large(parser, "with --zip: ")
     arguments = parser.parse_args(argv)
     ids, dest = meant(arguments.ids, arguments.zip)
     if not ids:
@@ -63,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     # Nothing is written before all words are known.
     found: list[Path] = []
     worst = each_of(ids, lambda text: found.append(workflow.locate(settings, text)))
-    allowed = UNLIMITED if arguments.large else Limits()
+    allowed = cli.limits_of(arguments)
     return worst or each_of(found, lambda path: cli.say(str(write_zip(path, dest, allowed))))
 
 

@@ -27,7 +27,6 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from beeflow import cli
-from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.comparing import locating, rendering, whole
 from beeflow.comparing.texts import How
 from beeflow.comparing.tolerance import Tolerance
@@ -59,11 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--text-lines", metavar="N", type=count, default=20, help="show N lines of a diff (20; 0: none)"
     )
-    parser.add_argument(
-        "--large",
-        action="store_true",
-        help="also what is so large that it looks like a trap",
-    )
+    cli.add_large(parser)
     group = parser.add_argument_group(
         "numbers, in values, text (CSV, JSON, ...) and .npy files (where NumPy is installed), are the same when they "
         "are apart by at most ATOL, or RTOL times the greater; other text must be the same, but for blanks"
@@ -118,7 +113,7 @@ def compare(arguments: argparse.Namespace) -> Report:
         lines=0 if arguments.brief else arguments.text_lines,
     )
     options = whole.Options(how, tuple(arguments.ignore), arguments.outputs_only, arguments.strict)
-    settings, allowed = cli.load_config(), UNLIMITED if arguments.large else Limits()
+    settings, allowed = cli.load_config(), cli.limits_of(arguments)
     a, b = (locating.read(text, settings, allowed) for text in (arguments.a, arguments.b))
     return whole.compare(a, b, options)
 

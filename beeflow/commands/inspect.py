@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from beeflow import cli, codec, workflow
-from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.inspecting import rendering, report
 
 
@@ -32,16 +31,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("archive", metavar="ARCHIVE|ID", help="an archive, or the id of a workflow that has one")
     parser.add_argument("--json", action="store_true", help="print a JSON object, with all scripts whole")
     parser.add_argument("--quick", action="store_true", help="compare inputs that are here by size only")
-    parser.add_argument(
-        "--large",
-        action="store_true",
-        help="also what is so large that it looks like a trap",
-    )
+    cli.add_large(parser)
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
     settings = cli.load_config()
     path = workflow.locate(settings, arguments.archive)
-    allowed = UNLIMITED if arguments.large else Limits()
+    allowed = cli.limits_of(arguments)
     found = report.report(path, settings, allowed, hashes=not arguments.quick)
     print(json.dumps(codec.to_json(found), indent=1) if arguments.json else rendering.render(found))
     return 0

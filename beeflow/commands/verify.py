@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 from beeflow import cli, paths, tables, workflow
 from beeflow.archive import verifying
 from beeflow.archive.lacking import say_lost
-from beeflow.archive.limits import UNLIMITED, Limits
+from beeflow.archive.limits import Limits
 from beeflow.archive.verifying import Verified
 from beeflow.errors import ArchiveError, BeeError
 from beeflow.layout import split_archive_name
@@ -57,16 +57,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("archives", metavar="ARCHIVE|ID", nargs="+", help="an archive, or the id of a workflow")
     parser.add_argument("--quick", action="store_true", help="compare its bytes with its seal, and unpack nothing")
     parser.add_argument("--json", action="store_true", help="print a JSON array")
-    parser.add_argument(
-        "--large",
-        action="store_true",
-        help="also what is so large that it looks like a trap",
-    )
+    cli.add_large(parser)
     arguments = parser.parse_args(argv)
     cli.start_logging(arguments.verbose)
     verdicts = []
     for text in arguments.archives:
-        verdict = judge(text, quick=arguments.quick, allowed=UNLIMITED if arguments.large else Limits())
+        verdict = judge(text, quick=arguments.quick, allowed=cli.limits_of(arguments))
         verdicts.append(verdict)
         if not arguments.json:
             show(verdict, quick=arguments.quick)
