@@ -10,14 +10,14 @@ import random
 import signal
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from beeflow import archived, archiving, cli, codec, epilog, listing, removal, retry, store, workflow
+from beeflow import archived, archiving, cli, codec, epilog, listing, retry, store, workflow
 from beeflow.archive import contents, packing, reading, unpacking, verifying
 from beeflow.archive.description import EPILOG, Description
 from beeflow.archive.lacking import Lacks
@@ -507,15 +507,6 @@ def test_two_epilogs_at_once_make_one_archive_each_says_the_truth(place: Place) 
 
 
 # -- what no archive can hold -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def deep(tmp_path: Path) -> Iterator[Path]:
-    """A folder for what pytest could not remove."""
-    yield tmp_path
-    with removal.opened(tmp_path.parent) as parent:
-        removal.remove(parent, tmp_path.name)
-        os.mkdir(tmp_path.name, dir_fd=parent)
 
 
 def dig(folder: Path, name: bytes, depth: int) -> None:

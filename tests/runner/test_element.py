@@ -531,8 +531,8 @@ DEEP = "mkdir d e; cd d; for i in $(seq DEPTH); do mkdir a; cd a; done"
 
 
 @pytest.mark.parametrize(("more", "depth"), [("", 1200), (", loadListing: deep_listing", 800)])
-def test_outputs_that_are_nested_too_deep_are_told(tmp_path: Path, more: str, depth: int) -> None:
-    made = world(tmp_path / "w", {"0": DEEP.replace("DEPTH", str(depth))})
+def test_outputs_that_are_nested_too_deep_are_told(deep: Path, more: str, depth: int) -> None:
+    made = world(deep / "w", {"0": DEEP.replace("DEPTH", str(depth))})
     known_to_cwltool(made, "Directory", f"d{more}")
     if more:
         made.run["templates"] = {}
