@@ -27,6 +27,15 @@ def is_there(path: Path | str) -> bool:
     return _mode(path) != 0
 
 
+def is_text(path: Path | str) -> bool:
+    """True for a name that is UTF-8, as that of a file need not be."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _mode(path: Path | str) -> int:
     try:
         return os.stat(path).st_mode

@@ -21,6 +21,13 @@ inputs:
   n: {type: int, default: 1}
 outputs: {o: stdout}
 """
+FOLDER_TOOL = """\
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: ls
+inputs: {d: Directory?, dd: "Directory[]?"}
+outputs: []
+"""
 
 
 @pytest.fixture
@@ -30,7 +37,9 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BEE_CONFIG", str(tmp_path / "bee.conf"))
     monkeypatch.delenv("SLURM_CONF", raising=False)
     (tmp_path / "tool.cwl").write_text(TOOL)
+    (tmp_path / "folder.cwl").write_text(FOLDER_TOOL)
     (tmp_path / "in.txt").write_text("x\n")
+    (tmp_path / "in\udcff.txt").write_text("x\n")
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -82,6 +91,7 @@ INPUTS = [
     ("missing file", {"f": {"class": "File", "path": "nowhere.txt"}}, "nowhere.txt: no such File"),
     ("a folder", {"f": {"class": "File", "path": "folder"}}, "a Directory, not a File"),
     ("wrong type", {"f": {"class": "File", "path": "in.txt"}, "n": "many"}, "n"),
+    ("not UTF-8", {"f": {"class": "File", "location": "in%FF.txt"}}, "in\\xff.txt: its name is not UTF-8"),
     ("far away", {"f": {"class": "File", "location": "https://example.org/x"}}, "example.org"),
 ]
 
@@ -108,6 +118,10 @@ def test_a_missing_file_is_told_with_its_line(workdir: Path, capsys: pytest.Capt
         (["tool.cwl", "nowhere.yml"], 66, "no such file of inputs"),
         (["tool.cwl", "--f", "in.txt", "--no-such-input", "1"], 66, "--no-such-input"),
         (["tool.cwl", "--f", "in.txt", "--n", "many"], 66, "many"),
+        (["tool.cwl", "--f", ""], 66, "argument --f: an empty path is no File; leave it out for none"),
+        (["folder.cwl", "--d", ""], 66, "argument --d: an empty path is no Directory"),
+        (["folder.cwl", "--dd", "folder", "--dd", ""], 66, "argument --dd: an empty path is no Directory"),
+        (["tool.cwl", "--f", "in\udcff.txt"], 66, "in\\xff.txt: its name is not UTF-8"),
         (["tool.cwl", "--f", "in.txt", "--wait"], 2, "stand before the document"),
         (["--time", "soon", "tool.cwl"], 2, "soon"),
     ],
