@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from beeflow import __version__, config, sharing, terminal, workdir
+from beeflow import __version__, config, paths, sharing, terminal, workdir
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.errors import EXIT_BUG, BeeError, SystemFileError, UsageError
 from beeflow.models import ON_ERROR_CONTINUE, ON_ERROR_STOP
@@ -180,6 +180,7 @@ def limits_of(arguments: argparse.Namespace) -> Limits:
     return UNLIMITED if arguments.large else Limits()
 
 
+MAIL_TYPES = ("BEGIN", "END", "FAIL", "ALL", "NONE")
 SBATCH_OPTIONS = ("account", "partition", "qos", "reservation")
 
 
@@ -189,8 +190,19 @@ def add_sbatch_options(made: argparse.ArgumentParser) -> None:
     for name in SBATCH_OPTIONS:
         group.add_argument(f"--{name}", metavar=name.upper())
     group.add_argument("--time", dest="time_limit", metavar="LIMIT", help="time limit of a task, as sbatch's --time")
-    group.add_argument("--mail-type", metavar="TYPE", help="BEGIN, END, FAIL or ALL: when Slurm sends mail")
+    group.add_argument(
+        "--mail-type", metavar="TYPE", type=mail_types, help="BEGIN, END, FAIL or ALL: when Slurm sends mail"
+    )
     group.add_argument("--mail-user", metavar="ADDRESS", help="to whom (default: you)")
+
+
+def mail_types(text: str) -> str:
+    """Read --mail-type, which Slurm would see only when the workflow ends."""
+    found = text.upper().split(",")
+    unknown = [each for each in found if each not in MAIL_TYPES]
+    if unknown:
+        raise UsageError(f"--mail-type: {unknown[0]!r} is none of {', '.join(MAIL_TYPES)}")
+    return ",".join(found)
 
 
 def with_sbatch_options(
@@ -234,8 +246,15 @@ def run_settings(arguments: argparse.Namespace, env: Mapping[str, str], *, write
     """
     if arguments.wait and arguments.no_start:
         raise UsageError("--wait would wait for ever for what --no-start holds; give one of them")
+    check_outdir(arguments.outdir)
     settings = with_sbatch_options(load_config(env), arguments, env)
     config.check_folders(settings)
     if writes:
         workdir.prepare(settings)
     return settings
+
+
+def check_outdir(outdir: Path | None) -> None:
+    """Raise SystemFileError where the outputs could not be copied to, before anything runs for them."""
+    if outdir is not None and (obstacle := paths.obstacle(outdir.absolute())):
+        raise SystemFileError(f"--outdir: {obstacle}")

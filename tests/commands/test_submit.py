@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from beeflow import cli
-from beeflow.commands import submit
+from beeflow.commands import cwl_runner, submit
 from beeflow.workdir import MARK
 
 TOOL = """\
@@ -124,6 +125,9 @@ def test_a_missing_file_is_told_with_its_line(workdir: Path, capsys: pytest.Capt
         (["tool.cwl", "--f", "in\udcff.txt"], 66, "in\\xff.txt: its name is not UTF-8"),
         (["tool.cwl", "--f", "in.txt", "--wait"], 2, "stand before the document"),
         (["--time", "soon", "tool.cwl"], 2, "soon"),
+        (["--mail-type", "END,NED", "tool.cwl"], 2, "--mail-type: 'NED' is none of BEGIN, END, FAIL, ALL, NONE"),
+        (["--outdir", "in.txt", "tool.cwl", "--f", "in.txt"], 74, "/in.txt is not a folder"),
+        (["--outdir", "in.txt/new/out", "tool.cwl", "--f", "in.txt"], 74, "/in.txt is not a folder"),
     ],
 )
 def test_command_lines(
@@ -131,6 +135,18 @@ def test_command_lines(
 ) -> None:
     assert run(*argv) == code
     assert words in said(capsys)
+    assert left_behind(workdir) == []
+
+
+def test_mail_types_are_taken_in_any_case() -> None:
+    made = argparse.ArgumentParser()
+    cli.add_sbatch_options(made)
+    assert made.parse_args(["--mail-type", "begin,End"]).mail_type == "BEGIN,END"
+
+
+def test_the_standard_runner_says_where_nothing_can_go(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.guarded(cwl_runner.main, ["--outdir", "in.txt", "tool.cwl", "--f", "in.txt"]) == 1
+    assert "/in.txt is not a folder" in said(capsys)
     assert left_behind(workdir) == []
 
 
