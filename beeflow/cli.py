@@ -9,6 +9,7 @@ import errno
 import io
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -167,6 +168,9 @@ def _print_any_name() -> None:
 
 def run(main: Main) -> NoReturn:
     """Run a command as the program that it is."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        # As beeflow.commands left it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(guarded(main, sys.argv[1:]))
 
 
