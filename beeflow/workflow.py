@@ -144,9 +144,8 @@ def archive_of(config: Config, text: str) -> Path:
         raise without_end(chosen, found[chosen])
     shown = state.state.value if state else "not finished"
     others = "".join(f"\n  made by hand: {path}" for path in found.get(chosen, ()))
-    raise TransitionError(
-        f"workflow {chosen} has no archive of its end: it is {shown}; see: bee-query {chosen}{others}"
-    )
+    remedy = "make one with: bee-archive" if state and state.state.final else "see: bee-query"
+    raise TransitionError(f"workflow {chosen} has no archive of its end: it is {shown}; {remedy} {chosen}{others}")
 
 
 def without_end(workflow_id: str, beside: Iterable[Path]) -> ArchiveError:

@@ -108,6 +108,12 @@ def test_what_was_archived_as_it_ran_is_listed_line_by_line(place: Place, capsys
     assert capsys.readouterr().err.splitlines()[-1] == f"  made by hand: {path}"
 
 
+def test_what_ended_without_an_archive_says_how_to_make_one(place: Place, capsys: Capture) -> None:
+    ended = place.make(WorkflowState.CANCELLED, archived=False)
+    assert run(ended.id[:8]) == 4
+    assert f"of its end: it is Cancelled; make one with: bee-archive {ended.id}\n" in capsys.readouterr().err
+
+
 def test_what_takes_two_lines_elsewhere_is_one_here(place: Place, capsys: Capture) -> None:
     path = write(place.archives / f"{raw.ID}.tgz", raw.small())
     store.write_record(
