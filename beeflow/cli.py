@@ -118,6 +118,7 @@ def agrees(question: str) -> bool:
 
 def guarded(main: Main, argv: Sequence[str]) -> int:
     """Run a command; an expected error becomes its message and exit code, anything else is a bug."""
+    _open_closed()
     _print_any_name()
     try:
         code = main(argv)
@@ -133,6 +134,9 @@ def guarded(main: Main, argv: Sequence[str]) -> int:
         _drop_output()
         return EXIT_PIPE
     except OSError as failure:
+        if failure.errno == errno.ENOENT and _is_nowhere():
+            error("the folder that you are in is gone; cd to another")
+            return SystemFileError.exit_code
         if failure.errno not in _OF_SYSTEM:
             return _bug()
         log.debug("%s", failure, exc_info=True)
@@ -157,6 +161,22 @@ def _bug() -> int:
     traceback.print_exc()
     error("this is a bug in beeflow; please report the lines above")
     return EXIT_BUG
+
+
+def _is_nowhere() -> bool:
+    """True when the current folder was removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _open_closed() -> None:
+    """Have streams that were closed when we began lead nowhere: Python has None, and the next file gets the number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as we live
 
 
 def _print_any_name() -> None:
