@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from beeflow import __version__, codec, earlier, enclosing, sharing, store, surroundings
+from beeflow import __version__, codec, earlier, enclosing, secret_values, sharing, store, surroundings
 from beeflow.archive import contents, hiding, packing, reading, referring, verifying, writing
 from beeflow.archive.contents import Source, json_source, record_source
 from beeflow.archive.description import EPILOG, FORMAT, Description, Referenced
@@ -37,6 +37,7 @@ from beeflow.layout import (
 )
 from beeflow.masking import masked
 from beeflow.models import EMBED, Retried, Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
+from beeflow.secret_values import SecretValues
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,12 @@ class Archiver:
         """How it was submitted, without credentials: a name may be a command line."""
         return codec.from_json(WorkflowRecord, masked(codec.to_json(self.record)))
 
+    @functools.cached_property
+    def secrets(self) -> SecretValues:
+        """The credentials that tasks were given."""
+        job = store.read_json(self.layout.job)
+        return SecretValues.of(job, *secret_values.written(self.graph))
+
     @property
     def folder(self) -> Path:
         """Where archives go."""
@@ -153,10 +160,12 @@ class Archiver:
         ]
         if not self.state.state.final:
             now_there = {STATE: self.state, TASKS: TasksRecord(tuple(self.tasks))}
-            records += [record_source(name, masked(codec.to_json(each))) for name, each in now_there.items()]
-        clean = (hiding.without_credentials(each) for each in chosen.sources)
+            shown = {name: self.secrets.masked(codec.to_json(each)) for name, each in now_there.items()}
+            records += [record_source(name, each) for name, each in shown.items()]
+        clean = (hiding.without_credentials(each, self.secrets) for each in chosen.sources)
         kept = {each.name: each for each in (*clean, *given.sources, *records)}
-        run = Run(self.layout, self.shown, self.graph, self.state, self.tasks, given.sources, referenced)
+        about = (self.layout, self.shown, self.graph, self.state, self.tasks)
+        run = Run(*about, given.sources, self.secrets, referenced)
         packed = packing.pack(
             self.record.id,
             list(kept.values()),

@@ -26,8 +26,8 @@ from beeflow.crate.values import Values
 from beeflow.graph import Graph
 from beeflow.inputs import RECORD, InputFile, InputFiles
 from beeflow.layout import CRATE, Layout
-from beeflow.masking import mask
 from beeflow.models import StateRecord, TaskRecord, WorkflowRecord
+from beeflow.secret_values import SecretValues
 from beeflow.states import WorkflowState
 
 # Files of ours that tell others something.
@@ -48,7 +48,8 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 class Run:
     """A workflow that is to be described. ``tasks``: in a Reduction's order.
 
-    ``given``: what beeflow.inputs packs, inputs.json among it; ``referenced``: what the archive only refers to.
+    ``given``: what beeflow.inputs packs, inputs.json among it; ``secrets``: the credentials that tasks were given;
+    ``referenced``: what the archive only refers to.
     """
 
     layout: Layout
@@ -57,6 +58,7 @@ class Run:
     state: StateRecord
     tasks: Sequence[TaskRecord]
     given: Sequence[Source]
+    secrets: SecretValues
     referenced: Sequence[Referenced] = ()
 
     def inputs(self) -> dict[str, InputFile]:
@@ -101,7 +103,7 @@ class _Crate:
         self.run = run
         referenced = {each.name: each for each in run.referenced}
         payload = Payload(run.layout.root, members, omitted, run.inputs(), referenced, run.record.host)
-        self.values = Values(payload)
+        self.values = Values(payload, run.secrets)
         self.documents = Documents(_read(run, PACKED))
         self.main = main_document(run.record.document, members)
         self.agent = fragment("user", run.record.user)
@@ -164,7 +166,7 @@ class _Crate:
             "startTime": record.created,
             "endTime": run.state.updated if is_over else None,
             "actionStatus": _status(outcome),
-            "error": mask(run.state.reason or outcome.value) if _status(outcome) == terms.FAILED else None,
+            "error": run.secrets.mask(run.state.reason or outcome.value) if _status(outcome) == terms.FAILED else None,
         }
         action = {
             "@id": terms.RUN,
