@@ -12,6 +12,7 @@ import pytest
 
 from beeflow import embedding
 from beeflow.errors import ArchiveError, IncompleteArchiveError, InputError, NotFoundError, TransitionError, UsageError
+from beeflow.models import ArchivePolicy
 from beeflow.rerun import again, relocating
 from beeflow.rerun.choice import Choice
 from beeflow.rerun.request import Request
@@ -503,3 +504,29 @@ def test_what_a_step_asks_of_another_cluster_is_not_asked_here(
     caplog.clear()
     assert partitions(first_site, first_site.rerun(found, trust=True)) == ["gpu"]
     assert "SlurmRequirement" not in caplog.text
+
+
+NAMES = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: ls
+inputs: {d: {type: Directory, inputBinding: {}}}
+outputs: {o: stdout}
+"""
+
+
+@pytest.mark.parametrize(("gone", "new"), [("b", None), (None, "c"), ("b", "c")])
+def test_another_folder_is_not_taken_for_it_though_its_files_are_empty(
+    site: Local, gone: str | None, new: str | None
+) -> None:
+    for name in "ab":
+        site.write(f"data/{name}", "")
+    job = {"d": {"class": "Directory", "path": str(site.top / "data")}}
+    old = site.submit(NAMES, job, archive=ArchivePolicy(inputs="reference"))
+    assert site.begin(old, start=False)
+    if gone:
+        (site.top / "data" / gone).unlink()
+    if new:
+        site.write(f"data/{new}", "")
+    with pytest.raises(InputError, match=f"data: not the same Directory: {new} was" if new else "data/b: No such file"):
+        site.begin(old)
