@@ -6,9 +6,10 @@ import itertools
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from beeflow import staging
 from beeflow.archive import contents
@@ -42,8 +43,11 @@ class Enclosed:
     omitted: Mapping[str, str] = field(default_factory=dict)
 
 
-# Finds what is gone somewhere else: path -> place to path -> what there is of it.
-Elsewhere = Callable[[Mapping[Path, str]], Mapping[Path, Enclosed]]
+class Elsewhere(Protocol):
+    """Finds inputs somewhere else (beeflow.earlier)."""
+
+    def __call__(self, wanted: Mapping[Path, str], *, are_gone: bool) -> Mapping[Path, Enclosed]:
+        """Turn path -> place into path -> what there is of it; if it is not gone, only what the tasks took."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Inputs:
 def enclose(layout: Layout, policy: str, limit_mib: int, submitted: str, elsewhere: Elsewhere) -> Inputs:
     """Choose the input files to pack: all, none, or all while they fit the limit; what is left out is hashed.
 
-    ``submitted``: when the workflow was; what was changed since is told. ``elsewhere``: asked for what is gone.
+    ``submitted``: when the workflow was; what was changed since is told. ``elsewhere``: asked for what is gone or was
+    changed.
     """
     noted = Noted.read(layout, submitted)
     choosing, given = _Choosing(policy, limit_mib, noted), list(_given(layout, noted))
@@ -72,7 +77,13 @@ def enclose(layout: Layout, policy: str, limit_mib: int, submitted: str, elsewhe
             found[each.path] = choosing.enclose(each)
         except OSError as error:
             gone[each.path] = error.strerror or "cannot be read"
-    found.update(elsewhere({each.path: each.place for each in given if each.path in gone}) if gone else {})
+    changed = {path for path, each in found.items() if each.record.changed}
+    for paths, are_gone in ((gone.keys(), True), (changed, False)):
+        if paths:
+            wanted = {each.path: each.place for each in given if each.path in paths}
+            found.update(elsewhere(wanted, are_gone=are_gone))
+    for path in changed:
+        _tell_of_change(found[path].record)
     all_ = [found.get(each.path) or _lost(each, gone[each.path]) for each in given]
     return Inputs(
         (
@@ -162,17 +173,19 @@ def _lost(given: Given, why: str) -> Enclosed:
 
 
 def _changed(given: Given, found: list[Source], noted: Noted) -> str | None:
-    """Say when an input was changed, if that was after the workflow was submitted; warns of it."""
+    """Say when an input was changed, if that was after the workflow was submitted."""
     files = {each.name[len(given.place) + 1 :]: each.path for each in found if each.path is not None}
     changed = noted.changed(given.path, files)
-    if changed is None:
-        return None
-    when = changed.isoformat(timespec="seconds")
-    log.warning(
-        "%s: changed at %s, after the workflow was submitted: the archive may have something else than its tasks took",
-        *(given.path, when),
-    )
-    return when
+    return None if changed is None else changed.isoformat(timespec="seconds")
+
+
+def _tell_of_change(record: InputFile) -> None:
+    if record.changed:
+        log.warning(
+            "%s: changed at %s, after the workflow was submitted: the archive may have something else than its tasks "
+            "took",
+            *(record.origin, record.changed),
+        )
 
 
 def _described(given: Given, size: int, files: tuple[Referenced, ...]) -> InputFile:
