@@ -165,14 +165,16 @@ class Archiver:
         clean = (hiding.without_credentials(each, self.secrets) for each in chosen.sources)
         kept = {each.name: each for each in (*clean, *given.sources, *records)}
         about = (self.layout, self.shown, self.graph, self.state, self.tasks)
-        run = Run(*about, given.sources, self.secrets, referenced)
+        run = Run(*about, given.records, self.secrets, referenced)
         packed = packing.pack(
             self.record.id,
             list(kept.values()),
             self.folder,
             archive_name(self.record.id, number),
             self.gid,
-            finish=lambda members: itertools.chain(last.finish(members), describe(run, members, omitted)),
+            finish=lambda members: itertools.chain(
+                [given.packed()], last.finish(members), describe(run, members, omitted)
+            ),
             changed=last.changed,
         )
         lacks = Lacks.of(omitted)

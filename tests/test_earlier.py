@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from beeflow import cli, locations, noting, store
+from beeflow import cli, codec, enclosing, locations, noting, store
 from beeflow.archive import contents, reading, unpacking
 from beeflow.archive.description import Description
 from beeflow.commands import archive, clean, inspect, query, verify
@@ -273,3 +273,19 @@ def test_what_a_killed_archiver_took_goes_when_it_is_old(found: WorkflowDir, pla
         os.utime(path, (1, 1))
     assert cli.guarded(clean.main, []) == 0
     assert not left.exists()
+
+
+@pytest.mark.parametrize("policy", ["embed", "reference"])
+def test_what_is_changed_while_it_is_packed_is_told(
+    found: WorkflowDir, data: Path, policy: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = enclosing.enclose(found.layout, policy, 1024, found.record().created, lambda *_, **__: {})
+    assert not any(each.changed for each in given.records)
+    (data / "one").write_text("2")
+    shutil.rmtree(data / "folder")
+    (says,) = [
+        each for each in codec.loads(InputFiles, (given.packed().data or b"").decode(), data).files if each.changed
+    ]
+    assert says.origin == str(data / "one")
+    (said,) = caplog.messages
+    assert said.startswith(f"{data}/one: changed at ")
