@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
 import logging
 import re
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from beeflow import __version__, codec, earlier, enclosing, secret_values, sharing, store, surroundings
 from beeflow.archive import contents, hiding, packing, reading, referring, verifying, writing
@@ -137,11 +140,11 @@ class Archiver:
 
     def pack(self, number: int) -> Packed:
         """Write the archive of this number; raises TakenError when somebody else just did."""
-        with earlier.opened(self.folder, self.record.id, self.generation) as found:
-            return self.written(number, found)
+        with earlier.opened(self.folder, self.record.id, self.generation) as found, contextlib.ExitStack() as scratch:
+            return self.written(number, found, lambda: scratch.enter_context(tempfile.TemporaryFile(dir=self.folder)))
 
-    def written(self, number: int, found: Earlier) -> Packed:
-        """Write it. ``found``: those that were made before."""
+    def written(self, number: int, found: Earlier, make_file: Callable[[], IO[bytes]]) -> Packed:
+        """Write it. ``found``: those that were made before; ``make_file``: makes one that goes once all is written."""
         policy = self.record.archive
         limit_mib, submitted = self.record.input_copy_limit_mib, self.record.created
         given = enclosing.enclose(self.layout, policy.inputs, limit_mib, submitted, found.take)
@@ -162,7 +165,7 @@ class Archiver:
             now_there = {STATE: self.state, TASKS: TasksRecord(tuple(self.tasks))}
             shown = {name: self.secrets.masked(codec.to_json(each)) for name, each in now_there.items()}
             records += [record_source(name, each) for name, each in shown.items()]
-        clean = (hiding.without_credentials(each, self.secrets) for each in chosen.sources)
+        clean = (hiding.without_credentials(each, self.secrets, make_file) for each in chosen.sources)
         kept = {each.name: each for each in (*clean, *given.sources, *records)}
         about = (self.layout, self.shown, self.graph, self.state, self.tasks)
         run = Run(*about, given.records, self.secrets, referenced)

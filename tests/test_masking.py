@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from beeflow import codec
 from beeflow.archive import hiding
 from beeflow.archive.contents import Source
 from beeflow.masking import mask, masked, may_be_hidden
@@ -210,7 +213,7 @@ USERS += ["tasks/g/000/000000/7.0/0/out/tasks.jsonl", "tasks/g/taken/000/000000/
 def test_of_records_that_are_ours(name: str, tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text(json.dumps({"command": f"tool --token={S}\nline", "é": "\udcff"}, ensure_ascii=True))
-    made = hiding.without_credentials(Source(name, str(path), size=path.stat().st_size), SecretValues())
+    made = hiding.without_credentials(Source(name, str(path), size=path.stat().st_size), SecretValues(), io.BytesIO)
     if name in USERS:
         assert made.path == str(path)
         return
@@ -224,7 +227,7 @@ def test_what_has_none_is_packed_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text('{"version": 1, "key": "pass.1", "job_name": "bee-0-pass"}')
     given = Source("jobs/pass.1.json", str(path), size=path.stat().st_size)
-    assert hiding.without_credentials(given, SecretValues()) is given
+    assert hiding.without_credentials(given, SecretValues(), io.BytesIO) is given
 
 
 def test_a_log_of_tasks_is_read_line_by_line(tmp_path: Path) -> None:
@@ -234,7 +237,7 @@ def test_a_log_of_tasks_is_read_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text(f"{plain}\n{ended}\n{ended[: ended.index(S) + 4]}")
     name = "tasks/g/000/000000/7.0/tasks.jsonl"
-    made = hiding.without_credentials(Source(name, str(path), size=path.stat().st_size), SecretValues())
+    made = hiding.without_credentials(Source(name, str(path), size=path.stat().st_size), SecretValues(), io.BytesIO)
     assert made.data is not None
     first, second, cut = made.data.decode().split("\n")
     assert first == plain
@@ -248,8 +251,44 @@ def test_lines_keep_their_length_for_an_index_has_their_offsets(tmp_path: Path, 
     path = tmp_path / "elements.jsonl"
     path.write_text("".join(lines))
     made = hiding.without_credentials(
-        Source("tasks/001-s/elements.jsonl", str(path), size=path.stat().st_size), SecretValues()
+        Source("tasks/001-s/elements.jsonl", str(path), size=path.stat().st_size), SecretValues(), io.BytesIO
     )
     assert made.data is not None
     assert [len(line) + 1 for line in made.data.decode().splitlines()] == [len(line) for line in lines]
     assert f'"{secret}"'.encode() not in made.data
+
+
+@pytest.mark.parametrize("name", ["tasks.json", "log/passes.log", "tasks/g/elements.jsonl"])
+def test_what_is_too_large_for_the_memory_is_read_line_by_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hiding, "_MOST", 10)
+    items = [{"name": f"a[{number}]", "command": f'tool --password "{S} x" {S}2 é'} for number in range(200)]
+    text = {
+        "tasks.json": codec.dumps({"version": 1, "tasks": items, "reason": f'--token "{S}"'}),
+        "log/passes.log": f"one\nGITHUB_TOKEN={S} \udcff\n{S}2\n",
+        "tasks/g/elements.jsonl": "".join(json.dumps(each) + "\n" for each in items),
+    }[name]
+    path = tmp_path / "x"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with tempfile.TemporaryFile() as file:
+        source = Source(name, str(path), size=path.stat().st_size)
+        made = hiding.without_credentials(source, SecretValues(frozenset({f"{S}2"})), lambda: file)
+        assert made.path is not None
+        data = Path(made.path).read_bytes()
+    assert made.size == len(data)
+    assert S.encode() not in data
+    if name == "tasks.json":
+        assert json.loads(data)["tasks"][7] == {"name": "a[7]", "command": "tool --password *** *** é"}
+    elif name == "log/passes.log":
+        assert data == b"one\nGITHUB_TOKEN=*** \xff\n***\n"
+    else:
+        assert [len(line) for line in data.splitlines()] == [len(line) for line in text.splitlines()]
+
+
+def test_what_is_large_and_has_none_is_packed_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hiding, "_MOST", 1)
+    path = tmp_path / "x"
+    path.write_text("nothing\n")
+    given = Source("log/passes.log", str(path), size=8)
+    assert hiding.without_credentials(given, SecretValues(), io.BytesIO) is given

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from beeflow.archive.contents import Source, json_source
 from beeflow.masking import HIDDEN
@@ -26,17 +29,51 @@ _DEEPEST = 6
 _MOST = 256 << 20
 
 
-def without_credentials(source: Source, known: SecretValues) -> Source:
-    """Return what to pack of a file: itself, or its contents with what looks like a credential, or is one, hidden."""
-    if source.path is None or source.size > _MOST or not is_ours(source):
+def without_credentials(source: Source, known: SecretValues, make_file: Callable[[], IO[bytes]]) -> Source:
+    """Return what to pack of a file: itself, or its contents with what looks like a credential, or is one, hidden.
+
+    ``make_file``: opens an empty file, until all is packed, for what is too large for the memory.
+    """
+    if source.path is None or not is_ours(source):
         return source
     try:
+        if source.size > _MOST:
+            return _by_lines(source, Path(source.path), known, make_file)
         given = Path(source.path).read_bytes().decode(errors="surrogateescape")
     except OSError:
         # Whoever packs it says so.
         return source
     data = _hidden(given, source.name, known)
     return source if data is None else Source(source.name, None, data, len(data))
+
+
+def _by_lines(source: Source, path: Path, known: SecretValues, make_file: Callable[[], IO[bytes]]) -> Source:
+    """Hide credentials in a large record line by line: it has an item of its lists a line (beeflow.codec)."""
+    with path.open(errors="surrogateescape", newline="\n") as given:
+        if not any(map(known.may_be_in, given)):
+            return source
+        made = make_file()
+        hide = _hidden_line if source.name.endswith(".jsonl") else _hidden_item
+        given.seek(0)
+        made.writelines(hide(line, known).encode(errors="surrogateescape") for line in given)
+        made.flush()
+        status = os.fstat(given.fileno())
+        os.utime(made.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+    return Source(source.name, f"/proc/self/fd/{made.fileno()}", size=made.tell())
+
+
+def _hidden_item(line: str, known: SecretValues) -> str:
+    """Hide credentials in a line that has an item of a list or an object, or is no JSON by itself."""
+    if not known.may_be_in(line):
+        return line
+    item = line.rstrip().removesuffix(",")
+    for before, after in (("", ""), ("{", "}")):
+        try:
+            made = json.dumps(known.masked(json.loads(f"{before}{item}{after}")))
+        except ValueError:
+            continue
+        return made.removeprefix(before).removesuffix(after) + line[len(item) :]
+    return known.mask(line)
 
 
 def is_ours(source: Source) -> bool:
@@ -69,13 +106,15 @@ def _hidden_line(line: str, known: SecretValues) -> str:
     """Hide credentials in a line of JSON: all of it where it was cut off, for words are only known side by side."""
     if not known.may_be_in(line):
         return line
+    end = "\n" if line.endswith("\n") else ""
     try:
         data = json.loads(line)
     except ValueError:
-        return HIDDEN
+        return HIDDEN + end
     made = known.masked(data)
     if made == data:
         return line
     # As long as it was: elements.index has the offsets of lines. What hides a short word is longer than that.
     text = json.dumps(made)
-    return (text if len(text) <= len(line) else json.dumps(made, separators=(",", ":"))).ljust(len(line))
+    text = text if len(text) < len(line) else json.dumps(made, separators=(",", ":"))
+    return text.ljust(len(line) - len(end)) + end
