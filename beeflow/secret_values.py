@@ -9,15 +9,15 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from beeflow.graph import Graph, Workflow
-from beeflow.masking import HIDDEN, WRITTEN_DOWN, has_sign, is_entry, mask, masked, named_texts
+from beeflow.masking import HIDDEN, WRITTEN_DOWN, has_sign, is_entry, mask, masked, may_be_hidden, named_texts
 
 # What is in a record beside our own words, which a credential might happen to be: states, places, names of steps.
-_REPEATING = frozenset({"known", "outputs", "default", "command", "reason", "broken", "stderr_tail", "templates"})
+_REPEATING = frozenset({"known", "default", "command", "reason", "broken", "stderr_tail", "templates"})
 # Of more than that, only whole texts are compared: who scatters over tokens may have any number.
 _MOST = 100
 # Shorter ones are in anything.
@@ -42,7 +42,7 @@ class SecretValues:
 
     def masked(self, value: Any) -> Any:
         """The same in a JSON value: them only where a record may repeat what a task was given."""
-        return masked(self._where_repeated(value) if self.texts else value)
+        return masked(self._where_repeated(value))
 
     def masked_given(self, name: str, value: Any) -> Any:
         """The same in a value that itself was given to a task, or made by one, under a name."""
@@ -81,22 +81,30 @@ class SecretValues:
     def _where_repeated(self, value: Any) -> Any:
         if isinstance(value, Mapping):
             return {
-                key: (self._everywhere if key in _REPEATING else self._where_repeated)(each)
+                key: self._everywhere(each, self._hidden_visibly)
+                if key == "outputs"
+                else (self._everywhere if key in _REPEATING else self._where_repeated)(each)
                 for key, each in value.items()
             }
         return [self._where_repeated(each) for each in value] if isinstance(value, (list, tuple)) else value
 
-    def _everywhere(self, value: Any) -> Any:
+    def _hidden_visibly(self, text: str) -> str:
+        """Hide them so that nobody takes what is left for what a task made (beeflow.rerun.taking)."""
+        made = self.mask(text)
+        return made if made == text or may_be_hidden(made) else HIDDEN
+
+    def _everywhere(self, value: Any, hide: Callable[[str], str] | None = None) -> Any:
+        hide = hide or self._hidden
         if isinstance(value, str):
-            return self._hidden(value)
+            return hide(value)
         if isinstance(value, Mapping):
             # Where a file is must be told; what is written down of it need not.
             kept = value.keys() - WRITTEN_DOWN if is_entry(value) else ()
             return {
-                key if key in kept else self._hidden(key): each if key in kept else self._everywhere(each)
+                key if key in kept else hide(key): each if key in kept else self._everywhere(each, hide)
                 for key, each in value.items()
             }
-        return [self._everywhere(each) for each in value] if isinstance(value, (list, tuple)) else value
+        return [self._everywhere(each, hide) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _inside(text: str) -> str:

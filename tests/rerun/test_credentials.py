@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,26 @@ def test_what_was_hidden_of_a_result_is_not_taken(site: Local) -> None:
     made = site.rerun(old, choice=Choice(reuse=True))
     assert ran(made) == ["w"]
     assert TOKEN in made.layout.output_object.read_text()
+
+
+PRINTED = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [sh, -c, 'printf "$2" "$1" > cwl.output.json', sh]
+inputs:
+  password: {type: string, inputBinding: {position: 1}}
+  form: {type: string, inputBinding: {position: 2}}
+outputs: {t: Any}
+"""
+
+
+@pytest.mark.parametrize("form", ['{"t": "x%s"}', '{"t": {"%s": 1}}', '{"t": ["b-----BEGIN RSA PRIVATE KEY-----x"]}'])
+def test_what_was_hidden_within_a_word_is_not_taken(site: Local, form: str) -> None:
+    old = site.submit(PRINTED, {"password": "hunter22S", "form": form})
+    again = site.rerun(old, choice=Choice(reuse=True))
+    assert ran(again) == ["w"]
+    made = json.loads(again.layout.output_object.read_text())
+    assert made == {"t": json.loads(form.replace("%s", "hunter22S"))["t"]}
 
 
 STARS = """
