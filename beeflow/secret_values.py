@@ -110,7 +110,8 @@ class SecretValues:
 def _inside(text: str) -> str:
     """Write the pattern of a text in another: a plain word, which may be honest, only where it stands for itself."""
     if _PLAIN_WORD.fullmatch(text):
-        return rf"(?<![^\s'\"=]){re.escape(text)}(?![^\s'\"])"
+        # Or right behind a flag of one letter: mysql -pswordfish
+        return rf"(?:(?<![^\s'\"=,;:])|(?<=(?<![^\s'\"])-[A-Za-z])){text}(?![^\s'\",;:])"
     return rf"(?<![A-Za-z0-9]){re.escape(text)}(?![A-Za-z0-9])" if len(text) < 2 * _LEAST else re.escape(text)
 
 

@@ -172,9 +172,13 @@ def test_words_and_records() -> None:
 def test_what_was_given_is_known_wherever_it_is_repeated() -> None:
     known = SecretValues.of({"password": "a b", "token": ["hunter22", "word"], "n": 1, "credentials": {"x": "s:1\n"}})
     assert known.texts == {"a b", "hunter22", "word", "s:1\n"}
-    assert known.words(["a b", "x", "-phunter22", "a,b", "s:1\n", "word", "words", "--x=word", "my/word"]) == [
-        *("***", "x", "-p***", "a,b", "***", "***", "words", "--x=***", "my/word"),
+    assert known.words(["a b", "x", "-phunter22", "a,b", "s:1\n", "word", "words", "--x=word"]) == [
+        *("***", "x", "-p***", "a,b", "***", "***", "words", "--x=***"),
     ]
+    assert known.words(["my/word", "word.txt", "-pword", "-xpword", "a,word:b", "a-word"]) == [
+        *("my/word", "word.txt", "-p***", "-xpword", "a,***:b", "a-word"),
+    ]
+    assert known.mask("mysql -pword x") == "mysql -p*** x"
     record = {
         "state": "word",
         "command": ["tool", "a b"],
