@@ -141,7 +141,13 @@ class Archiver:
     def pack(self, number: int) -> Packed:
         """Write the archive of this number; raises TakenError when somebody else just did."""
         with earlier.opened(self.folder, self.record.id, self.generation) as found, contextlib.ExitStack() as scratch:
-            return self.written(number, found, lambda: scratch.enter_context(tempfile.TemporaryFile(dir=self.folder)))
+            return self.written(number, found, lambda: scratch.enter_context(self.scratch_file()))
+
+    def scratch_file(self) -> IO[bytes]:
+        """Open a file without a name where the archive will be."""
+        if not self.folder.is_dir():
+            sharing.make_folder(self.folder, self.gid)
+        return tempfile.TemporaryFile(dir=self.folder)
 
     def written(self, number: int, found: Earlier, make_file: Callable[[], IO[bytes]]) -> Packed:
         """Write it. ``found``: those that were made before; ``make_file``: makes one that goes once all is written."""

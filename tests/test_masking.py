@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import tempfile
@@ -296,3 +297,19 @@ def test_what_is_large_and_has_none_is_packed_as_it_is(tmp_path: Path, monkeypat
     path.write_text("nothing\n")
     given = Source("log/passes.log", str(path), size=8)
     assert hiding.without_credentials(given, SecretValues(), io.BytesIO) is given
+
+
+def test_what_cannot_be_hidden_is_not_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x"
+    path.write_text(f"TOKEN={S}\n")
+    gone = Source("log/passes.log", str(tmp_path / "gone"), size=8)
+    assert hiding.without_credentials(gone, SecretValues(), io.BytesIO) is gone
+    monkeypatch.setattr(hiding, "_MOST", 1)
+
+    def full() -> io.BytesIO:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(OSError, match="no space"):
+        hiding.without_credentials(Source("log/passes.log", str(path), size=8), SecretValues(), full)
+    with pytest.raises(OSError, match="Is a directory"):
+        hiding.without_credentials(Source("log/passes.log", str(tmp_path), size=8), SecretValues(), full)

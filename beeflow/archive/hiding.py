@@ -6,7 +6,6 @@ import fnmatch
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO
 
 from beeflow.archive.contents import Source, json_source
@@ -32,33 +31,34 @@ _MOST = 256 << 20
 def without_credentials(source: Source, known: SecretValues, make_file: Callable[[], IO[bytes]]) -> Source:
     """Return what to pack of a file: itself, or its contents with what looks like a credential, or is one, hidden.
 
-    ``make_file``: opens an empty file, until all is packed, for what is too large for the memory.
+    ``make_file``: opens an empty file, until all is packed, for what is too large for the memory. Raises OSError.
     """
     if source.path is None or not is_ours(source):
         return source
     try:
-        if source.size > _MOST:
-            return _by_lines(source, Path(source.path), known, make_file)
-        given = Path(source.path).read_bytes().decode(errors="surrogateescape")
-    except OSError:
+        stream = open(source.path, encoding="utf-8", errors="surrogateescape", newline="\n")  # noqa: SIM115 - below
+    except FileNotFoundError:
         # Whoever packs it says so.
         return source
+    with stream:
+        if source.size > _MOST:
+            return _by_lines(source, stream, known, make_file)
+        given = stream.read()
     data = _hidden(given, source.name, known)
     return source if data is None else Source(source.name, None, data, len(data))
 
 
-def _by_lines(source: Source, path: Path, known: SecretValues, make_file: Callable[[], IO[bytes]]) -> Source:
+def _by_lines(source: Source, given: IO[str], known: SecretValues, make_file: Callable[[], IO[bytes]]) -> Source:
     """Hide credentials in a large record line by line: it has an item of its lists a line (beeflow.codec)."""
-    with path.open(errors="surrogateescape", newline="\n") as given:
-        if not any(map(known.may_be_in, given)):
-            return source
-        made = make_file()
-        hide = _hidden_line if source.name.endswith(".jsonl") else _hidden_item
-        given.seek(0)
-        made.writelines(hide(line, known).encode(errors="surrogateescape") for line in given)
-        made.flush()
-        status = os.fstat(given.fileno())
-        os.utime(made.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+    if not any(map(known.may_be_in, given)):
+        return source
+    made = make_file()
+    hide = _hidden_line if source.name.endswith(".jsonl") else _hidden_item
+    given.seek(0)
+    made.writelines(hide(line, known).encode(errors="surrogateescape") for line in given)
+    made.flush()
+    status = os.fstat(given.fileno())
+    os.utime(made.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
     return Source(source.name, f"/proc/self/fd/{made.fileno()}", size=made.tell())
 
 
