@@ -36,7 +36,7 @@ def without_credentials(source: Source, known: SecretValues, make_file: Callable
     if source.path is None or not is_ours(source):
         return source
     try:
-        stream = open(source.path, encoding="utf-8", errors="surrogateescape", newline="\n")  # noqa: SIM115 - below
+        stream = open(source.path, "rb")  # noqa: SIM115 - below
     except FileNotFoundError:
         # Whoever packs it says so.
         return source
@@ -44,18 +44,20 @@ def without_credentials(source: Source, known: SecretValues, make_file: Callable
         if source.size > _MOST:
             return _by_lines(source, stream, known, make_file)
         given = stream.read()
-    data = _hidden(given, source.name, known)
-    return source if data is None else Source(source.name, None, data, len(data))
+    data = _hidden(given.decode(errors="surrogateescape"), source.name, known)
+    # What is added to it from now on nobody looked at.
+    return source._replace(most=len(given)) if data is None else Source(source.name, None, data, len(data))
 
 
-def _by_lines(source: Source, given: IO[str], known: SecretValues, make_file: Callable[[], IO[bytes]]) -> Source:
+def _by_lines(source: Source, given: IO[bytes], known: SecretValues, make_file: Callable[[], IO[bytes]]) -> Source:
     """Hide credentials in a large record line by line: it has an item of its lists a line (beeflow.codec)."""
-    if not any(map(known.may_be_in, given)):
-        return source
+    if not any(known.may_be_in(line.decode(errors="surrogateescape")) for line in given):
+        return source._replace(most=given.tell())
     made = make_file()
     hide = _hidden_line if source.name.endswith(".jsonl") else _hidden_item
     given.seek(0)
-    made.writelines(hide(line, known).encode(errors="surrogateescape") for line in given)
+    for line in given:
+        made.write(hide(line.decode(errors="surrogateescape"), known).encode(errors="surrogateescape"))
     made.flush()
     status = os.fstat(given.fileno())
     os.utime(made.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
