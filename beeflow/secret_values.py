@@ -20,7 +20,7 @@ from beeflow.masking import HIDDEN, WRITTEN_DOWN, has_sign, is_entry, mask, mask
 _REPEATING = frozenset({"known", "default", "command", "reason", "broken", "stderr_tail", "templates"})
 # Of more than that, only whole texts are compared: who scatters over tokens may have any number.
 _MOST = 100
-# Shorter ones are in anything.
+# Characters: shorter ones are in anything, and no credentials.
 _LEAST = 4
 _PLAIN_WORD = re.compile(r"[a-z]+")
 
@@ -33,8 +33,8 @@ class SecretValues:
 
     @classmethod
     def of(cls, *given: Any) -> SecretValues:
-        """Find them in JSON values: all texts below a key that is named like a credential."""
-        return cls(frozenset(text for each in given for text in named_texts(each)))
+        """Find them in JSON values: all texts below a key that is named like a credential, but for very short ones."""
+        return cls(frozenset(text for each in given for text in named_texts(each) if len(text) >= _LEAST))
 
     def mask(self, text: str) -> str:
         """Hide them, and what looks like a credential, in a text."""
@@ -70,7 +70,7 @@ class SecretValues:
 
     @functools.cached_property
     def _pattern(self) -> re.Pattern[str] | None:
-        longest_first = sorted((each for each in self.texts if len(each) >= _LEAST), key=len, reverse=True)
+        longest_first = sorted(self.texts, key=len, reverse=True)
         return re.compile("|".join(map(_inside, longest_first))) if 0 < len(longest_first) <= _MOST else None
 
     def _hidden(self, text: str) -> str:

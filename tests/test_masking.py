@@ -171,10 +171,10 @@ def test_words_and_records() -> None:
 
 
 def test_what_was_given_is_known_wherever_it_is_repeated() -> None:
-    known = SecretValues.of({"password": "a b", "token": ["hunter22", "word"], "n": 1, "credentials": {"x": "s:1\n"}})
-    assert known.texts == {"a b", "hunter22", "word", "s:1\n"}
-    assert known.words(["a b", "x", "-phunter22", "a,b", "s:1\n", "word", "words", "--x=word"]) == [
-        *("***", "x", "-p***", "a,b", "***", "***", "words", "--x=***"),
+    known = SecretValues.of({"password": "a bc", "token": ["hunter22", "word", "no"], "credentials": {"x": "s:1\n"}})
+    assert known.texts == {"a bc", "hunter22", "word", "s:1\n"}
+    assert known.words(["a bc", "no", "-phunter22", "a,b", "s:1\n", "word", "words", "--x=word"]) == [
+        *("***", "no", "-p***", "a,b", "***", "***", "words", "--x=***"),
     ]
     assert known.words(["my/word", "word.txt", "-pword", "-xpword", "a,word:b", "a-word"]) == [
         *("my/word", "word.txt", "-p***", "-xpword", "a,***:b", "a-word"),
@@ -182,7 +182,7 @@ def test_what_was_given_is_known_wherever_it_is_repeated() -> None:
     assert known.mask("mysql -pword x") == "mysql -p*** x"
     record = {
         "state": "word",
-        "command": ["tool", "a b"],
+        "command": ["tool", "a bc"],
         "tasks": [{"label": "word", "inputs": {"other": {"known": ["hunter22"]}}}],
         "outputs": {"f": {"class": "File", "location": "tasks/hunter22", "contents": "hunter22"}},
     }
