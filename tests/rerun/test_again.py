@@ -530,3 +530,19 @@ def test_another_folder_is_not_taken_for_it_though_its_files_are_empty(
         site.write(f"data/{new}", "")
     with pytest.raises(InputError, match=f"data: not the same Directory: {new} was" if new else "data/b: No such file"):
         site.begin(old)
+
+
+def test_whoever_takes_what_no_archive_tells_of_is_told(site: Local, caplog: pytest.LogCaptureFixture) -> None:
+    unused = "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: 'true', inputs: {f: File}, outputs: []}"
+    path = site.write("data/f", "1")
+    old = site.submit(unused, {"f": {"class": "File", "path": str(path)}}, meanwhile=path.unlink)
+    assert state(old) is WorkflowState.ARCHIVED
+    with pytest.raises(InputError, match="data/f: not there"):
+        site.begin(old)
+    path.write_text("something else")
+    caplog.clear()
+    site.begin(old)
+    assert caplog.messages == [f"{path}: the archive does not tell what was in it: it is taken as it is here"]
+    caplog.clear()
+    site.begin(old, settings=(f"f={site.write('other', '2')}",))
+    assert caplog.messages == []
