@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from beeflow import store, workflow
 from beeflow.errors import BeeError, NotFoundError, SlurmError, SystemFileError, TransitionError
-from beeflow.holding import Holding, is_paused
+from beeflow.holding import Holding, Wishes, is_paused
 from beeflow.listing import is_just_written, is_over, workflow_state
 from beeflow.locking import LockedError
 from beeflow.models import WorkflowRecord, now
@@ -133,11 +133,12 @@ class Pausing(Action):
 
     is_new = False
     has_held = False
+    wish = Wishes(None, None)
 
     def begin(self) -> bool:
         """Write the flag."""
         self.check(Command.PAUSE)
-        self.is_new = Holding(self.submitter).pause()
+        self.is_new, self.wish = Holding(self.submitter).pause()
         return True
 
     def act(self, jobs: list[JobRecord]) -> bool:
@@ -161,8 +162,10 @@ class Pausing(Action):
         """Take the flag back and raise TransitionError when there is nothing that could be paused."""
         over = self.over()
         if over or not is_just_written(self.workflow, self.submitter.record):
-            Holding(self.submitter).give_up()
-            raise refusal(Command.PAUSE, self.workflow, over or WorkflowState.STALLED)
+            taken_back = Holding(self.submitter).take_back(self.wish)
+            # Another command had it go on since, or paused it, too.
+            if over or taken_back:
+                raise refusal(Command.PAUSE, self.workflow, over or WorkflowState.STALLED)
 
 
 class Resuming(Action):

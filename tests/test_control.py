@@ -197,7 +197,7 @@ def test_what_a_driver_submits_while_the_pause_is_written_is_held_by_the_driver(
     def pause(job_id: str, request: JobRequest) -> None:
         if request.name.endswith("-001.0"):
             world.scheduler.on_accept = None
-            assert Holding(Submitter(layout, RECORD, FakeScheduler())).pause()
+            assert Holding(Submitter(layout, RECORD, FakeScheduler())).pause()[0]
 
     world.scheduler.on_accept = pause
     assert world.run() is None
