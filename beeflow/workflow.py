@@ -73,7 +73,7 @@ class Known:
         state, path = (summary.state.value, summary.archive) if summary else ("archived", self.archived[found][0])
         raise TransitionError(
             f"workflow {found} is {state}, and only its archive is left, {path}: {command.value} is not possible; "
-            f"what is: {Command.COPY.value}, {Command.RERUN.value}"
+            f"what is: {Command.COPY.value}, {Command.RERUN.value}, {Command.REMOVE.value} --archive"
         )
 
 

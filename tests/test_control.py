@@ -502,8 +502,8 @@ def test_what_bee_submit_is_about_to_start_can_be_paused(layout: Layout) -> None
 @pytest.mark.parametrize(
     ("state", "possible"),
     [
-        (WorkflowState.ARCHIVED, "bee-copy, bee-rerun"),
-        (WorkflowState.ARCHIVED_CANCELLED, "bee-retry, bee-copy, bee-rerun"),
+        (WorkflowState.ARCHIVED, "bee-copy, bee-rerun, bee-remove"),
+        (WorkflowState.ARCHIVED_CANCELLED, "bee-retry, bee-copy, bee-rerun, bee-remove"),
     ],
 )
 def test_what_is_archived_is_refused_with_what_is_possible(
