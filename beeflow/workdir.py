@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import publishing, removal, sharing, store
+from beeflow import locking, publishing, removal, sharing, store
 from beeflow.config import Config
 from beeflow.errors import ConfigError, SystemFileError
 
@@ -53,7 +53,10 @@ def prepare(config: Config) -> None:
 
 
 def check_file_system(config: Config) -> None:
-    """Raise ConfigError where two jobs could not settle which of them is first; OSError where nobody can write."""
+    """Raise ConfigError where two jobs could not settle which of them is first; OSError where nobody can write.
+
+    Also where there are not the locks that bee.conf asks for: a workflow keeps the kind that it was submitted with.
+    """
     folder = config.workflows_dir if config.workflows_dir.is_dir() else config.bee_workdir
     if not publishing.takes_one_step(folder):
         raise refusal(
@@ -61,6 +64,9 @@ def check_file_system(config: Config) -> None:
             "is on a file system that knows neither hard links nor a rename that overwrites nothing, and beeflow needs "
             "one of them; set bee_workdir elsewhere",
         )
+    why = locking.why_no_locks(folder) if config.lock == locking.FCNTL else ""
+    if why:
+        raise refusal(config, f"is on a file system without the locks of lock = fcntl ({why}); set lock = soft")
 
 
 def check(config: Config) -> None:
