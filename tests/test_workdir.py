@@ -195,3 +195,15 @@ def test_the_locks_that_bee_conf_asks_for_must_be_there(
     with pytest.raises(ConfigError, match=r"without the locks of lock = fcntl \(No locks available\); set lock = soft"):
         workdir.prepare(replace(config, lock=kind))
     assert os.listdir(config.bee_workdir) == []
+
+
+@pytest.mark.parametrize("where", [".", ".."])
+def test_a_home_folder_is_no_bee_workdir(config: Config, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = config.bee_workdir.parent / "home"
+    home.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    top = Path(os.path.normpath(home / where))
+    before = os.listdir(top)
+    with pytest.raises(ConfigError, match="give beeflow a folder of its own"):
+        workdir.prepare(replace(config, bee_workdir=top, bee_archive_dir=top / "archives"))
+    assert os.listdir(top) == before
