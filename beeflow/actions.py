@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from beeflow import store, workflow
 from beeflow.errors import BeeError, NotFoundError, SlurmError, SystemFileError, TransitionError
@@ -33,8 +34,12 @@ RETRY_S = 1.0
 
 @dataclass
 class Action:
-    """One command on one workflow. ``why``: for whom, where that is not the user. ``said``: what came of it."""
+    """One command on one workflow. ``why``: for whom, where that is not the user. ``said``: what came of it.
 
+    ``is_wish``: what it begins with stays, and counts, also where Slurm does not answer.
+    """
+
+    is_wish: ClassVar[bool] = True
     workflow: WorkflowDir
     submitter: Submitter
     why: str = ""
@@ -112,6 +117,7 @@ class Action:
 class Starting(Action):
     """Let a held workflow go, or continue one that has no job left."""
 
+    is_wish = False
     was_held = False
 
     def begin(self) -> bool:

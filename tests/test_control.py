@@ -19,7 +19,7 @@ from beeflow.listing import HELD_S, Queues, shows_paused, state_record, summariz
 from beeflow.locking import holder_path
 from beeflow.models import Holder, Summary, WorkflowRecord, now
 from beeflow.results import dumps_graph
-from beeflow.scheduler import Dependency, JobRecord, JobRequest
+from beeflow.scheduler import Dependency, JobRecord, JobRequest, SlurmUnreachableError
 from beeflow.states import Command, JobState, TaskState, WorkflowState
 from beeflow.store import WorkflowDir
 from beeflow.submission import Submitter
@@ -556,6 +556,27 @@ def test_starting_what_is_paused_is_refused(layout: Layout) -> None:
         do(START, world)
 
 
+# -- no Slurm ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [START, PAUSE, RESUME, CANCEL])
+def test_where_slurm_does_not_answer_the_workflow_is_named_and_what_counts_all_the_same(
+    layout: Layout, command: Command
+) -> None:
+    class Away(FakeScheduler):
+        """Does not answer."""
+
+        def query(self, names: object = None) -> list[JobRecord]:
+            raise SlurmUnreachableError("squeue: no answer")
+
+    world = started(chain(layout))
+    world.scheduler = Away(jobs=world.scheduler.jobs, next_id=world.scheduler.next_id)
+    with pytest.raises(SlurmUnreachableError) as told:
+        do(command, world)
+    counts = "; that it is to be so is noted, and passes keep to it" if command is not START else ""
+    assert str(told.value) == f"workflow {RECORD.id}: squeue: no answer{counts}"
+
+
 # -- cancel -----------------------------------------------------------------------------------------------------------
 
 
@@ -680,5 +701,6 @@ def test_a_slurm_that_does_not_answer_is_asked_once_a_look(tmp_path: Path) -> No
     scheduler = Away()
     found = [WorkflowDir(make_layout(tmp_path, replace(RECORD, id=f"{n}{RECORD.id[1:]}"))) for n in range(2)]
     outcomes = control.perform(PAUSE, found, lambda _: scheduler)
-    assert [str(each.error) for each in outcomes] == ["squeue: away"] * 2
+    said = [f"workflow {each.id}: squeue: away; that it is to be so is noted, and passes keep to it" for each in found]
+    assert [str(each.error) for each in outcomes] == said
     assert scheduler.queries == 1
