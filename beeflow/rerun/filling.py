@@ -110,7 +110,7 @@ class Filling:
         asked = (self.request.settings, self.request.job_file)
         made = given.inputs_of(self.layout, graph, old, self.origins, *asked, foreign=self.record.foreign)
         store.write_json(self.layout.job, made.job)
-        tell_of_changed(self.origins, made)
+        tell_of_doubtful(self.origins, made)
         credentials.warn(graph, made.job)
         return made
 
@@ -211,15 +211,18 @@ def tell_of_missing_defaults(origins: Origins, graph: Graph) -> None:
             log.warning("a default that the workflow's documents name: %s; say where it is with --map OLD=NEW", shown)
 
 
-def tell_of_changed(origins: Origins, made: Given) -> None:
-    """Warn of inputs of the archive that may not be what the old run took of them."""
+def tell_of_doubtful(origins: Origins, made: Given) -> None:
+    """Warn of inputs that may not be what the old run took of them."""
     used = {str(entry.get("location", "")) for entry in locations.entries(made.job)}
     for each in origins.known.values():
-        if each.changed and origins.place(locations.to_uri(Path(each.origin))) in used:
-            log.warning(
-                "%s: was changed after the workflow of the archive was submitted: it may have taken something else",
-                tables.one_line(each.origin, 1000),
-            )
+        if each.changed:
+            why = "was changed after the workflow of the archive was submitted: it may have taken something else"
+        elif not each.is_known:
+            why = "the archive does not tell what was in it: it is taken as it is here"
+        else:
+            continue
+        if origins.place(locations.to_uri(Path(each.origin))) in used:
+            log.warning("%s: %s", tables.one_line(each.origin, 1000), why)
 
 
 def _other_images(old: Graph, new: Graph) -> Iterator[str]:
