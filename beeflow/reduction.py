@@ -6,7 +6,7 @@ Nothing here needs cwltool or changes anything. ``queue``: the workflow's jobs a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from beeflow import attempts, models, store
 from beeflow.attempts import Progress
@@ -72,6 +72,7 @@ class Reduction:
         for intent in read_intents(self.layout):
             self._newest.setdefault(intent.group or "", {}).update(dict.fromkeys(numbers_of(intent), intent))
         self._jobs = Known(self.queue or ())
+        self._no_job_lives = self.queue is not None and all(job.state.ended for job in self.queue)
         # The tasks of one element come one after the other: its files are read once.
         self._element: tuple[tuple[str, int], Mapping[str, TaskResult]] = (("", 0), {})
         self._progress: tuple[tuple[str, int], Progress] = (("", 0), Progress())
@@ -134,6 +135,10 @@ class Reduction:
         if job is not None and job.state.ended:
             return TaskResult(job.state.task_state, reason=f"Slurm: {job.state.value}", job_id=shown, node=job.node)
         running = attempts.running(progress, label)
+        if job is None and self._no_job_lives:
+            # Of a workflow whose jobs live, Slurm may have been asked just before it was submitted.
+            last = running or TaskResult(TaskState.PENDING, job_id=shown)
+            return replace(last, reason="Slurm has no job of it any more")
         if running is not None:
             return running
         if job is None or progress.latest is not None:

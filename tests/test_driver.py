@@ -936,6 +936,18 @@ def test_what_waited_of_an_array_that_was_cancelled_by_its_name_was_cancelled(la
     assert len(world.jobs("t")) == 1
 
 
+def test_that_slurm_has_no_job_of_a_task_any_more_is_said_of_it(layout: Layout) -> None:
+    world = wide(layout)
+    world.run()
+    world.begin("s", 1)
+    tasks = Reduction(layout, RECORD, world.graph, []).tasks()
+    assert {(task.state.value, task.reason) for task in tasks if task.step in "st"} == {
+        ("RUNNING", "Slurm has no job of it any more"),
+        ("PENDING", "Slurm has no job of it any more"),
+    }
+    assert "no job" not in str(Reduction(layout, RECORD, world.graph).tasks())
+
+
 def test_a_job_that_slurm_requeued_is_waited_for(layout: Layout) -> None:
     world = chain(layout)
     world.run()
