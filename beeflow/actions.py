@@ -276,9 +276,17 @@ def current_state(found: WorkflowDir, record: WorkflowRecord) -> WorkflowState:
     return workflow_state(found.layout, None if state is None or state.state.final else state, None)
 
 
+def is_being_cancelled(found: WorkflowDir, state: WorkflowState) -> bool:
+    """True where current_state, which said ``state``, goes by the wish, and the workflow is not over."""
+    if state is not WorkflowState.CANCELLED or not found.layout.cancel.exists():
+        return False
+    told = found.state()
+    return told is None or not is_over(found.record(), told)
+
+
 def refusal(command: Command, found: WorkflowDir, state: WorkflowState) -> TransitionError:
     """Say that a command is not for a workflow in this state, and what is."""
-    cancelling = state is WorkflowState.CANCELLED and found.layout.cancel.exists()
+    cancelling = is_being_cancelled(found, state)
     word = "being cancelled" if cancelling else state.value
     useful = [Command.CANCEL.value] if cancelling else useful_commands(state)
     possible = f"what is: {', '.join(useful) or 'nothing'}"

@@ -271,3 +271,14 @@ def test_a_retry_releases_what_was_held_for_a_pause_that_it_ends(layout: Layout)
     holding.forget(known)
     assert [job.held for job in site.live_passes()] == [set()]
     assert not layout.holds.exists()
+
+
+def test_a_retry_of_what_is_being_cancelled_is_told_to_wait(layout: Layout) -> None:
+    site = begun(wide(layout), Fails())
+    site.asleep = {"s"}
+    site.run_pass()
+    with pytest.raises(TransitionError, match=r"is Running, and its job \d+ has not ended; cancel it first, or wait"):
+        give(site)
+    cancel(site)
+    with pytest.raises(TransitionError, match=r"being cancelled, and its job \d+ has not ended; wait for its end"):
+        give(site)

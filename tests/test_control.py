@@ -542,6 +542,14 @@ def test_what_is_being_cancelled_is_refused(layout: Layout, command: Command) ->
         do(command, world)
 
 
+def test_what_was_cancelled_and_gets_no_archive_is_over(layout: Layout) -> None:
+    store.write_record(layout.workflow, replace(RECORD, use_archive=False))
+    store.write_record(layout.state, state_record(RECORD, WorkflowState.CANCELLED))
+    layout.cancel.write_text("")
+    with pytest.raises(TransitionError, match=r"is Cancelled: .*; what is: bee-retry, bee-archive, bee-remove"):
+        do(PAUSE, chain(layout))
+
+
 @pytest.mark.parametrize("command", [PAUSE, RESUME])
 def test_what_was_not_started_is_refused(layout: Layout, command: Command) -> None:
     layout.held.write_text("")
