@@ -74,7 +74,8 @@ class Known:
             raise without_end(found, self.archived[found])
         raise TransitionError(
             f"workflow {found} is {summary.state.value}, and only its archive is left, {summary.archive}: "
-            f"{command.value} is not possible; what is: {Command.COPY.value}, {Command.RERUN.value}"
+            f"{command.value} is not possible; what is: {Command.COPY.value}, {Command.RERUN.value}, "
+            f"{Command.REMOVE.value} --archive"
         )
 
 

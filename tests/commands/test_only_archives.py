@@ -44,7 +44,7 @@ def test_what_needs_the_directory_names_what_does_not(place: Place, capsys: Capt
     assert told.out == ""
     assert f"workflow {found.id} is Archived/Failed, and only its archive is left" in told.err
     assert f"{place.archives}/{found.id}.tgz: bee-" in told.err
-    assert "what is: bee-copy, bee-rerun" in told.err
+    assert "what is: bee-copy, bee-rerun, bee-remove --archive" in told.err
 
 
 @pytest.mark.parametrize("main", [retry.main, cancel.main, query.main, archive.main, rerun.main, copy_command.main])
