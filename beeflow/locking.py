@@ -13,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import inspect
+import itertools
 import logging
 import os
 import socket
@@ -23,7 +25,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import filelock
 
@@ -151,9 +153,10 @@ class Lock:
             if time.monotonic() - asked >= _ASK_AGAIN_S:
                 asked, doubt = time.monotonic(), None
                 try:
-                    if self._is_stale(holder):
-                        self._break(holder)
-                        continue
+                    if self._is_stale(holder) and self._take_over(holder, mine):
+                        break
+                    # Else somebody does.
+                    holder = read_holder(self.holder_path)
                 except StaleLockError as error:
                     doubt = error
             if time.monotonic() >= deadline:
@@ -164,7 +167,7 @@ class Lock:
         finally:
             self._take_away(mine)
 
-    def _is_stale(self, holder: Holder | None) -> bool:
+    def _is_stale(self, holder: Holder | None) -> TypeGuard[Holder]:
         """True when the holder has surely died; raises StaleLockError when nobody can say."""
         if holder is None:
             raise self._unknown("what it says cannot be read")
@@ -193,19 +196,32 @@ class Lock:
             "this file and try again"
         )
 
-    def _break(self, judged: Holder | None) -> None:
-        """Take a stale lock away, unless somebody else just did and holds it now."""
-        aside = self.holder_path.with_name(f".{self.holder_path.name}.{uuid.uuid4().hex}")
-        try:
-            os.rename(self.holder_path, aside)
-        except FileNotFoundError:
-            return
-        if read_holder(aside) != judged:
-            with contextlib.suppress(FileExistsError):
-                publishing.publish(aside, self.holder_path)
-        else:
-            log.warning("%s: left behind by %s, which is gone", self.name, described(judged) if judged else "nobody")
-        aside.unlink(missing_ok=True)
+    def _take_over(self, dead: Holder, mine: Holder) -> bool:
+        """Take the lock from a holder that died; False where somebody else does. Raises StaleLockError as is_stale.
+
+        Who is to do it is settled by a file that only one can make, and after his death, by the next: were the holder's
+        record just taken away, whoever comes late would take away that of the lock's new holder.
+        """
+        claims: list[Path] = []
+        for number in itertools.count():
+            claims.append(self._claim(dead, number))
+            if store.publish_record(claims[-1], mine):
+                break
+            claimant = read_holder(claims[-1])
+            if claimant is None or not self._is_stale(claimant):
+                return False
+        is_there = read_holder(self.holder_path) == dead
+        if is_there:
+            store.write_record(self.holder_path, mine)
+            log.warning("%s: left behind by %s, which is gone", self.name, described(dead))
+        # Not if that failed: they are nobody's only once the record of the dead is no longer there.
+        for claim in claims:
+            claim.unlink(missing_ok=True)
+        return is_there
+
+    def _claim(self, dead: Holder, number: int) -> Path:
+        digest = hashlib.sha256(codec.dumps(dead).encode()).hexdigest()
+        return self.holder_path.with_name(f".{self.holder_path.name}.{digest[:16]}.{number}")
 
     # -- both ----------------------------------------------------------------------------------------------------------
 

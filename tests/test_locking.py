@@ -212,9 +212,30 @@ def test_another_was_faster_to_break_it(path: Path) -> None:
     # Judged stale; by now somebody else has broken it, and holds it.
     stale, new = elsewhere(), elsewhere(host="new")
     leave(path, new)
-    Lock(path, SOFT)._break(stale)
+    assert not Lock(path, SOFT)._take_over(stale, locking._me())
     assert locking.read_holder(locking.holder_path(path)) == new
     assert sorted(each.name for each in path.parent.iterdir()) == ["lock.holder"]
+
+
+def test_another_died_as_he_took_it_over(path: Path) -> None:
+    stale = replace(locking._me(), pid=2**22 - 1, start_ticks=1)
+    leave(path, stale)
+    lock = Lock(path, SOFT)
+    for number in range(2):
+        store.write_record(lock._claim(stale, number), replace(stale, token=f"also dead {number}"))
+    with lock.held(0):
+        pass
+    assert list(path.parent.iterdir()) == []
+
+
+def test_another_is_about_to_take_it_over(path: Path) -> None:
+    stale = replace(locking._me(), pid=2**22 - 1, start_ticks=1)
+    leave(path, stale)
+    lock = Lock(path, SOFT)
+    store.write_record(lock._claim(stale, 0), locking._me())
+    with pytest.raises(LockedError), lock.held(0.3):
+        pass
+    assert locking.read_holder(lock.holder_path) == stale
 
 
 def test_two_who_find_it_stale_do_not_both_hold_it(path: Path) -> None:
