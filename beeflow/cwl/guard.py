@@ -18,8 +18,9 @@ from cwl_utils.sandboxjs import JSEngine, NodeJSEngine, get_js_engine, set_js_en
 from cwltool.errors import WorkflowException
 from cwltool.stdfsaccess import StdFsAccess, abspath
 
+from beeflow import locations
 from beeflow.cwl.confined import ENGINE
-from beeflow.cwl.places import Places, entries, named
+from beeflow.cwl.places import Places, named
 from beeflow.errors import BeeError
 from beeflow.tables import one_line
 
@@ -76,15 +77,15 @@ class Guard:
 
     def value(self, made: Any, code: str, library: str) -> None:
         """Refuse what an expression made. ``library``: what was written for JavaScript of what it was given."""
-        if not any(True for _ in entries(made, inner=True)):
+        if not any(True for _ in locations.possible_entries(made, inner=True)):
             return
         fields = list(_where(self.document, f"${code}"))
         # What goes along with a file needs no class.
-        found = entries(made, inner=any(each.endswith("secondaryFiles/pattern") for each in fields))
+        is_inner = any(each.endswith("secondaryFiles/pattern") for each in fields)
         inputs, context, runtime = given_to(library)
         own = Places((self.root,), runtime.get("outdir") or self.root, self.beside).give([inputs, context])
         own.folders.update(each for each in (runtime.get("outdir"), runtime.get("tmpdir")) if isinstance(each, str))
-        for entry in found:
+        for entry in locations.possible_entries(made, inner=is_inner):
             for place in named(entry):
                 if not own.admit(place):
                     self._refuse(f"{next(iter(fields), 'an expression')}: ${one_line(code, 80)}", place)
@@ -161,6 +162,5 @@ class _Files(StdFsAccess):
 
     def _abs(self, p: str) -> str:
         path = str(abspath(p, self.basedir))
-        if not p.startswith("_:"):
-            self.check(path)
+        self.check(p if p.startswith("_:") else path)
         return path

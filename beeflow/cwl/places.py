@@ -12,19 +12,6 @@ from typing import Any
 from beeflow import locations
 
 _KEYS = ("location", "path")
-_INNER = ("secondaryFiles", "listing")
-
-
-def entries(value: Any, *, inner: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield what cwltool may take for a File or Directory: of any class, and of none beside or below one."""
-    if isinstance(value, dict):
-        if inner or "class" in value:
-            yield value
-        for key, each in value.items():
-            yield from entries(each, inner=key in _INNER)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from entries(each, inner=inner)
 
 
 def named(entry: dict[str, Any]) -> Iterator[str]:
@@ -74,9 +61,12 @@ class Places:
     folders: set[str] = field(default_factory=set)
 
     def give(self, value: Any) -> Places:
-        """Admit the files and folders in a value; returns itself."""
-        for entry in entries(value):
-            into = self.folders if entry.get("class") == "Directory" else self.files
+        """Admit the files and folders in a value; returns itself.
+
+        No others than have their class: who looked at where they are took nothing else for one.
+        """
+        for entry in locations.entries(value):
+            into = self.folders if entry["class"] == "Directory" else self.files
             for place in named(entry):
                 self.words.add(place)
                 path = locations.to_path(place) if place.startswith("file:///") else Path(self.base, place)

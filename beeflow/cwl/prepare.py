@@ -15,7 +15,7 @@ from cwltool.pathmapper import PathMapper
 
 from beeflow import codec, locations, staging
 from beeflow.command import COPY, CREATE, LINK, MKDIR, UPDATE, Command, ContainerSpec, Folders, Stage
-from beeflow.cwl import tools
+from beeflow.cwl import made, tools
 from beeflow.cwl.compiler import count, plain, requested, resources_of, updates_in_place
 from beeflow.cwl.documents import quiet, translated
 from beeflow.cwl.guard import Guard
@@ -55,8 +55,8 @@ class Prepared:
 
     def as_json(self) -> dict[str, Any]:
         """Return the command as the runner takes it."""
-        made: dict[str, Any] = codec.to_json(self.command)
-        return made
+        command: dict[str, Any] = codec.to_json(self.command)
+        return command
 
     def collect(self, exit_code: int) -> dict[str, Any]:
         """Collect the outputs; raises TaskError when a declared one was not made.
@@ -67,7 +67,7 @@ class Prepared:
             _relink(Path(self.folders.out), self.command.container.binds)
         forget_below(self.job.pathmapper, self.job.builder.outdir)
         with translated(TaskError), _watched(self.guard):
-            outputs = self.job.collect_outputs(self.folders.out, exit_code)
+            outputs = made.check(self.job.collect_outputs(self.folders.out, exit_code))
         for value in outputs.values():
             for entry in locations.entries(value):
                 entry.pop("path", None)
@@ -77,13 +77,13 @@ class Prepared:
                     entry.pop("nameext", None)
                 if str(entry.get("location", "")).startswith("/"):
                     # cwltool names an input that is passed on by its bare path.
-                    entry["location"] = locations.to_uri(Path(entry["location"]))
+                    entry["location"] = locations.to_uri(self.given(Path(entry["location"])))
                 if not str(entry.get("location", "_:")).startswith("_:"):
                     entry.pop("contents", None)
                     self.own(entry)
                     self.name_updated(entry)
-        made: dict[str, Any] = locations.relative(plain(outputs), self.root)
-        return made
+        relative: dict[str, Any] = locations.relative(plain(outputs), self.root)
+        return relative
 
     def name_updated(self, entry: locations.Entry) -> None:
         """Name an output that is an updated file, or in an updated folder, where that was: it is the same."""
@@ -92,8 +92,13 @@ class Prepared:
             if stage.action == UPDATE and path is not None and path.is_relative_to(stage.target):
                 entry["location"] = locations.to_uri(Path(stage.source) / path.relative_to(stage.target))
 
+    def given(self, path: Path) -> Path:
+        """Return a path that is named as an output's; raises TaskError where it is neither an output nor an input."""
+        self.real_of(path)
+        return path
+
     def real_of(self, path: Path) -> Path:
-        """Return what a link leads to; raises TaskError when that is neither an output nor an input."""
+        """Return what a path leads to; raises TaskError when that is neither an output nor an input."""
         real = Path(os.path.realpath(path))
         if real.is_relative_to(os.path.realpath(self.folders.out)):
             return real

@@ -44,5 +44,5 @@ def test_what_belongs_to_a_file_is_a_file_or_folder(tmp_path: Path, made: str) -
     found = site.submit(DOCUMENT.replace("MADE", made), inputs)
     assert state(found) is WorkflowState.ARCHIVED_FAILED
     ended = tasks(found)
-    assert "an expression made secondaryFiles with what is no File" in ended["takes"].reason
+    assert "an expression or command made secondaryFiles with what is no File" in ended["takes"].reason
     assert (ended["other"].state.value, ended["takes"].state.value) == ("COMPLETED", "DEP_FAIL")

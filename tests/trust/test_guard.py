@@ -406,3 +406,49 @@ def test_an_output_below_a_link_that_leads_out_is_none(site: Local, victim: Vict
     (task,) = tasks(done).values()
     assert task.reason == f"output id_rsa leads to {victim.key}, which is neither an output nor an input"
     assert victim.lost_to(site.top) == []
+
+
+WRITTEN = """
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {InitialWorkDirRequirement: {listing: [{entryname: cwl.output.json, entry: '{"o": ENTRY}'}]}}
+baseCommand: [sh, -c, 'echo > q; mkdir d']
+inputs: {}
+outputs: {o: Any}
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ('{"class": "File", "path": "q", "secondaryFiles": [{"location": "file://KEY"}]}', "made secondaryFiles with"),
+        ('{"class": "File", "path": "q", "secondaryFiles": [[{"location": "KEY"}]]}', "made secondaryFiles with"),
+        ('{"class": "File", "path": "q", "listing": [{"path": "KEY"}]}', "made listing with"),
+        ('{"class": "Directory", "path": "d", "secondaryFiles": [{"path": "KEY"}]}', "made secondaryFiles with"),
+        ('{"class": "File", "location": "KEY"}', "which is neither an output nor an input"),
+        (
+            '{"class": "File", "path": "q", "secondaryFiles": [{"class": "File", "location": "KEY"}]}',
+            "neither an output",
+        ),
+        (f"{'[' * 300}1{']' * 300}", "nested more than 200 deep"),
+    ],
+)
+def test_what_a_command_writes_of_its_outputs_is_checked_whoever_made_it(
+    site: Local, victim: Victim, entry: str, why: str
+) -> None:
+    victim.key.write_text(SECRET)
+    done = site.submit(WRITTEN.replace("ENTRY", entry.replace("KEY", str(victim.key))))
+    assert state(done) is WorkflowState.ARCHIVED_FAILED
+    (task,) = tasks(done).values()
+    assert why in task.reason
+    assert victim.lost_to(site.top) == []
+
+
+NESTED = "${ var made = 1; for (var i = 0; i < 400; i++) made = {a: made}; return {o: made}; }"
+
+
+def test_an_expression_makes_nothing_too_deep_to_be_archived(site: Local) -> None:
+    done = site.submit(PLANNED.replace("TOOL", NESTED).replace("VALUE", "$(1)"))
+    assert state(done) is WorkflowState.ARCHIVED_FAILED
+    (task,) = tasks(done).values()
+    assert "nested more than 200 deep; write it into a file instead" in task.reason
