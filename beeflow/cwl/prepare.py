@@ -68,6 +68,7 @@ class Prepared:
         forget_below(self.job.pathmapper, self.job.builder.outdir)
         with translated(TaskError), _watched(self.guard):
             outputs = made.check(self.job.collect_outputs(self.folders.out, exit_code))
+        self.refuse_links_in_updated()
         for value in outputs.values():
             for entry in locations.entries(value):
                 entry.pop("path", None)
@@ -84,6 +85,14 @@ class Prepared:
                     self.name_updated(entry)
         relative: dict[str, Any] = locations.relative(plain(outputs), self.root)
         return relative
+
+    def refuse_links_in_updated(self) -> None:
+        """Raise TaskError where what was updated in place, an output or not, has a link that leads out of it."""
+        for stage in self.command.stage:
+            if stage.action == UPDATE and os.path.exists(stage.target):
+                self.real_of(Path(stage.target))
+                if os.path.isdir(stage.target):
+                    self.inside(Path(stage.target))
 
     def name_updated(self, entry: locations.Entry) -> None:
         """Name an output that is an updated file, or in an updated folder, where that was: it is the same."""

@@ -487,3 +487,47 @@ def test_an_expression_makes_nothing_too_deep_to_be_archived(site: Local) -> Non
     assert state(done) is WorkflowState.ARCHIVED_FAILED
     (task,) = tasks(done).values()
     assert "nested more than 200 deep; write it into a file instead" in task.reason
+
+
+UPDATED = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {InplaceUpdateRequirement: {inplaceUpdate: true}}
+inputs: {}
+outputs: {o: {type: Directory, outputSource: make/o}}
+steps:
+  make:
+    in: {}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, "mkdir d; echo > d/e"]
+      inputs: {}
+      outputs: {o: {type: Directory, outputBinding: {glob: d}}}
+  change:
+    in: {d: make/o}
+    out: []
+    run:
+      class: CommandLineTool
+      requirements: {InitialWorkDirRequirement: {listing: [{entry: $(inputs.d), writable: true}]}}
+      baseCommand: [sh, -c, "COMMAND"]
+      inputs: {d: Directory}
+      outputs: []
+"""
+
+
+@pytest.mark.parametrize("command", ["ln -s KEY d/k", "ln -s FOLDER d/k", "rm -r d; ln -s FOLDER d"])
+def test_what_is_updated_in_place_has_no_links_that_lead_out(site: Local, victim: Victim, command: str) -> None:
+    victim.key.write_text(SECRET)
+    named = command.replace("KEY", str(victim.key)).replace("FOLDER", str(victim.key.parent))
+    done = site.submit(UPDATED.replace("COMMAND", named))
+    assert "which is neither an output nor an input" in tasks(done)["change"].reason
+    # The link itself is still where the command made it.
+    assert [path for path in victim.lost_to(site.top) if not Path(path).is_symlink()] == []
+    assert [path.name for path in (done.layout.root / "outputs").rglob("*")] in ([], ["d", "e"])
+
+
+def test_links_in_what_is_updated_in_place_may_lead_about_in_it(site: Local) -> None:
+    done = site.submit(UPDATED.replace("COMMAND", "ln -s e d/k"))
+    assert state(done) is WorkflowState.ARCHIVED
+    assert sorted(path.name for path in (done.layout.root / "outputs").rglob("*")) == ["d", "e", "k"]
