@@ -12,7 +12,7 @@ from cwl_utils.expression import do_eval
 from cwltool.builder import content_limit_respected_read
 from cwltool.context import RuntimeContext
 from cwltool.stdfsaccess import StdFsAccess
-from cwltool.utils import adjustDirObjs, get_listing
+from cwltool.utils import adjustDirObjs, get_listing, normalizeFilesDirs
 
 from beeflow import locations
 from beeflow.cwl import made, prepare
@@ -48,7 +48,7 @@ class CwlEvaluator:
             for name, link in step.inputs.items():
                 self._load(given[name], contents=link.load_contents, listing=link.load_listing)
             found = {name: self._value_from(step, name, given) for name in step.inputs}
-        return self._relative(found)
+        return self._relative(found, f"step {step.name}: ")
 
     def condition(self, step: Step, values: Mapping[str, Any]) -> bool:
         """Evaluate ``when``; it must give a boolean (CWL v1.2 Workflow, WorkflowStep)."""
@@ -61,7 +61,6 @@ class CwlEvaluator:
 
     def expression_tool(self, tool_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Run an ExpressionTool here: it never costs a Slurm job."""
-        got: list[tuple[Any, str]] = []
         tool = self.graph.tools[tool_id]
         order = locations.absolute(own_inputs(tool, values), self.root)
         with self._watched(f"step {tool_id}: ", order, tool.document) as guard:
@@ -69,14 +68,15 @@ class CwlEvaluator:
             runtime = RuntimeContext({"basedir": str(self.root), "use_container": False})
             if guard:
                 runtime.make_fs_access = guard.files
-            for job in process.job(order, lambda outputs, status: got.append((outputs, status)), runtime):
-                job.run(runtime)
-        if not got or got[0][1] != "success" or not isinstance(got[0][0], dict):
-            raise TaskError(f"step {tool_id}: the expression failed")
-        return self._relative(got[0][0])
+            (job,) = process.job(order, lambda *_: None, runtime)
+            # What ExpressionJob.run does, but for keeping what is wrong to itself.
+            normalizeFilesDirs(job.builder.job)
+            found = job.builder.do_eval(job.script)
+            normalizeFilesDirs(found)
+        return self._relative(found, f"step {tool_id}: ")
 
-    def _relative(self, value: Any) -> dict[str, Any]:
-        relative: dict[str, Any] = locations.relative(plain(made.check(value)), self.root)
+    def _relative(self, value: Any, what: str) -> dict[str, Any]:
+        relative: dict[str, Any] = locations.relative(plain(made.check(value, what)), self.root)
         return relative
 
     def resources(self, tool_id: str, inputs: Mapping[str, Any]) -> Resources:

@@ -12,15 +12,18 @@ from beeflow.errors import TaskError
 MOST_NESTED = 200
 
 
-def check(made: Any) -> dict[str, Any]:
-    """Return an object of outputs or inputs as it is; raises TaskError for what nobody could take."""
+def check(made: Any, what: str = "") -> dict[str, Any]:
+    """Return an object of outputs or inputs as it is; raises TaskError for what nobody could take.
+
+    ``what``: begins the message.
+    """
     if not isinstance(made, dict):
-        raise TaskError(f"an object was expected, got {type(made).__name__}")
+        raise TaskError(f"{what}an object was expected, got {type(made).__name__}")
     if _is_deeper(made, MOST_NESTED):
-        raise TaskError(f"a value is nested more than {MOST_NESTED} deep; write it into a file instead")
+        raise TaskError(f"{what}a value is nested more than {MOST_NESTED} deep; write it into a file instead")
     for entry in locations.entries(made):
         for name in locations.INNER:
-            _check_inner(name, entry.get(name))
+            _check_inner(name, entry.get(name), what)
     return made
 
 
@@ -41,9 +44,9 @@ def _inner(value: Any) -> Iterable[Any]:
     return [each for key, each in value.items() if not (is_folder and key == "listing")]
 
 
-def _check_inner(name: str, inner: Any) -> None:
+def _check_inner(name: str, inner: Any, what: str) -> None:
     for each in inner if isinstance(inner, list) else [] if inner is None else [inner]:
         if not isinstance(each, dict) or each.get("class") not in ("File", "Directory"):
             raise TaskError(
-                f"an expression or command made {name} with what is no File or Directory object: {each!r:.200}"
+                f"{what}an expression or command made {name} with what is no File or Directory object: {each!r:.200}"
             )

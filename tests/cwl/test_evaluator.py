@@ -46,3 +46,21 @@ def test_what_belongs_to_a_file_is_a_file_or_folder(tmp_path: Path, made: str) -
     ended = tasks(found)
     assert "an expression or command made secondaryFiles with what is no File" in ended["takes"].reason
     assert (ended["other"].state.value, ended["takes"].state.value) == ("COMPLETED", "DEP_FAIL")
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("return nothing.here;", "ReferenceError: nothing is not defined"),
+        ("return 5;", "an object was expected, got int"),
+        ('return {o: {class: "File"}};', "must have 'contents' and 'basename'"),
+    ],
+)
+def test_what_is_wrong_with_an_expression_is_told(tmp_path: Path, code: str, why: str) -> None:
+    site = Local(tmp_path)
+    (tmp_path / "in.txt").write_text("in\n")
+    inputs = {"f": {"class": "File", "path": str(tmp_path / "in.txt")}}
+    text = DOCUMENT.replace("inputs.f.secondaryFiles = MADE; return {o: inputs.f};", code)
+    ended = tasks(site.submit(text, inputs))
+    assert ended["made"].reason.startswith("step made: ")
+    assert why in ended["made"].reason
