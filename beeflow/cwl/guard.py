@@ -77,18 +77,25 @@ class Guard:
 
     def value(self, made: Any, code: str, library: str) -> None:
         """Refuse what an expression made. ``library``: what was written for JavaScript of what it was given."""
+        # Most make a text or a number, which is looked at where it is taken for a path.
         if not any(True for _ in locations.possible_entries(made, inner=True)):
             return
         fields = list(_where(self.document, f"${code}"))
         # What goes along with a file needs no class.
         is_inner = any(each.endswith("secondaryFiles/pattern") for each in fields)
-        inputs, context, runtime = given_to(library)
-        own = Places((self.root,), runtime.get("outdir") or self.root, self.beside).give([inputs, context])
-        own.folders.update(each for each in (runtime.get("outdir"), runtime.get("tmpdir")) if isinstance(each, str))
+        own = self._places_of(library)
         for entry in locations.possible_entries(made, inner=is_inner):
             for place in named(entry):
-                if not own.admit(place):
-                    self._refuse(f"{next(iter(fields), 'an expression')}: ${one_line(code, 80)}", place)
+                refused = own.refused(place)
+                if refused:
+                    self._refuse(f"{next(iter(fields), 'an expression')}: ${one_line(code, 80)}", refused)
+
+    def _places_of(self, library: str) -> Places:
+        """Return where an expression may find files: what it was given, and its own folders."""
+        inputs, context, runtime = given_to(library)
+        found = Places((self.root,), runtime.get("outdir") or self.root, self.beside).give([inputs, context])
+        found.folders.update(each for each in (runtime.get("outdir"), runtime.get("tmpdir")) if isinstance(each, str))
+        return found
 
     def _refuse(self, what: str, place: str) -> None:
         self.refused = self.refused or f"{what} makes {one_line(place, _WIDTH)}: {WHY}"

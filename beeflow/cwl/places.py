@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from beeflow import locations
+from beeflow import locations, staging
 
 _KEYS = ("location", "path")
 
@@ -84,6 +84,22 @@ class Places:
         found = readings(place, self.base)
         return found is not None and all(map(self.admits_path, found))
 
+    def refused(self, place: str) -> str | None:
+        """Say what of a location or path is where no file may be, as a link in a folder; None where all may be.
+
+        What was given was looked at when it was made.
+        """
+        if not self.admit(place):
+            return place
+        found = () if place in self.words else readings(place, self.base) or ()
+        for folder in found:
+            if self._was_given(folder) or not os.path.isdir(folder):
+                continue
+            for _, path, _ in staging.contents(Path(folder)):
+                if path.is_symlink() and not self.admits_path(str(path)):
+                    return str(path)
+        return None
+
     def admits_path(self, path: str) -> bool:
         """True for an absolute path where a file may be, links resolved."""
         try:
@@ -93,9 +109,12 @@ class Places:
         if any(_is_below(real, os.path.realpath(each)) for each in self.roots):
             return True
         # Where a link leads that somebody gave, or that is in a folder which he gave, is what he meant.
-        return ".." not in path.split("/") and self._is_given(os.path.normpath(path))
+        return self._was_given(path)
 
-    def _is_given(self, path: str) -> bool:
+    def _was_given(self, path: str) -> bool:
+        if ".." in path.split("/"):
+            return False
+        path = os.path.normpath(path)
         if path in self.files or any(_is_below(path, each) for each in self.folders):
             return True
         return self.beside and any(_is_beside(path, each) for each in self.files)

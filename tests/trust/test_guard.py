@@ -531,3 +531,44 @@ def test_links_in_what_is_updated_in_place_may_lead_about_in_it(site: Local) -> 
     done = site.submit(UPDATED.replace("COMMAND", "ln -s e d/k"))
     assert state(done) is WorkflowState.ARCHIVED
     assert sorted(path.name for path in (done.layout.root / "outputs").rglob("*")) == ["d", "e", "k"]
+
+
+PICKED = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {InlineJavascriptRequirement: {}}
+inputs: {}
+outputs: {o: {type: Directory, outputSource: pick/o}}
+steps:
+  make:
+    in: {}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, "echo > q; mkdir -p d/e; echo > d/e/f; ln -s TO d/k"]
+      inputs: {}
+      outputs: {o: {type: File, outputBinding: {glob: q}}}
+  pick:
+    in: {f: make/o}
+    out: [o]
+    run:
+      class: ExpressionTool
+      inputs: {f: File}
+      outputs: {o: Directory}
+      expression: "${ return {o: {class: 'Directory', location: inputs.f.location.replace(/q$/, 'd')}}; }"
+"""
+
+
+@pytest.mark.parametrize(("to", "is_honest"), [("KEY", False), ("FOLDER", False), ("e/f", True), ("e", True)])
+def test_a_folder_that_an_expression_makes_has_no_link_that_leads_out(
+    site: Local, other_site: Local, victim: Victim, tmp_path: Path, to: str, is_honest: bool
+) -> None:
+    named = to.replace("KEY", str(victim.key)).replace("FOLDER", str(victim.key.parent))
+    sent = victim.receive(site.archive(site.submit(PICKED.replace("TO", named))), tmp_path / "mail")
+    found = other_site.rerun(sent)
+    if is_honest:
+        assert state(found) is WorkflowState.ARCHIVED
+        assert (found.layout.outputs / "d/k").exists()
+    else:
+        assert "/out/d/k: reads a file or folder of this host" in tasks(found)["pick"].reason
+        assert [path for path in victim.lost_to(other_site.top) if not Path(path).is_symlink()] == []
