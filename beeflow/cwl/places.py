@@ -50,7 +50,8 @@ class Places:
     """Where files may be. ``roots``: folders; ``base``: what relative paths are relative to.
 
     ``beside``: also the files beside those that were given whose names begin alike, as a pattern finds them
-    (CWL v1.2, SecondaryFileSchema). The other fields are of what was given.
+    (CWL v1.2, SecondaryFileSchema). What was given: ``words``, where it is as that was written, however that may be
+    read; ``files`` and ``folders``, their paths.
     """
 
     roots: tuple[str, ...]
