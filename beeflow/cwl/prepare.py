@@ -264,6 +264,13 @@ def _has_cuda(tool: Tool) -> bool:
     return tool.requirement(CUDA)[0] is not None
 
 
+class _Runtime(RuntimeContext):
+    """Has no folders but a task's own: cwltool makes one more for a command in a container, and leaves it there."""
+
+    def create_tmpdir(self) -> str:
+        return str(self.get_stagedir())
+
+
 def _runtime(folders: Folders, granted: Granted, *, in_container: bool, has_cuda: bool) -> RuntimeContext:
     def select(request: dict[str, Any], _: RuntimeContext) -> dict[str, Any]:
         given = {
@@ -276,7 +283,7 @@ def _runtime(folders: Folders, granted: Granted, *, in_container: bool, has_cuda
             given["cudaDeviceCount"] = granted.gpus or request.get("cudaDeviceCountMin", 0)
         return given
 
-    runtime = RuntimeContext({"basedir": folders.root, "use_container": in_container})
+    runtime = _Runtime({"basedir": folders.root, "use_container": in_container})
     runtime.outdir, runtime.tmpdir, runtime.stagedir = folders.out, folders.tmp, folders.stage
     runtime.docker_outdir, runtime.docker_tmpdir, runtime.docker_stagedir = INSIDE_OUT, INSIDE_TMP, INSIDE_STAGE
     runtime.select_resources = select

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +264,15 @@ def test_an_absolute_name_in_an_image(tmp_path: Path) -> None:
     both = routes(tmp_path, NAMED.replace("entryname: $(", "entryname: /$("), in_image=True)
     for value in ("opt/x", "opt/y", "tmp/x", "tmp/cwl/out/x", "opt/../x"):
         assert both.light({"s": value}) in (None, both.cwltool({"s": value})), value
+
+
+@pytest.mark.parametrize("in_image", [False, True])
+def test_no_folder_is_made_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_image: bool) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **named: made.append(named))
+    both = routes(tmp_path, ECHO_INT, in_image=in_image)
+    assert both.light({"i": 7}) == both.cwltool({"i": 7}) is not None
+    assert made == []
 
 
 POSITIONS = [

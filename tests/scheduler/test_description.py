@@ -1,4 +1,4 @@
-"""What pyslurm is told of a job; tests/e2e/test_scheduler_contract.py has what comes of it."""
+"""What pyslurm is told of a job; tests/e2e/contract has what comes of it."""
 
 from __future__ import annotations
 
