@@ -71,7 +71,7 @@ class CwlEvaluator:
             (job,) = process.job(order, lambda *_: None, runtime)
             # What ExpressionJob.run does, but for keeping what is wrong to itself.
             normalizeFilesDirs(job.builder.job)
-            found = job.builder.do_eval(job.script)
+            found = made.check(job.builder.do_eval(job.script), f"step {tool_id}: ")
             normalizeFilesDirs(found)
         return self._relative(found, f"step {tool_id}: ")
 

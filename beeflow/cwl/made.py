@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from beeflow import locations
@@ -10,6 +11,8 @@ from beeflow.errors import TaskError
 
 # What passes a value on calls itself for each level, some of it three times over, and Python lets it 1,000 times.
 MOST_NESTED = 200
+_NAMES = ("location", "path", "basename", "dirname")
+_CLASSES = ("File", "Directory")
 
 
 def check(made: Any, what: str = "") -> dict[str, Any]:
@@ -19,34 +22,48 @@ def check(made: Any, what: str = "") -> dict[str, Any]:
     """
     if not isinstance(made, dict):
         raise TaskError(f"{what}an object was expected, got {type(made).__name__}")
-    if _is_deeper(made, MOST_NESTED):
-        raise TaskError(f"{what}a value is nested more than {MOST_NESTED} deep; write it into a file instead")
-    for entry in locations.entries(made):
-        for name in locations.INNER:
-            _check_inner(name, entry.get(name), what)
-    return made
-
-
-def _is_deeper(value: Any, most: int) -> bool:
-    level = [value]
-    for _ in range(most):
+    level: list[Any] = [made]
+    for _ in range(MOST_NESTED):
+        problem = next((found for each in level for found in _problems(each)), None)
+        if problem:
+            raise TaskError(f"{what}an expression or command made {problem}")
         level = [inner for each in level for inner in _inner(each) if isinstance(inner, (Mapping, list, tuple))]
         if not level:
-            return False
-    return True
+            return made
+    raise TaskError(f"{what}a value is nested more than {MOST_NESTED} deep; write it into a file instead")
 
 
 def _inner(value: Any) -> Iterable[Any]:
     if not isinstance(value, Mapping):
         return value if isinstance(value, (list, tuple)) else ()
-    # How deep the folders of a file system are is for who lists them to say.
+    # What is in the folders of a file system, and how deep, is for who lists them to say.
     is_folder = value.get("class") == "Directory" and not str(value.get("location", "_:")).startswith("_:")
     return [each for key, each in value.items() if not (is_folder and key == "listing")]
 
 
-def _check_inner(name: str, inner: Any, what: str) -> None:
+def _problems(value: Any) -> Iterator[str]:
+    """Yield what is wrong with a list or object, as far as it is not with what is in it."""
+    for each in (*value, *value.values()) if isinstance(value, Mapping) else value:
+        if isinstance(each, str) and not _is_text(each):
+            yield f"a text with half a character (a lone surrogate): {each!r:.200}"
+    if isinstance(value, Mapping) and value.get("class") in _CLASSES:
+        for key in _NAMES:
+            name = value.get(key)
+            if not (name is None or (isinstance(name, str) and "\0" not in name)):
+                yield f"a {value['class']} whose {key} is no name: {name!r:.200}"
+        for key in locations.INNER:
+            yield from _of_inner(key, value.get(key))
+
+
+def _is_text(text: str) -> bool:
+    try:
+        os.fsencode(text)  # names of files need not be UTF-8
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _of_inner(key: str, inner: Any) -> Iterator[str]:
     for each in inner if isinstance(inner, list) else [] if inner is None else [inner]:
-        if not isinstance(each, dict) or each.get("class") not in ("File", "Directory"):
-            raise TaskError(
-                f"{what}an expression or command made {name} with what is no File or Directory object: {each!r:.200}"
-            )
+        if not isinstance(each, dict) or each.get("class") not in _CLASSES:
+            yield f"{key} with what is no File or Directory object: {each!r:.200}"

@@ -54,6 +54,11 @@ def test_what_belongs_to_a_file_is_a_file_or_folder(tmp_path: Path, made: str) -
         ("return nothing.here;", "ReferenceError: nothing is not defined"),
         ("return 5;", "an object was expected, got int"),
         ('return {o: {class: "File"}};', "must have 'contents' and 'basename'"),
+        ('return {o: {class: "File", location: 5}};', "made a File whose location is no name: 5"),
+        ('return {o: [{class: "Directory", path: ["/x"]}]};', "made a Directory whose path is no name: ['/x']"),
+        (r'return {o: {class: "File", contents: "", basename: "a\0b"}};', r"basename is no name: 'a\x00b'"),
+        (r'return {o: "\ud800"};', r"(a lone surrogate): '\ud800'"),
+        (r'return {o: {"\ud800": 1}};', r"(a lone surrogate): '\ud800'"),
     ],
 )
 def test_what_is_wrong_with_an_expression_is_told(tmp_path: Path, code: str, why: str) -> None:

@@ -465,6 +465,7 @@ outputs: {o: Any}
             '{"class": "File", "path": "q", "secondaryFiles": [{"class": "File", "location": "KEY"}]}',
             "neither an output",
         ),
+        (r'"\ud800"', "a lone surrogate"),
         (f"{'[' * 300}1{']' * 300}", "nested more than 200 deep"),
     ],
 )
