@@ -15,7 +15,7 @@ from cwltool.stdfsaccess import StdFsAccess
 from cwltool.utils import adjustDirObjs, get_listing, normalizeFilesDirs
 
 from beeflow import locations
-from beeflow.cwl import made, prepare
+from beeflow.cwl import forms, prepare
 from beeflow.cwl.compiler import plain
 from beeflow.cwl.documents import quiet, translated
 from beeflow.cwl.guard import Guard
@@ -71,12 +71,12 @@ class CwlEvaluator:
             (job,) = process.job(order, lambda *_: None, runtime)
             # What ExpressionJob.run does, but for keeping what is wrong to itself.
             normalizeFilesDirs(job.builder.job)
-            found = made.check(job.builder.do_eval(job.script), f"step {tool_id}: ")
+            found = forms.check(job.builder.do_eval(job.script), f"step {tool_id}: ")
             normalizeFilesDirs(found)
         return self._relative(found, f"step {tool_id}: ")
 
     def _relative(self, value: Any, what: str) -> dict[str, Any]:
-        relative: dict[str, Any] = locations.relative(plain(made.check(value, what)), self.root)
+        relative: dict[str, Any] = locations.relative(plain(forms.check(value, what)), self.root)
         return relative
 
     def resources(self, tool_id: str, inputs: Mapping[str, Any]) -> Resources:

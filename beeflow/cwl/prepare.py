@@ -15,7 +15,7 @@ from cwltool.pathmapper import PathMapper
 
 from beeflow import codec, locations, staging
 from beeflow.command import COPY, CREATE, LINK, MKDIR, UPDATE, Command, ContainerSpec, Folders, Stage
-from beeflow.cwl import made, tools
+from beeflow.cwl import forms, tools
 from beeflow.cwl.compiler import count, plain, requested, resources_of, updates_in_place
 from beeflow.cwl.documents import quiet, translated
 from beeflow.cwl.guard import Guard
@@ -67,7 +67,7 @@ class Prepared:
             _relink(Path(self.folders.out), self.command.container.binds)
         forget_below(self.job.pathmapper, self.job.builder.outdir)
         with translated(TaskError), _watched(self.guard):
-            outputs = made.check(self.job.collect_outputs(self.folders.out, exit_code))
+            outputs = forms.check(self.job.collect_outputs(self.folders.out, exit_code))
         self.refuse_links_in_updated()
         for value in outputs.values():
             for entry in locations.entries(value):

@@ -1,4 +1,4 @@
-"""Check the form of what expressions and commands made: cwltool lets them make a File or Directory of anything."""
+"""Check the form of values: cwltool lets expressions, commands and input objects make a file of anything."""
 
 from __future__ import annotations
 
@@ -22,15 +22,21 @@ def check(made: Any, what: str = "") -> dict[str, Any]:
     """
     if not isinstance(made, dict):
         raise TaskError(f"{what}an object was expected, got {type(made).__name__}")
-    level: list[Any] = [made]
+    found = problem(made)
+    if found:
+        raise TaskError(f"{what}an expression or command made {found}")
+    return made
+
+
+def problem(value: Any) -> str | None:
+    """Say what is in a value that nobody could take, or None: "a File whose basename is no name: ..."."""
+    level = [value] if isinstance(value, (Mapping, list, tuple)) else []
     for _ in range(MOST_NESTED):
-        problem = next((found for each in level for found in _problems(each)), None)
-        if problem:
-            raise TaskError(f"{what}an expression or command made {problem}")
+        found = next((found for each in level for found in _problems(each)), None)
+        if found or not level:
+            return found
         level = [inner for each in level for inner in _inner(each) if isinstance(inner, (Mapping, list, tuple))]
-        if not level:
-            return made
-    raise TaskError(f"{what}a value is nested more than {MOST_NESTED} deep; write it into a file instead")
+    return f"a value that is nested more than {MOST_NESTED} deep; write it into a file instead" if level else None
 
 
 def _inner(value: Any) -> Iterable[Any]:
@@ -51,6 +57,9 @@ def _problems(value: Any) -> Iterator[str]:
             name = value.get(key)
             if not (name is None or (isinstance(name, str) and "\0" not in name)):
                 yield f"a {value['class']} whose {key} is no name: {name!r:.200}"
+        contents = value.get("contents")
+        if not (contents is None or isinstance(contents, str)):
+            yield f"a {value['class']} whose contents is no text: {contents!r:.200}"
         for key in locations.INNER:
             yield from _of_inner(key, value.get(key))
 
