@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
 import logging
 import re
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
-from beeflow import __version__, codec, earlier, enclosing, sharing, store, surroundings
+from beeflow import __version__, codec, earlier, enclosing, secret_values, sharing, store, surroundings
 from beeflow.archive import contents, hiding, packing, reading, referring, verifying, writing
 from beeflow.archive.contents import Source, json_source, record_source
 from beeflow.archive.description import EPILOG, FORMAT, Description, Referenced
@@ -37,6 +40,7 @@ from beeflow.layout import (
 )
 from beeflow.masking import masked
 from beeflow.models import EMBED, Retried, Sidecar, StateRecord, TaskRecord, TasksRecord, WorkflowRecord, now
+from beeflow.secret_values import SecretValues
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +104,12 @@ class Archiver:
         """How it was submitted, without credentials: a name may be a command line."""
         return codec.from_json(WorkflowRecord, masked(codec.to_json(self.record)))
 
+    @functools.cached_property
+    def secrets(self) -> SecretValues:
+        """The credentials that tasks were given."""
+        job = store.read_json(self.layout.job)
+        return SecretValues.of(job, *secret_values.written(self.graph))
+
     @property
     def folder(self) -> Path:
         """Where archives go."""
@@ -130,11 +140,17 @@ class Archiver:
 
     def pack(self, number: int) -> Packed:
         """Write the archive of this number; raises TakenError when somebody else just did."""
-        with earlier.opened(self.folder, self.record.id, self.generation) as found:
-            return self.written(number, found)
+        with earlier.opened(self.folder, self.record.id, self.generation) as found, contextlib.ExitStack() as scratch:
+            return self.written(number, found, lambda: scratch.enter_context(self.scratch_file()))
 
-    def written(self, number: int, found: Earlier) -> Packed:
-        """Write it. ``found``: those that were made before."""
+    def scratch_file(self) -> IO[bytes]:
+        """Open a file without a name where the archive will be."""
+        if not self.folder.is_dir():
+            sharing.make_folder(self.folder, self.gid)
+        return tempfile.TemporaryFile(dir=self.folder)
+
+    def written(self, number: int, found: Earlier, make_file: Callable[[], IO[bytes]]) -> Packed:
+        """Write it. ``found``: those that were made before; ``make_file``: makes one that goes once all is written."""
         policy = self.record.archive
         limit_mib, submitted = self.record.input_copy_limit_mib, self.record.created
         given = enclosing.enclose(self.layout, policy.inputs, limit_mib, submitted, found.take)
@@ -153,17 +169,21 @@ class Archiver:
         ]
         if not self.state.state.final:
             now_there = {STATE: self.state, TASKS: TasksRecord(tuple(self.tasks))}
-            records += [record_source(name, masked(codec.to_json(each))) for name, each in now_there.items()]
-        clean = (hiding.without_credentials(each) for each in chosen.sources)
+            shown = {name: self.secrets.masked(codec.to_json(each)) for name, each in now_there.items()}
+            records += [record_source(name, each) for name, each in shown.items()]
+        clean = (hiding.without_credentials(each, self.secrets, make_file) for each in chosen.sources)
         kept = {each.name: each for each in (*clean, *given.sources, *records)}
-        run = Run(self.layout, self.shown, self.graph, self.state, self.tasks, given.sources, referenced)
+        about = (self.layout, self.shown, self.graph, self.state, self.tasks)
+        run = Run(*about, given.records, self.secrets, referenced)
         packed = packing.pack(
             self.record.id,
             list(kept.values()),
             self.folder,
             archive_name(self.record.id, number),
             self.gid,
-            finish=lambda members: itertools.chain(last.finish(members), describe(run, members, omitted)),
+            finish=lambda members: itertools.chain(
+                [given.packed()], last.finish(members), describe(run, members, omitted)
+            ),
             changed=last.changed,
         )
         lacks = Lacks.of(omitted)

@@ -1,4 +1,4 @@
-"""Tell whoever submits a workflow which of its inputs look like credentials: the input object is archived as it is."""
+"""Tell whoever submits a workflow what looks like a credential and is archived as it is: inputs, and documents."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from beeflow import tables
+from beeflow import secret_values, tables
 from beeflow.graph import Graph
 from beeflow.hints import is_called
 from beeflow.masking import is_surely_one
 
 log = logging.getLogger(__name__)
 
-_WHERE = (
-    "will be in job.json and in the workflow's archive as written; give tasks such things by [task] "
-    "preserve_environment of bee.conf, or in a file that they read themselves"
-)
+_INSTEAD = "give tasks such things by [task] preserve_environment of bee.conf, or in a file that they read themselves"
+_WHERE = f"will be in job.json and in the workflow's archive as written; {_INSTEAD}"
 
 
 def warn(graph: Graph, job: Mapping[str, Any]) -> None:
-    """Warn of inputs that look like credentials, by name or value, or that a hint says are."""
+    """Warn of inputs that look like credentials, by name or value, or that a hint says are, and of documents' own."""
     said = ", ".join(dict.fromkeys(_hinted(graph)))
     if said:
         log.warning("the hint cwltool:Secrets is ignored: %s %s", tables.one_line(said, 1000), _WHERE)
@@ -29,6 +27,15 @@ def warn(graph: Graph, job: Mapping[str, Any]) -> None:
         many = len(found) > 1
         what = ("inputs", "look like credentials") if many else ("input", "looks like a credential")
         log.warning("%s %s %s, and %s", what[0], tables.one_line(", ".join(found), 1000), what[1], _WHERE)
+    given = {name: value for each in secret_values.written(graph) for name, value in each.items()}
+    written = sorted(name for name, value in given.items() if name not in found and is_surely_one(name, value))
+    if written:
+        shown = tables.one_line(", ".join(written), 1000)
+        log.warning(
+            "the documents have values that look like credentials (%s), which will be in the workflow's archive as "
+            "written; %s",
+            *(shown, _INSTEAD),
+        )
 
 
 def _hinted(graph: Graph) -> Iterator[str]:

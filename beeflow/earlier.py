@@ -1,11 +1,11 @@
-"""Take the inputs that are gone from an earlier archive of the same workflow, which was made while they were there."""
+"""Take inputs that are gone, or were changed, from an earlier archive of the same workflow, which was made before."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,30 +38,39 @@ class Earlier:
     generation: int
     stack: contextlib.ExitStack
 
-    def take(self, wanted: Mapping[Path, str]) -> dict[Path, Enclosed]:
-        """Find inputs, each in the newest whole archive that has it, or says what it was. ``wanted``: path -> place."""
+    def take(self, wanted: Mapping[Path, str], *, are_gone: bool) -> dict[Path, Enclosed]:
+        """Find inputs, each in the newest whole archive that has what the tasks took. ``wanted``: path -> place.
+
+        ``are_gone``: of what none surely has, take what one has or says of it. It is told in ``changed``.
+        """
         found: dict[Path, Enclosed] = {}
+        where: dict[Path, Path] = {}
         for archive in archives_of(self.folder, self.id):
-            left = {path: place for path, place in wanted.items() if path not in found}
+            left = {path: place for path, place in wanted.items() if path not in found or found[path].record.changed}
+            doubtful = left.keys() - found.keys() if are_gone else frozenset()
             try:
-                taken = self._of(archive, left) if left else {}
+                taken = self._of(archive, left, doubtful) if left else {}
             except (BeeError, OSError) as error:
                 why = error if isinstance(error, BeeError) else f"{archive}: {error.strerror or error}"
-                log.warning("%s; inputs that are gone are not taken from it", why)
+                log.warning("%s; inputs that are gone or were changed are not taken from it", why)
                 continue
-            for path in taken:
-                log.warning("%s: cannot be read any more: the archive has of it what %s has", path, archive)
             found.update(taken)
+            where.update(dict.fromkeys(taken, archive))
+        what = "cannot be read any more" if are_gone else "was changed since the tasks took it"
+        for path, archive in where.items():
+            log.warning("%s: %s: the archive has of it what %s has", path, what, archive)
         return found
 
-    def _of(self, archive: Path, wanted: Mapping[Path, str]) -> dict[Path, Enclosed]:
+    def _of(self, archive: Path, wanted: Mapping[Path, str], doubtful: Collection[Path]) -> dict[Path, Enclosed]:
+        """Find inputs in one archive. ``doubtful``: of these, also what may not be what the tasks took."""
         says = reading.read_record(Description, archive, DESCRIPTION, UNLIMITED)
         read = reading.read_record(InputFiles, archive, RECORD, UNLIMITED)
         known = by_origin((each.origin, each) for each in read.files)
         kept = {path: known[path] for path in wanted if path in known and known[path].is_known}
-        if says.generation != self.generation:
-            # A retry may have taken something else.
+        if says.generation != self.generation or not says.state.final:
+            # A retry, or what ran later, may have taken something else.
             kept = {path: replace(each, changed=each.changed or says.archived) for path, each in kept.items()}
+        kept = {path: each for path, each in kept.items() if each.changed is None or path in doubtful}
         embedded = {path: each.embedded for path, each in kept.items() if each.embedded}
         unpacked = self._unpacked(archive, embedded.values()) if embedded else None
         referenced = _by_input(says.referenced)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from beeflow import staging
 from beeflow.archive import contents
@@ -34,54 +36,102 @@ class Given:
 
 @dataclass(frozen=True)
 class Enclosed:
-    """What an archive has of an input. ``omitted``: what is in a folder to pack and cannot be packed: name -> why."""
+    """What an archive has of an input. ``omitted``: what is in a folder to pack and cannot be packed: name -> why.
+
+    ``is_as_here``: it is packed, or was hashed, as it is where the workflow took it from.
+    """
 
     record: InputFile
     sources: tuple[Source, ...] = ()
     referenced: tuple[Referenced, ...] = ()
     omitted: Mapping[str, str] = field(default_factory=dict)
+    is_as_here: bool = False
+
+    def files(self) -> dict[str, str]:
+        """List the files as they are here: name in the input, "" for itself -> path."""
+        paths = (*(each.path for each in self.sources), *(each.origin for each in self.referenced))
+        return {path[len(self.record.origin) + 1 :]: path for path in paths if path is not None}
+
+    def judged(self, noted: Noted) -> Enclosed:
+        """Say when it was changed, if that was after the workflow was submitted; raises OSError when some is gone."""
+        changed = noted.changed(Path(self.record.origin), self.files())
+        when = changed.isoformat(timespec="seconds") if changed else None
+        return replace(self, record=replace(self.record, changed=when))
 
 
-# Finds what is gone somewhere else: path -> place to path -> what there is of it.
-Elsewhere = Callable[[Mapping[Path, str]], Mapping[Path, Enclosed]]
+class Elsewhere(Protocol):
+    """Finds inputs somewhere else (beeflow.earlier)."""
+
+    def __call__(self, wanted: Mapping[Path, str], *, are_gone: bool) -> Mapping[Path, Enclosed]:
+        """Turn path -> place into path -> what there is of it; if it is not gone, only what the tasks took."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What an archive has of the inputs: files to pack, inputs.json among them, and what it only refers to.
+    """What an archive has of the inputs. ``noted``: what they were."""
 
-    ``omitted``: what could not be packed: name -> why.
-    """
+    enclosed: tuple[Enclosed, ...]
+    noted: Noted
 
-    sources: tuple[Source, ...]
-    referenced: tuple[Referenced, ...]
-    omitted: Mapping[str, str]
+    @functools.cached_property
+    def sources(self) -> tuple[Source, ...]:
+        """What is to be packed."""
+        return tuple(source for each in self.enclosed for source in each.sources)
+
+    @functools.cached_property
+    def referenced(self) -> tuple[Referenced, ...]:
+        """What the archive only refers to."""
+        return tuple(file for each in self.enclosed for file in each.referenced)
+
+    @property
+    def omitted(self) -> dict[str, str]:
+        """What cannot be packed: name -> why."""
+        return {name: why for each in self.enclosed for name, why in each.omitted.items()}
+
+    @property
+    def records(self) -> tuple[InputFile, ...]:
+        """What is said of each."""
+        return tuple(each.record for each in self.enclosed)
+
+    def packed(self) -> Source:
+        """Write inputs.json once all is packed: what is changed by then may have been as it was read."""
+        return record_source(RECORD, InputFiles(tuple(self._again(each).record for each in self.enclosed)))
+
+    def _again(self, enclosed: Enclosed) -> Enclosed:
+        if not enclosed.is_as_here or enclosed.record.changed:
+            return enclosed
+        try:
+            found = enclosed.judged(self.noted)
+        except OSError:
+            # It was there as it was packed or hashed.
+            return enclosed
+        _tell_of_change(found.record)
+        return found
 
 
 def enclose(layout: Layout, policy: str, limit_mib: int, submitted: str, elsewhere: Elsewhere) -> Inputs:
     """Choose the input files to pack: all, none, or all while they fit the limit; what is left out is hashed.
 
-    ``submitted``: when the workflow was; what was changed since is told. ``elsewhere``: asked for what is gone.
+    ``submitted``: when the workflow was; what was changed since is told. ``elsewhere``: asked for what is gone or was
+    changed.
     """
     noted = Noted.read(layout, submitted)
-    choosing, given = _Choosing(policy, limit_mib, noted), list(_given(layout, noted))
+    choosing, given = _Choosing(policy, limit_mib), list(_given(layout, noted))
     found: dict[Path, Enclosed] = {}
     gone: dict[Path, str] = {}
     for each in given:
         try:
-            found[each.path] = choosing.enclose(each)
+            found[each.path] = choosing.enclose(each).judged(noted)
         except OSError as error:
             gone[each.path] = error.strerror or "cannot be read"
-    found.update(elsewhere({each.path: each.place for each in given if each.path in gone}) if gone else {})
-    all_ = [found.get(each.path) or _lost(each, gone[each.path]) for each in given]
-    return Inputs(
-        (
-            *(source for each in all_ for source in each.sources),
-            record_source(RECORD, InputFiles(tuple(each.record for each in all_))),
-        ),
-        tuple(file for each in all_ for file in each.referenced),
-        {name: why for each in all_ for name, why in each.omitted.items()},
-    )
+    changed = {path for path, each in found.items() if each.record.changed}
+    for paths, are_gone in ((gone.keys(), True), (changed, False)):
+        if paths:
+            wanted = {each.path: each.place for each in given if each.path in paths}
+            found.update(elsewhere(wanted, are_gone=are_gone))
+    for path in changed:
+        _tell_of_change(found[path].record)
+    return Inputs(tuple(found.get(each.path) or _lost(each, gone[each.path]) for each in given), noted)
 
 
 @dataclass
@@ -90,7 +140,6 @@ class _Choosing:
 
     policy: str
     limit_mib: int
-    noted: Noted
     left: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,15 +149,14 @@ class _Choosing:
         """Pack an input, or say what it is; raises OSError when some of it cannot be read."""
         omitted: dict[str, str] = {}
         found = sources_of(given.path, given.place, omitted)
-        changed = _changed(given, found, self.noted)
         size = sum(each.size for each in found)
         why = self.why_not(found, size)
         if why:
             outside = tuple(refer(each, why) for each in found if each.path is not None)
-            return Enclosed(replace(_described(given, size, outside), changed=changed), referenced=outside)
+            return Enclosed(_described(given, size, outside), referenced=outside, is_as_here=True)
         self.left -= size
-        record = InputFile(str(given.path), given.kind, size, given.place, changed=changed)
-        return Enclosed(record, tuple(found), omitted=omitted)
+        record = InputFile(str(given.path), given.kind, size, given.place)
+        return Enclosed(record, tuple(found), omitted=omitted, is_as_here=True)
 
     def why_not(self, found: list[Source], size: int) -> str:
         """Say why an input is not packed; "" when it is."""
@@ -161,18 +209,13 @@ def _lost(given: Given, why: str) -> Enclosed:
     )
 
 
-def _changed(given: Given, found: list[Source], noted: Noted) -> str | None:
-    """Say when an input was changed, if that was after the workflow was submitted; warns of it."""
-    files = {each.name[len(given.place) + 1 :]: each.path for each in found if each.path is not None}
-    changed = noted.changed(given.path, files)
-    if changed is None:
-        return None
-    when = changed.isoformat(timespec="seconds")
-    log.warning(
-        "%s: changed at %s, after the workflow was submitted: the archive may have something else than its tasks took",
-        *(given.path, when),
-    )
-    return when
+def _tell_of_change(record: InputFile) -> None:
+    if record.changed:
+        log.warning(
+            "%s: changed at %s, after the workflow was submitted: the archive may have something else than its tasks "
+            "took",
+            *(record.origin, record.changed),
+        )
 
 
 def _described(given: Given, size: int, files: tuple[Referenced, ...]) -> InputFile:

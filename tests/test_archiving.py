@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from beeflow import archived, archiving, cli, codec, epilog, listing, retry, store, workflow
-from beeflow.archive import contents, packing, reading, unpacking, verifying
+from beeflow.archive import contents, hiding, packing, reading, unpacking, verifying
 from beeflow.archive.description import EPILOG, Description
 from beeflow.archive.lacking import Lacks
 from beeflow.archive.limits import UNLIMITED, Limits
@@ -320,6 +320,19 @@ def test_a_credential_in_the_name_or_in_a_message_is_hidden(place: Place, state:
         members = {info.name: tar.extractfile(info) for info in tar if info.isfile()}
         leaked = [name for name, stream in members.items() if stream and secret.encode() in stream.read()]
     assert leaked == []
+
+
+def test_a_large_record_is_hidden_on_disk_though_there_is_no_folder_yet(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hiding, "_MOST", 1)
+    found = make(place, COMPLETED)
+    found.layout.log.mkdir(exist_ok=True)
+    (found.layout.log / "passes.log").write_text("GITHUB_TOKEN=S3nt1nel\n")
+    place.archives.rmdir()
+    made = archiver(found).run().path
+    assert reading.read_files(made, {"log/passes.log"})["log/passes.log"] == b"GITHUB_TOKEN=***\n"
+    assert not list(place.archives.glob(".*"))
 
 
 def test_the_same_workflow_gives_the_same_bytes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from beeflow import cli, locations, noting, store
+from beeflow import cli, codec, enclosing, locations, noting, store
 from beeflow.archive import contents, reading, unpacking
 from beeflow.archive.description import Description
 from beeflow.commands import archive, clean, inspect, query, verify
@@ -128,6 +128,64 @@ def test_what_is_gone_is_taken_from_an_earlier_archive(
     assert all(each.changed for each in records(archived(found, capsys)).values())
 
 
+def test_what_was_changed_is_taken_from_an_archive_of_before(
+    found: WorkflowDir, data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    first = archived(found, capsys)
+    before = records(first)
+    (data / "one").write_text("something else")
+    assert cli.guarded(archive.main, [found.id]) == 0
+    said = capsys.readouterr()
+    second = Path(said.out.strip())
+    assert f"{data}/one: was changed since the tasks took it: the archive has of it what {first} has" in said.err
+    assert "may have something else" not in said.err
+    assert records(second) == before
+    unpacking.unpack(second, tmp_path / "back")
+    assert (tmp_path / "back/inputs/0000/one").read_text() == "1"
+
+
+def test_of_what_is_gone_what_was_not_changed_is_taken(
+    found: WorkflowDir, data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    first = archived(found, capsys)
+    before = records(first)
+    aside = first.rename(tmp_path / "aside")
+    (data / "one").write_text("something else")
+    changed = archived(found, capsys)
+    assert records(changed)["one"].changed
+    changed.rename(changed.with_name(f"{found.id}.v2.tgz"))
+    aside.rename(first)
+    (data / "one").unlink()
+    assert records(archived(found, capsys)) == before
+
+
+def test_of_what_was_changed_and_only_referred_to_its_sha256_is_known(
+    found: WorkflowDir, data: Path, capsys: Capture
+) -> None:
+    before = records(archived(found, capsys, ArchivePolicy(inputs="reference")))
+    (data / "one").write_text("something else")
+    assert records(archived(found, capsys)) == before
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_an_archive_of_a_moment_does_not_vouch_for_what_ran_later(
+    found: WorkflowDir, data: Path, tmp_path: Path, capsys: Capture, is_gone: bool
+) -> None:
+    def running(top: Path) -> None:
+        says = store.read_json(top / DESCRIPTION)
+        store.write_json(top / DESCRIPTION, {**says, "state": "Running"})
+
+    first = archived(found, capsys)
+    repacked(first, tmp_path / "work", running).replace(first)
+    (data / "one").write_text("changed while it ran")
+    if is_gone:
+        (data / "one").unlink()
+    made = archived(found, capsys)
+    assert records(made)["one"].changed
+    taken = reading.read_files(made, {"inputs/0000/one"})["inputs/0000/one"]
+    assert taken == (b"1" if is_gone else b"changed while it ran")
+
+
 @pytest.mark.parametrize("policy", ["reference", "auto"])
 def test_what_was_only_referred_to_is_known_as_before(
     found: WorkflowDir, data: Path, capsys: Capture, policy: str
@@ -215,3 +273,19 @@ def test_what_a_killed_archiver_took_goes_when_it_is_old(found: WorkflowDir, pla
         os.utime(path, (1, 1))
     assert cli.guarded(clean.main, []) == 0
     assert not left.exists()
+
+
+@pytest.mark.parametrize("policy", ["embed", "reference"])
+def test_what_is_changed_while_it_is_packed_is_told(
+    found: WorkflowDir, data: Path, policy: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = enclosing.enclose(found.layout, policy, 1024, found.record().created, lambda *_, **__: {})
+    assert not any(each.changed for each in given.records)
+    (data / "one").write_text("2")
+    shutil.rmtree(data / "folder")
+    (says,) = [
+        each for each in codec.loads(InputFiles, (given.packed().data or b"").decode(), data).files if each.changed
+    ]
+    assert says.origin == str(data / "one")
+    (said,) = caplog.messages
+    assert said.startswith(f"{data}/one: changed at ")

@@ -16,7 +16,7 @@ LAYERS = {
     0: "states errors terminal",
     1: "models graph command codec",
     2: "plan ordering values layout process tables locations resources shape windows environment removal procs sharing "
-    "policy tries masking paths publishing hints",
+    "policy tries masking paths publishing hints secret_values",
     3: "store archive attempts elements results cwl scheduler container config private_slurm inputs staging scripts "
     "site workdir locking embedding credentials noting recognising",
     4: "workflow control actions holding submit rerun copying remote watch listing reduction submission driver epilog "

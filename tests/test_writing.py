@@ -89,6 +89,13 @@ def test_the_bytes_are_the_same_with_any_number_of_threads(
     assert gzip.decompress(first) == b"".join(gzip.GzipFile(fileobj=io.BytesIO(first)))
 
 
+def test_of_what_grows_no_more_is_packed_than_was_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"looked at, and more")
+    found = read(written([Source("log", str(path), size=9, most=9)]))
+    assert found["log"] == b"looked at"
+
+
 @pytest.mark.parametrize("size", [BLOCK - 2048, BLOCK - 1536, BLOCK - 1024, 2 * BLOCK - 1536])
 def test_a_stream_that_ends_near_the_end_of_a_block(tmp_path: Path, size: int) -> None:
     (tmp_path / "x").write_bytes(random.Random(size).randbytes(size))

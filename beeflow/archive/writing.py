@@ -89,7 +89,7 @@ class Writer:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise _GoneError("was replaced by something that is not a file")
-            size = status.st_size
+            size = min(status.st_size, source.most)
             header = headers.render(
                 f"{self.top}/{source.name}",
                 headers.FILE,

@@ -14,9 +14,9 @@ from beeflow.crate.records import Made, Records
 from beeflow.crate.terms import ACTIVE, COMPLETED, FAILED, OURS, Entity, fragment, ref, refs, without_nothing
 from beeflow.crate.values import Values
 from beeflow.graph import Graph, Step, Workflow
-from beeflow.masking import mask, masked
 from beeflow.models import TaskRecord
 from beeflow.reduction import Leaf, leaves
+from beeflow.secret_values import SecretValues
 from beeflow.states import TaskState
 
 _STATUS = {TaskState.COMPLETED: COMPLETED, TaskState.RUNNING: ACTIVE}
@@ -98,7 +98,7 @@ class Actions:
                 "@id": f"#{task.task_id}",
                 "@type": "CreateAction",
                 "name": f"Run of {task.name}",
-                "description": _words(task, result),
+                "description": _words(task, result, self.values.secrets),
                 "instrument": ref(tool_id(leaf.step, leaf.path)),
                 "agent": ref(self.agent),
                 "startTime": task.started,
@@ -106,7 +106,7 @@ class Actions:
                 "object": refs(itertools.chain(*took.values())),
                 "result": refs(itertools.chain(*gave.values())),
                 "actionStatus": status_of(task),
-                "error": error_of(task),
+                "error": error_of(task, self.values.secrets),
                 "containerImage": ref(self.values.once(image(container))) if container else None,
                 "identifier": ref(self._job(task.job_id)) if task.job_id else None,
                 "resourceUsage": refs(self._usage(task)),
@@ -218,8 +218,8 @@ class Actions:
         yield self._control(path, made, sum(span.failed for span in instances.values()))
 
 
-def _words(task: TaskRecord, result: Made) -> str:
-    words = shlex.join(masked(result.command)) if result.command else task.command or "no command: an expression"
+def _words(task: TaskRecord, result: Made, secrets: SecretValues) -> str:
+    words = shlex.join(secrets.words(result.command)) if result.command else task.command or "no command: an expression"
     where = f" (on node {task.node})" if task.node else ""
     return f"{words}{where}" + (f" (try {task.tries})" if task.tries > 1 else "")
 
@@ -229,8 +229,8 @@ def status_of(task: TaskRecord) -> str:
     return _STATUS.get(task.state, FAILED)
 
 
-def error_of(task: TaskRecord) -> str | None:
+def error_of(task: TaskRecord, secrets: SecretValues) -> str | None:
     """Say why a task failed, in its own last words too."""
     if status_of(task) != FAILED:
         return None
-    return mask("\n".join([f"{task.state.value}: {task.reason}".rstrip(": "), *task.stderr_tail]))
+    return secrets.mask("\n".join([f"{task.state.value}: {task.reason}".rstrip(": "), *task.stderr_tail]))

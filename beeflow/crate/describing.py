@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from beeflow import codec, store
+from beeflow import store
 from beeflow.archive.contents import Source
 from beeflow.archive.description import Referenced
 from beeflow.archive.packing import Member
@@ -24,10 +24,10 @@ from beeflow.crate.records import Records
 from beeflow.crate.terms import Entity, fragment, quoted, ref, refs, without_nothing
 from beeflow.crate.values import Values
 from beeflow.graph import Graph
-from beeflow.inputs import RECORD, InputFile, InputFiles
+from beeflow.inputs import InputFile
 from beeflow.layout import CRATE, Layout
-from beeflow.masking import mask
 from beeflow.models import StateRecord, TaskRecord, WorkflowRecord
+from beeflow.secret_values import SecretValues
 from beeflow.states import WorkflowState
 
 # Files of ours that tell others something.
@@ -48,7 +48,8 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 class Run:
     """A workflow that is to be described. ``tasks``: in a Reduction's order.
 
-    ``given``: what beeflow.inputs packs, inputs.json among it; ``referenced``: what the archive only refers to.
+    ``given``: what inputs.json says; ``secrets``: the credentials that tasks were given;
+    ``referenced``: what the archive only refers to.
     """
 
     layout: Layout
@@ -56,14 +57,9 @@ class Run:
     graph: Graph
     state: StateRecord
     tasks: Sequence[TaskRecord]
-    given: Sequence[Source]
+    given: Sequence[InputFile]
+    secrets: SecretValues
     referenced: Sequence[Referenced] = ()
-
-    def inputs(self) -> dict[str, InputFile]:
-        """Index what is known of the files that the workflow was given, by their origin."""
-        (data,) = [each.data for each in self.given if each.name == RECORD]
-        text = (data or b"").decode(errors="surrogateescape")
-        return {each.origin: each for each in codec.loads(InputFiles, text, self.layout.root / RECORD).files}
 
 
 def describe(run: Run, members: Mapping[str, Member], omitted: Mapping[str, str]) -> Iterator[Source]:
@@ -100,8 +96,9 @@ class _Crate:
     def __init__(self, run: Run, members: Mapping[str, Member], omitted: Mapping[str, str]) -> None:
         self.run = run
         referenced = {each.name: each for each in run.referenced}
-        payload = Payload(run.layout.root, members, omitted, run.inputs(), referenced, run.record.host)
-        self.values = Values(payload)
+        given = {each.origin: each for each in run.given}
+        payload = Payload(run.layout.root, members, omitted, given, referenced, run.record.host)
+        self.values = Values(payload, run.secrets)
         self.documents = Documents(_read(run, PACKED))
         self.main = main_document(run.record.document, members)
         self.agent = fragment("user", run.record.user)
@@ -164,7 +161,7 @@ class _Crate:
             "startTime": record.created,
             "endTime": run.state.updated if is_over else None,
             "actionStatus": _status(outcome),
-            "error": mask(run.state.reason or outcome.value) if _status(outcome) == terms.FAILED else None,
+            "error": run.secrets.mask(run.state.reason or outcome.value) if _status(outcome) == terms.FAILED else None,
         }
         action = {
             "@id": terms.RUN,

@@ -119,10 +119,10 @@ def by_name(listed: Any) -> dict[str, Any]:
 
 
 def text_of(doc: Any) -> str | None:
-    """Return a CWL ``doc`` as one text."""
+    """Return a CWL ``doc`` as one text, without credentials: it is said again here."""
     if isinstance(doc, list):
-        return "\n".join(str(each) for each in doc)
-    return None if doc is None else str(doc)
+        return mask("\n".join(str(each) for each in doc))
+    return None if doc is None else mask(str(doc))
 
 
 def _default(value: Any) -> str | None:

@@ -10,14 +10,16 @@ from typing import Any
 from beeflow.crate.parameters import plain_text
 from beeflow.crate.payload import FILE, FOLDER, Payload, format_of, shown
 from beeflow.crate.terms import Entity, fragment, quoted, ref, refs, without_nothing
-from beeflow.masking import masked
+from beeflow.masking import HIDDEN, is_named
+from beeflow.secret_values import SecretValues
 
 
 class Values:
     """Refers to values, and remembers what has to be described because of that."""
 
-    def __init__(self, payload: Payload) -> None:
+    def __init__(self, payload: Payload, secrets: SecretValues) -> None:
         self.payload = payload
+        self.secrets = secrets
         # What of the archive's files is referred to -> the parameters it was given to or came out of. Few combinations
         # of them occur, so each is kept once.
         self._realized: dict[str, tuple[str, ...]] = {}
@@ -142,7 +144,7 @@ class Values:
             return self._describe(
                 fragment("folder", digest), {"@type": "Collection", "name": name, "hasPart": refs(inside)}, parameter
             )
-        text = masked(entry.get("contents"))
+        text = self.secrets.masked_given("contents", entry.get("contents"))
         if text is None:
             return None
         digest = hashlib.sha256(f"{name}\n{text}".encode(errors="surrogatepass")).hexdigest()
@@ -158,7 +160,7 @@ class Values:
     def _property_value(self, value: Any, parameter: str | None, name: str, path: str) -> str:
         """Describe a value that is no file. Equal values of one parameter are one entity."""
         # Not of a credential: whoever guesses one could tell by the digest that it is that.
-        digest = hashlib.sha256(json.dumps(_hidden(name, value), sort_keys=True).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps(self._hidden(name, value), sort_keys=True).encode()).hexdigest()[:16]
         identifier = f"{fragment('value', path, name)}/{digest}"
         if identifier not in self._known:
             made = {"@type": "PropertyValue", "name": name, "value": self._plain(value, identifier, name)}
@@ -178,8 +180,8 @@ class Values:
                 ref(self._part(f"{identifier}/{number}", f"{name}/{number}", each)) for number, each in enumerate(value)
             ]
         if isinstance(value, list) and not any(isinstance(each, list) for each in value):
-            return [plain_text(each) for each in _hidden(name, value)]
-        return plain_text(_hidden(name, value))
+            return [plain_text(each) for each in self._hidden(name, value)]
+        return plain_text(self._hidden(name, value))
 
     def _part(self, identifier: str, name: str, value: Any) -> str:
         if isinstance(value, dict) and value.get("class") in (FILE, FOLDER):
@@ -189,11 +191,11 @@ class Values:
         made = {"@id": identifier, "@type": "PropertyValue", "name": name}
         return self.once({**made, "value": self._plain(value, identifier, name)})
 
-
-def _hidden(name: str, value: Any) -> Any:
-    """Hide what looks like a credential, by itself or by the last part of its name."""
-    key = name.rpartition("/")[2]
-    return masked({key: value})[key]
+    def _hidden(self, name: str, value: Any) -> Any:
+        """Hide what is a credential, or looks like one by itself or by a part of its name: a record's, or its own."""
+        *records, own = name.split("/")
+        found = self.secrets.masked_given(own, value)
+        return HIDDEN if isinstance(found, str) and found and any(map(is_named, records)) else found
 
 
 def identifier_of(key: str) -> str:

@@ -110,11 +110,11 @@ class Filling:
         if problem := forms.problem(old):
             raise ArchiveError(f"{self.source.path}: damaged or unsafe: job.json has {problem}")
         asked = (self.request.settings, self.request.job_file)
-        found = given.inputs_of(self.layout, graph, old, self.origins, *asked, foreign=self.record.foreign)
-        store.write_json(self.layout.job, found.job)
-        tell_of_changed(self.origins, found)
-        credentials.warn(graph, found.job)
-        return found
+        made = given.inputs_of(self.layout, graph, old, self.origins, *asked, foreign=self.record.foreign)
+        store.write_json(self.layout.job, made.job)
+        tell_of_doubtful(self.origins, made)
+        credentials.warn(graph, made.job)
+        return made
 
     @functools.cached_property
     def origins(self) -> Origins:
@@ -213,15 +213,18 @@ def tell_of_missing_defaults(origins: Origins, graph: Graph) -> None:
             log.warning("a default that the workflow's documents name: %s; say where it is with --map OLD=NEW", shown)
 
 
-def tell_of_changed(origins: Origins, made: Given) -> None:
-    """Warn of inputs of the archive that may not be what the old run took of them."""
+def tell_of_doubtful(origins: Origins, made: Given) -> None:
+    """Warn of inputs that may not be what the old run took of them."""
     used = {str(entry.get("location", "")) for entry in locations.entries(made.job)}
     for each in origins.known.values():
-        if each.changed and origins.place(locations.to_uri(Path(each.origin))) in used:
-            log.warning(
-                "%s: was changed after the workflow of the archive was submitted: it may have taken something else",
-                tables.one_line(each.origin, 1000),
-            )
+        if each.changed:
+            why = "was changed after the workflow of the archive was submitted: it may have taken something else"
+        elif not each.is_known:
+            why = "the archive does not tell what was in it: it is taken as it is here"
+        else:
+            continue
+        if origins.place(locations.to_uri(Path(each.origin))) in used:
+            log.warning("%s: %s", tables.one_line(each.origin, 1000), why)
 
 
 def _other_images(old: Graph, new: Graph) -> Iterator[str]:

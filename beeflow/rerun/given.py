@@ -85,25 +85,34 @@ def _size(origin: InputFile | None) -> str:
 
 
 def _difference(here: Path, origin: InputFile) -> str | None:
-    if (origin.kind == "Directory") != paths.is_folder(here):
+    is_folder = paths.is_folder(here)
+    if (origin.kind == "Directory") != is_folder:
         return f"not a {origin.kind}"
+    if not origin.is_known:
+        return None  # it could not be read when the archive was made, or is an empty folder
     try:
-        if origin.sha256 is None and not origin.size:
-            return None  # it could not be read when the archive was made
-        size = here.stat().st_size if here.is_file() else _size_of_folder(here)
-        if size != origin.size:
-            return f"not the same {origin.kind}: {size} bytes instead of {origin.size}"
-        if origin.sha256 and here.is_file() and sha256_of_size(here, origin.size) != origin.sha256:
-            return "not the same File: its sha256 differs"
-        if name := inputs.different_part(here, origin):
-            return f"not the same Directory: the sha256 of {name} in it differs"
+        return _difference_of_folder(here, origin) if is_folder else _difference_of_file(here, origin)
     except OSError as error:
         return f"{error.filename or here}: {error.strerror or error}"
-    return None
 
 
-def _size_of_folder(folder: Path) -> int:
-    return sum(path.stat().st_size for _, path, is_folder in staging.contents(folder) if not is_folder)
+def _difference_of_file(here: Path, origin: InputFile) -> str | None:
+    size = here.stat().st_size
+    if size != origin.size:
+        return f"not the same File: {size} bytes instead of {origin.size}"
+    return None if sha256_of_size(here, size) == origin.sha256 else "not the same File: its sha256 differs"
+
+
+def _difference_of_folder(here: Path, origin: InputFile) -> str | None:
+    files = {name: path for name, path, is_folder in staging.contents(here) if not is_folder}
+    size = sum(path.stat().st_size for path in files.values())
+    if size != origin.size:
+        return f"not the same Directory: {size} bytes instead of {origin.size}"
+    extra = next(iter(files.keys() - {part.name for part in origin.parts}), None)
+    if extra is not None:
+        return f"not the same Directory: {extra} was not in it"
+    different = inputs.different_part(here, origin)
+    return None if different is None else f"not the same Directory: the sha256 of {different} in it differs"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from beeflow.masking import masked
 from beeflow.models import now
 from beeflow.rerun.request import Request
 from beeflow.rerun.sources import Source
+from beeflow.secret_values import SecretValues
 
 ASKED = "rerun.json"
 # Of the archive, where it has them. The folder itself, too: of what that run was a re-execution.
@@ -59,7 +60,7 @@ def keep(unpacked: Path, layout: Layout, packed: Packed, source: Source, request
         sha256=packed.sha256,
         parent=source.description.id,
         at=now(),
-        settings=request.settings,
+        settings=tuple(map(SecretValues.of(store.read_json(layout.job)).masked_setting, request.settings)),
         job_file=request.job_file,
         moves=tuple(f"{each.old}={each.new}" for each in request.moves),
         only=request.choice.only,

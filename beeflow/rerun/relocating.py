@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ def parse(text: str) -> Move:
     old, mark, new = text.partition("=")
     if not mark or not old.startswith("/") or not new:
         raise UsageError(f"--map {text}: write OLD=NEW, where OLD is an absolute path, as the archive has it")
-    return Move(Path(old), Path(new).expanduser().absolute())
+    # An archive has no path with "..", as "$PWD/../data" has.
+    return Move(Path(os.path.normpath(old)), Path(new).expanduser().absolute())
 
 
 def moved(path: Path, moves: Iterable[Move]) -> Path:

@@ -286,10 +286,13 @@ def _is_known(task: Task) -> bool:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts in a JSON value."""
+    """Yield the texts in a JSON value, and its keys."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, (Mapping, list, tuple)):
+        return
+    if isinstance(value, Mapping):
+        yield from value
+    if isinstance(value, (Mapping, list, tuple)):
         for each in value.values() if isinstance(value, Mapping) else value:
             yield from _texts(each)
 

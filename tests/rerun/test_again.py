@@ -12,6 +12,7 @@ import pytest
 
 from beeflow import embedding
 from beeflow.errors import ArchiveError, IncompleteArchiveError, InputError, NotFoundError, TransitionError, UsageError
+from beeflow.models import ArchivePolicy
 from beeflow.rerun import again, relocating
 from beeflow.rerun.choice import Choice
 from beeflow.rerun.request import Request
@@ -404,7 +405,7 @@ def test_an_input_that_should_be_in_the_archive_and_is_not(site: Local, other_si
 
 
 def test_the_longest_prefix_counts_and_only_whole_names() -> None:
-    moves = [relocating.parse(each) for each in ("/a=/x", "/a/b=/y", "/a/b/c.txt=/z.txt")]
+    moves = [relocating.parse(each) for each in ("/a=/x", "/a/d/../b/=/y", "/a/b/c.txt=/z.txt")]
     given = ["/a/1", "/a/b/1", "/a/bc/1", "/a/b/c.txt", "/ab/1"]
     assert [str(relocating.moved(Path(each), moves)) for each in given] == [
         *("/x/1", "/y/1", "/x/bc/1", "/z.txt", "/ab/1"),
@@ -503,3 +504,45 @@ def test_what_a_step_asks_of_another_cluster_is_not_asked_here(
     caplog.clear()
     assert partitions(first_site, first_site.rerun(found, trust=True)) == ["gpu"]
     assert "SlurmRequirement" not in caplog.text
+
+
+NAMES = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: ls
+inputs: {d: {type: Directory, inputBinding: {}}}
+outputs: {o: stdout}
+"""
+
+
+@pytest.mark.parametrize(("gone", "new"), [("b", None), (None, "c"), ("b", "c")])
+def test_another_folder_is_not_taken_for_it_though_its_files_are_empty(
+    site: Local, gone: str | None, new: str | None
+) -> None:
+    for name in "ab":
+        site.write(f"data/{name}", "")
+    job = {"d": {"class": "Directory", "path": str(site.top / "data")}}
+    old = site.submit(NAMES, job, archive=ArchivePolicy(inputs="reference"))
+    site.begin(old, start=False)
+    if gone:
+        (site.top / "data" / gone).unlink()
+    if new:
+        site.write(f"data/{new}", "")
+    with pytest.raises(InputError, match=f"data: not the same Directory: {new} was" if new else "data/b: No such file"):
+        site.begin(old)
+
+
+def test_whoever_takes_what_no_archive_tells_of_is_told(site: Local, caplog: pytest.LogCaptureFixture) -> None:
+    unused = "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: 'true', inputs: {f: File}, outputs: []}"
+    path = site.write("data/f", "1")
+    old = site.submit(unused, {"f": {"class": "File", "path": str(path)}}, meanwhile=path.unlink)
+    assert state(old) is WorkflowState.ARCHIVED
+    with pytest.raises(InputError, match="data/f: not there"):
+        site.begin(old)
+    path.write_text("something else")
+    caplog.clear()
+    site.begin(old)
+    assert caplog.messages == [f"{path}: the archive does not tell what was in it: it is taken as it is here"]
+    caplog.clear()
+    site.begin(old, settings=(f"f={site.write('other', '2')}",))
+    assert caplog.messages == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,26 @@ def test_what_was_hidden_of_a_result_is_not_taken(site: Local) -> None:
     assert TOKEN in made.layout.output_object.read_text()
 
 
+PRINTED = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [sh, -c, 'printf "$2" "$1" > cwl.output.json', sh]
+inputs:
+  password: {type: string, inputBinding: {position: 1}}
+  form: {type: string, inputBinding: {position: 2}}
+outputs: {t: Any}
+"""
+
+
+@pytest.mark.parametrize("form", ['{"t": "x%s"}', '{"t": {"%s": 1}}', '{"t": ["b-----BEGIN RSA PRIVATE KEY-----x"]}'])
+def test_what_was_hidden_within_a_word_is_not_taken(site: Local, form: str) -> None:
+    old = site.submit(PRINTED, {"password": "hunter22S", "form": form})
+    again = site.rerun(old, choice=Choice(reuse=True))
+    assert ran(again) == ["w"]
+    made = json.loads(again.layout.output_object.read_text())
+    assert made == {"t": json.loads(form.replace("%s", "hunter22S"))["t"]}
+
+
 STARS = """
 cwlVersion: v1.2
 class: CommandLineTool
@@ -153,3 +174,63 @@ outputs:
 def test_stars_of_somebody_s_own_are_taken(site: Local) -> None:
     old = site.submit(STARS, {"x": "fine"})
     assert ran(site.rerun(old, choice=Choice(reuse=True))) == []
+
+
+REPEATING = """
+cwlVersion: v1.2
+class: Workflow
+doc: clone https://me:S3nt1nelDoc@host/x
+requirements: {ScatterFeatureRequirement: {}}
+inputs: {password: string, db_password: string, api_token: 'string[]', credentials: Any, pem: string}
+outputs: {all: {type: File, outputSource: one/o}}
+steps:
+  one:
+    in: {password: password, db: db_password, tokens: api_token, who: credentials, pem: pem}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'echo fine', sh]
+      requirements: {EnvVarRequirement: {envDef: {DB_PASSWORD: S3nt1nelVariable, X: $(inputs.password)}}}
+      arguments: [{prefix: -p, valueFrom: $(inputs.db), separate: false}]
+      inputs:
+        password: {type: string, inputBinding: {}}
+        db: {type: string, inputBinding: {prefix: --db-password=, separate: false}}
+        tokens: {type: 'string[]', inputBinding: {prefix: --token}}
+        who: {type: {type: record, fields: {user: {type: string, inputBinding: {}}}}}
+        pem: {type: string, inputBinding: {}}
+      outputs: {o: stdout}
+  many:
+    scatter: t
+    in: {t: api_token, who: credentials}
+    out: []
+    run:
+      class: CommandLineTool
+      baseCommand: 'true'
+      inputs: {t: {type: string, inputBinding: {}}, who: Any}
+      outputs: []
+  bad:
+    in: {x: password}
+    out: []
+    run: {class: CommandLineTool, baseCommand: ['false'], inputs: {x: {type: string, inputBinding: {}}}, outputs: []}
+"""
+GIVEN = {
+    "password": "S3nt1nelAlone",
+    "db_password": "a S3nt1nel of words",
+    "api_token": ["S3nt1nel1", "and S3nt1nel2"],
+    "credentials": {"user": "S3nt1nelUser"},
+    "pem": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nS3nt1nel\n-----END PGP PRIVATE KEY BLOCK-----",
+}
+DOCUMENTS = ["cwl/documents/w.cwl", "cwl/graph.json", "cwl/packed.json"]
+
+
+def test_no_record_repeats_them(site: Local, caplog: pytest.LogCaptureFixture) -> None:
+    old = site.submit(REPEATING, GIVEN)
+    inputs, documents = caplog.messages
+    assert inputs.startswith("inputs api_token, credentials, db_password, password, pem look like credentials")
+    assert documents.startswith("the documents have values that look like credentials (DB_PASSWORD), which will be in")
+    assert files_with("S3nt1nel", unpacked(site, old)) == [*DOCUMENTS, "job.json"]
+    settings = ("password=S3nt1nel a", "db_password=b S3nt1nel", "api_token=[c, S3nt1nelD]", "pem=x")
+    again = site.rerun(old, settings=(*settings, "credentials={user: S3nt1nelE, key: S3nt1nelF}"))
+    assert files_with("S3nt1nel", unpacked(site, again)) == [*DOCUMENTS, "job.json"]
+    last = site.rerun(again, settings=("password=a", "db_password=b", "api_token=[c]", "credentials={user: d}"))
+    assert files_with("S3nt1nel", unpacked(site, last)) == DOCUMENTS
