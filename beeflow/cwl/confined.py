@@ -25,7 +25,8 @@ from beeflow.tables import one_line
 
 log = logging.getLogger(__name__)
 
-# The same as cwl_utils' cwlNodeEngine.js, which hands in an object of node's own, and has others shown by node.
+# In place of cwl_utils' cwlNodeEngine.js: that gives the vm an object of node's own, and has node show whatever is
+# thrown, which may bring a function that node calls with others.
 _SCRIPT = """
 "use strict";
 const vm = require("vm");

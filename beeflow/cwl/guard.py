@@ -68,14 +68,14 @@ class Guard:
 
     def files(self, base: str) -> StdFsAccess:
         """Return what cwltool asks for files (RuntimeContext.make_fs_access)."""
-        return _Files(base, self.place)
+        return _Files(base, self.check_place)
 
-    def place(self, place: str) -> None:
+    def check_place(self, place: str) -> None:
         """Refuse a location or path that is elsewhere."""
         if not self.places.admit(place):
             self._refuse("an expression, or a text that is taken for a path,", place)
 
-    def value(self, made: Any, code: str, library: str) -> None:
+    def check_value(self, made: Any, code: str, library: str) -> None:
         """Refuse what an expression made. ``library``: what was written for JavaScript of what it was given."""
         # Most make a text or a number, which is looked at where it is taken for a path.
         if not any(True for _ in locations.possible_entries(made, inner=True)):
@@ -152,7 +152,7 @@ class _Watched(JSEngine):
     def eval(self, scan: str, jslib: str = "", *args: Any, **kwargs: Any) -> Any:
         """Evaluate JavaScript."""
         made = self.engine.eval(scan, jslib, *args, **kwargs)
-        self.guard.value(made, scan, jslib)
+        self.guard.check_value(made, scan, jslib)
         return made
 
     def regex_eval(self, *args: Any, **kwargs: Any) -> Any:

@@ -170,7 +170,7 @@ def prepare(
         launcher = _launcher(tool, job.builder, granted)
         stdin = _stdin(job, folders, binds)
         if guard and stdin:
-            guard.place(stdin)
+            guard.check_place(stdin)
     container = None
     if tool.container:
         stage = _outside(stage, folders, binds)
@@ -206,7 +206,7 @@ def _guard(guard: Guard | None, runtime: RuntimeContext, process: Any) -> None:
     """Have cwltool find and map no files but those that are there for it."""
     if guard:
         runtime.make_fs_access = guard.files
-        process.check = guard.place
+        process.check = guard.check_place
 
 
 def _argv(tool: Tool, words: tuple[str, ...]) -> tuple[str, ...]:
