@@ -11,10 +11,11 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from beeflow import store, workflow
 from beeflow.errors import BeeError, NotFoundError, SlurmError, SystemFileError, TransitionError
-from beeflow.holding import Holding, is_paused
+from beeflow.holding import Holding, Wishes, is_paused
 from beeflow.listing import is_just_written, is_over, workflow_state
 from beeflow.locking import LockedError
 from beeflow.models import WorkflowRecord, now
@@ -33,8 +34,12 @@ RETRY_S = 1.0
 
 @dataclass
 class Action:
-    """One command on one workflow. ``why``: for whom, where that is not the user. ``said``: what came of it."""
+    """One command on one workflow. ``why``: for whom, where that is not the user. ``said``: what came of it.
 
+    ``is_wish``: what it begins with stays, and counts, also where Slurm does not answer.
+    """
+
+    is_wish: ClassVar[bool] = True
     workflow: WorkflowDir
     submitter: Submitter
     why: str = ""
@@ -112,6 +117,7 @@ class Action:
 class Starting(Action):
     """Let a held workflow go, or continue one that has no job left."""
 
+    is_wish = False
     was_held = False
 
     def begin(self) -> bool:
@@ -133,11 +139,12 @@ class Pausing(Action):
 
     is_new = False
     has_held = False
+    wish = Wishes(None, None)
 
     def begin(self) -> bool:
         """Write the flag."""
         self.check(Command.PAUSE)
-        self.is_new = Holding(self.submitter).pause()
+        self.is_new, self.wish = Holding(self.submitter).pause()
         return True
 
     def act(self, jobs: list[JobRecord]) -> bool:
@@ -161,8 +168,10 @@ class Pausing(Action):
         """Take the flag back and raise TransitionError when there is nothing that could be paused."""
         over = self.over()
         if over or not is_just_written(self.workflow, self.submitter.record):
-            Holding(self.submitter).give_up()
-            raise refusal(Command.PAUSE, self.workflow, over or WorkflowState.STALLED)
+            taken_back = Holding(self.submitter).take_back(self.wish)
+            # Another command had it go on since, or paused it, too.
+            if over or taken_back:
+                raise refusal(Command.PAUSE, self.workflow, over or WorkflowState.STALLED)
 
 
 class Resuming(Action):
@@ -267,9 +276,17 @@ def current_state(found: WorkflowDir, record: WorkflowRecord) -> WorkflowState:
     return workflow_state(found.layout, None if state is None or state.state.final else state, None)
 
 
+def is_being_cancelled(found: WorkflowDir, state: WorkflowState) -> bool:
+    """True where current_state, which said ``state``, goes by the wish, and the workflow is not over."""
+    if state is not WorkflowState.CANCELLED or not found.layout.cancel.exists():
+        return False
+    told = found.state()
+    return told is None or not is_over(found.record(), told)
+
+
 def refusal(command: Command, found: WorkflowDir, state: WorkflowState) -> TransitionError:
     """Say that a command is not for a workflow in this state, and what is."""
-    cancelling = state is WorkflowState.CANCELLED and found.layout.cancel.exists()
+    cancelling = is_being_cancelled(found, state)
     word = "being cancelled" if cancelling else state.value
     useful = [Command.CANCEL.value] if cancelling else useful_commands(state)
     possible = f"what is: {', '.join(useful) or 'nothing'}"

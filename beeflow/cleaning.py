@@ -108,7 +108,7 @@ def alone(work: WorkDir, kind: str) -> Iterator[bool]:
     with contextlib.ExitStack() as stack:
         try:
             # The open folder by a name, as only we write in it.
-            stack.enter_context(Lock(Path(f"/proc/self/fd/{work.top}") / LOCK, kind).held(0))
+            stack.enter_context(Lock(Path(f"/proc/self/fd/{work.top}") / LOCK, kind, shown=work.path / LOCK).held(0))
         except LockedError:
             yield False
             return

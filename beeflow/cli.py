@@ -9,13 +9,14 @@ import errno
 import io
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from beeflow import __version__, config, sharing, terminal, workdir
+from beeflow import __version__, config, paths, sharing, terminal, workdir
 from beeflow.archive.limits import UNLIMITED, Limits
 from beeflow.errors import EXIT_BUG, BeeError, SystemFileError, UsageError
 from beeflow.models import ON_ERROR_CONTINUE, ON_ERROR_STOP
@@ -117,6 +118,7 @@ def agrees(question: str) -> bool:
 
 def guarded(main: Main, argv: Sequence[str]) -> int:
     """Run a command; an expected error becomes its message and exit code, anything else is a bug."""
+    _open_closed()
     _print_any_name()
     try:
         code = main(argv)
@@ -132,6 +134,9 @@ def guarded(main: Main, argv: Sequence[str]) -> int:
         _drop_output()
         return EXIT_PIPE
     except OSError as failure:
+        if failure.errno == errno.ENOENT and _is_nowhere():
+            error("the folder that you are in is gone; cd to another")
+            return SystemFileError.exit_code
         if failure.errno not in _OF_SYSTEM:
             return _bug()
         log.debug("%s", failure, exc_info=True)
@@ -158,6 +163,22 @@ def _bug() -> int:
     return EXIT_BUG
 
 
+def _is_nowhere() -> bool:
+    """True when the current folder was removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _open_closed() -> None:
+    """Have streams that were closed when we began lead nowhere: Python has None, and the next file gets the number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as we live
+
+
 def _print_any_name() -> None:
     """Have what the terminal's or a pipe's encoding cannot say printed nevertheless: a path in its own bytes."""
     codecs.register_error("beeflow", terminal.spelled)
@@ -167,6 +188,9 @@ def _print_any_name() -> None:
 
 def run(main: Main) -> NoReturn:
     """Run a command as the program that it is."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        # As beeflow.commands left it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(guarded(main, sys.argv[1:]))
 
 
@@ -180,6 +204,7 @@ def limits_of(arguments: argparse.Namespace) -> Limits:
     return UNLIMITED if arguments.large else Limits()
 
 
+MAIL_TYPES = ("BEGIN", "END", "FAIL", "ALL", "NONE")
 SBATCH_OPTIONS = ("account", "partition", "qos", "reservation")
 
 
@@ -189,8 +214,19 @@ def add_sbatch_options(made: argparse.ArgumentParser) -> None:
     for name in SBATCH_OPTIONS:
         group.add_argument(f"--{name}", metavar=name.upper())
     group.add_argument("--time", dest="time_limit", metavar="LIMIT", help="time limit of a task, as sbatch's --time")
-    group.add_argument("--mail-type", metavar="TYPE", help="BEGIN, END, FAIL or ALL: when Slurm sends mail")
+    group.add_argument(
+        "--mail-type", metavar="TYPE", type=mail_types, help="BEGIN, END, FAIL or ALL: when Slurm sends mail"
+    )
     group.add_argument("--mail-user", metavar="ADDRESS", help="to whom (default: you)")
+
+
+def mail_types(text: str) -> str:
+    """Read --mail-type, which Slurm would see only when the workflow ends."""
+    found = text.upper().split(",")
+    unknown = [each for each in found if each not in MAIL_TYPES]
+    if unknown:
+        raise UsageError(f"--mail-type: {unknown[0]!r} is none of {', '.join(MAIL_TYPES)}")
+    return ",".join(found)
 
 
 def with_sbatch_options(
@@ -234,8 +270,15 @@ def run_settings(arguments: argparse.Namespace, env: Mapping[str, str], *, write
     """
     if arguments.wait and arguments.no_start:
         raise UsageError("--wait would wait for ever for what --no-start holds; give one of them")
+    check_outdir(arguments.outdir)
     settings = with_sbatch_options(load_config(env), arguments, env)
     config.check_folders(settings)
     if writes:
         workdir.prepare(settings)
     return settings
+
+
+def check_outdir(outdir: Path | None) -> None:
+    """Raise SystemFileError where the outputs could not be copied to, before anything runs for them."""
+    if outdir is not None and (obstacle := paths.obstacle(outdir.absolute())):
+        raise SystemFileError(f"--outdir: {obstacle}")

@@ -342,11 +342,8 @@ def check_folders(config: Config) -> None:
         where = config.origins.get(f"DEFAULT.{key}", "default")
         if "\\" in str(folder):
             raise ConfigError(f"{where}: {key}: {folder}: Slurm takes no backslash in the path of a job")
-        existing = next(parent for parent in (folder, *folder.parents) if paths.is_there(parent))
-        if not existing.is_dir():
-            raise ConfigError(f"{where}: {key}: {existing} is not a folder")
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise ConfigError(f"{where}: {key}: {folder} cannot be written: no permission in {existing}")
+        if obstacle := paths.obstacle(folder):
+            raise ConfigError(f"{where}: {key}: {obstacle}")
 
 
 @dataclass(frozen=True)

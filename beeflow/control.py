@@ -102,6 +102,9 @@ def step(action: Action, slurms: Slurms) -> Outcome | None:
     try:
         with unless_removed(action.workflow):
             done = action.act(slurms.jobs(action.submitter))
+    except SlurmError as error:
+        noted = "; that it is to be so is noted, and passes keep to it" if action.is_wish else ""
+        return Outcome(action.workflow.id, error=type(error)(f"workflow {action.workflow.id}: {error}{noted}"))
     except BeeError as error:
         return Outcome(action.workflow.id, error=error)
     return Outcome(action.workflow.id, action.said) if done else None

@@ -11,7 +11,7 @@ from beeflow.layout import Layout
 from beeflow.models import Intent, Lost, Retried
 from beeflow.plan import Plan
 from beeflow.reduction import numbers_of, part_of
-from beeflow.scheduler import JobRecord
+from beeflow.scheduler import JobRecord, Known
 from beeflow.states import JobState
 from beeflow.submission import Submitter
 
@@ -35,8 +35,8 @@ class GroupJobs:
     _intents: dict[str, list[Intent]] = field(default_factory=dict)
     _counts: dict[str, Counter[int]] = field(default_factory=dict)
     _vanished: set[str] | None = None
-    _queue: dict[tuple[str, int | None], JobRecord] | None = None
-    _past: dict[tuple[str, int | None], JobRecord] | None = None
+    _queue: Known | None = None
+    _past: Known | None = None
     _plan: Plan | None = None
     _deaths: dict[str, int] = field(default_factory=dict)
 
@@ -86,13 +86,14 @@ class GroupJobs:
     def record(self, intent: Intent, number: int) -> JobRecord | None:
         """Find what Slurm says of an element, in the one squeue of this pass, else in the one sacct."""
         if self._queue is None or self.submitter.asked is None:
-            self._queue = {(job.job_id, job.array_task_id): job for job in self.submitter.queue()}
+            self._queue = Known(self.submitter.queue())
         element = (self.known_id(intent) or "", number - intent.offset if intent.array else None)
-        if element not in self._queue and self.submitter.record.slurm.accounting:
+        found = self._queue.get(*element)
+        if found is None and self.submitter.record.slurm.accounting:
             if self._past is None:
-                self._past = {(job.job_id, job.array_task_id): job for job in self.submitter.past()}
-            return self._past.get(element)
-        return self._queue.get(element)
+                self._past = Known(self.submitter.past())
+            return self._past.get(*element)
+        return found
 
     def may_go_again(self, key: str, number: int, most: int = MAX_SUBMISSIONS) -> bool:
         """True while an element has not been submitted too often since the user last asked for it (bee-retry)."""

@@ -53,20 +53,26 @@ class Holding:
         """The workflow's paths."""
         return self.submitter.layout
 
-    def pause(self) -> bool:
-        """Wish that nothing more begins; False when that was the wish already."""
+    def pause(self) -> tuple[bool, Wishes]:
+        """Wish that nothing more begins. Returns whether that is new, and the wish.
+
+        It is written anew where it was there: whoever forgets a wish that was before, or takes back his own, leaves it.
+        """
         with self._locked():
-            return store.publish(self.layout.paused, now() + "\n")
+            is_new = store.publish(self.layout.paused, now() + "\n")
+            if not is_new:
+                store.write_text(self.layout.paused, now() + "\n")
+            return is_new, Wishes.read(self.layout)
 
     def resume(self) -> bool:
         """Wish that the workflow goes on; False when that was the wish already, and nothing is held."""
         with self._locked():
             return store.remove(self.layout.paused) or self.layout.holds.exists()
 
-    def give_up(self) -> None:
-        """Forget the pause and its holds."""
+    def take_back(self, mine: Wishes) -> bool:
+        """Forget one's own wish to pause; False where another has it, too, or something is held for it."""
         with self._locked():
-            self._give_up()
+            return not self.layout.holds.exists() and store.remove_same(self.layout.paused, mine.paused)
 
     def cancel(self, said: str) -> bool:
         """Wish that the workflow ends; False when that was the wish already.
@@ -81,16 +87,18 @@ class Holding:
             if not self.layout.cancel.exists():
                 # bee-retry just took it for the one that it knew.
                 store.publish(self.layout.cancel, said)
-            self._give_up()
+            store.remove(self.layout.paused)
+            store.remove(self.layout.holds)
         return is_new
 
     def forget(self, known: Wishes) -> None:
-        """Forget what was wished then, and no wish since."""
+        """Forget what was wished then, and no wish since; what is held for none is released."""
         with self._locked():
             store.remove_same(self.layout.cancel, known.cancel)
             store.remove_same(self.layout.paused, known.paused)
-            if not is_paused(self.layout):
-                store.remove(self.layout.holds)
+            if self.layout.holds.exists() and not is_paused(self.layout):
+                self.submitter.asked = None
+                self._release(self.submitter.ours(self.submitter.queue()))
 
     def agree(self, jobs: Sequence[JobRecord]) -> list[JobRecord]:
         """Hold or release what is not as the user wishes; returns that. ``jobs``: ours, asked for since the wish."""
@@ -105,10 +113,6 @@ class Holding:
             self._note([job_id])
             self.submitter.scheduler.hold(job_id)
             return True
-
-    def _give_up(self) -> None:
-        store.remove(self.layout.paused)
-        store.remove(self.layout.holds)
 
     def _hold(self, jobs: Sequence[JobRecord]) -> list[JobRecord]:
         # Passes wait for these, and submit nothing.

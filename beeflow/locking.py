@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import inspect
 import logging
 import os
 import socket
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -62,11 +64,20 @@ class NoLocksError(SystemFileError):
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock, by the path of its file. ``is_live``: asks the Slurm whose jobs take it, where one can be asked."""
+    """A lock, by the path of its file. ``is_live``: asks the Slurm whose jobs take it, where one can be asked.
+
+    ``shown``: the path that messages have, where ``path`` is one that only this process knows.
+    """
 
     path: Path
     kind: str = AUTO
     is_live: IsLive | None = None
+    shown: Path | None = None
+
+    @property
+    def name(self) -> Path:
+        """The path that messages have."""
+        return self.shown or self.path
 
     @property
     def holder_path(self) -> Path:
@@ -111,7 +122,7 @@ class Lock:
             except OSError as error:
                 if error.errno in _NO_LOCKS:
                     raise self._no_locks(error.strerror) from error
-                raise SystemFileError(f"{self.path}: cannot be locked: {error.strerror or error}") from error
+                raise SystemFileError(f"{self.name}: cannot be locked: {error.strerror or error}") from error
             mine = _me()
             with contextlib.suppress(OSError):
                 # Only for messages: what cannot be written is no reason not to work.
@@ -123,7 +134,7 @@ class Lock:
 
     def _no_locks(self, why: str | None) -> NoLocksError:
         return NoLocksError(
-            f"{self.path}: this file system has no locks ({why}); set lock = soft in bee.conf, [DEFAULT]"
+            f"{self.name}: this file system has no locks ({why}); set lock = soft in bee.conf, [DEFAULT]"
         )
 
     # -- a file that is there ------------------------------------------------------------------------------------------
@@ -178,8 +189,8 @@ class Lock:
 
     def _unknown(self, who: str) -> StaleLockError:
         return StaleLockError(
-            f"{self.holder_path}: a soft lock, held by {who}; if that process is gone, and only then, remove this file "
-            "and try again"
+            f"{holder_path(self.name)}: a soft lock, held by {who}; if that process is gone, and only then, remove "
+            "this file and try again"
         )
 
     def _break(self, judged: Holder | None) -> None:
@@ -193,7 +204,7 @@ class Lock:
             with contextlib.suppress(FileExistsError):
                 publishing.publish(aside, self.holder_path)
         else:
-            log.warning("%s: left behind by %s, which is gone", self.path, described(judged) if judged else "nobody")
+            log.warning("%s: left behind by %s, which is gone", self.name, described(judged) if judged else "nobody")
         aside.unlink(missing_ok=True)
 
     # -- both ----------------------------------------------------------------------------------------------------------
@@ -207,7 +218,19 @@ class Lock:
     def _locked(self, holder: Holder | None, timeout_s: float) -> LockedError:
         who = described(holder) if holder else "another process"
         waited = f", for longer than {timeout_s:g} s" if timeout_s else ""
-        return LockedError(f"{self.path}: held by {who}{waited}; wait for it, then try again")
+        return LockedError(f"{self.name}: held by {who}{waited}; wait for it, then try again")
+
+
+def why_no_locks(folder: Path) -> str:
+    """Say why what is in a folder cannot be locked by the file system; "" where it can."""
+    with tempfile.TemporaryFile(prefix=publishing.PROBE_PREFIX, dir=folder) as probe:
+        try:
+            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return error.strerror or str(error)
+    return ""
 
 
 def holder_path(path: Path) -> Path:

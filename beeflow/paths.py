@@ -27,6 +27,23 @@ def is_there(path: Path | str) -> bool:
     return _mode(path) != 0
 
 
+def obstacle(folder: Path) -> str:
+    """Say what keeps an absolute folder from being made, or written to; "": nothing does."""
+    existing = next(parent for parent in (folder, *folder.parents) if is_there(parent))
+    if not existing.is_dir():
+        return f"{existing} is not a folder"
+    return "" if os.access(existing, os.W_OK | os.X_OK) else f"{folder} cannot be written: no permission in {existing}"
+
+
+def is_text(path: Path | str) -> bool:
+    """True for a name that is UTF-8, as that of a file need not be."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _mode(path: Path | str) -> int:
     try:
         return os.stat(path).st_mode

@@ -6,7 +6,7 @@ Nothing here needs cwltool or changes anything. ``queue``: the workflow's jobs a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from beeflow import attempts, models, store
 from beeflow.attempts import Progress
@@ -22,7 +22,7 @@ from beeflow.models import (
     WorkflowRecord,
 )
 from beeflow.plan import ONLY, group_keys
-from beeflow.scheduler import JobRecord
+from beeflow.scheduler import JobRecord, Known
 from beeflow.states import JobState, TaskState
 
 _LIVE = {JobState.RUNNING: TaskState.RUNNING, JobState.COMPLETING: TaskState.RUNNING}
@@ -71,9 +71,8 @@ class Reduction:
         self._newest: dict[str, dict[int, Intent]] = {}
         for intent in read_intents(self.layout):
             self._newest.setdefault(intent.group or "", {}).update(dict.fromkeys(numbers_of(intent), intent))
-        self._jobs: dict[tuple[str | None, int | None], JobRecord] = {
-            (job.job_id, job.array_task_id): job for job in self.queue or ()
-        }
+        self._jobs = Known(self.queue or ())
+        self._no_job_lives = self.queue is not None and all(job.state.ended for job in self.queue)
         # The tasks of one element come one after the other: its files are read once.
         self._element: tuple[tuple[str, int], Mapping[str, TaskResult]] = (("", 0), {})
         self._progress: tuple[tuple[str, int], Progress] = (("", 0), Progress())
@@ -108,7 +107,7 @@ class Reduction:
         result = self._published(leaf.key, number).get(label)
         if result is None or result.state is not TaskState.CANCELLED:
             return None
-        job = self._jobs.get(self.job_of(leaf.key, number)) if self._jobs else None
+        job = self._jobs.get(*self.job_of(leaf.key, number)) if self.queue else None
         if job is not None and job.state.is_lost:
             return TaskResult(TaskState.NODE_FAIL, f"Slurm: {job.state.value}", job_id=job.shown, node=job.node)
         if job is None or job.state is not JobState.PENDING:
@@ -129,13 +128,17 @@ class Reduction:
             # That job is accounted for: the element goes again, and waits to be submitted.
             return TaskResult(TaskState.WAITING)
         shown = job_id if index is None else f"{job_id}_{index}"
-        job = self._jobs.get((job_id, index))
+        job = self._jobs.get(job_id, index)
         waits = attempts.put_off(progress, label, shown)
         if waits is not None and (job is None or job.state is not JobState.CANCELLED):
             return waits
         if job is not None and job.state.ended:
             return TaskResult(job.state.task_state, reason=f"Slurm: {job.state.value}", job_id=shown, node=job.node)
         running = attempts.running(progress, label)
+        if job is None and self._no_job_lives:
+            # Of a workflow whose jobs live, Slurm may have been asked just before it was submitted.
+            last = running or TaskResult(TaskState.PENDING, job_id=shown)
+            return replace(last, reason="Slurm has no job of it any more")
         if running is not None:
             return running
         if job is None or progress.latest is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from beeflow import attempts, staging, store, workflow
-from beeflow.actions import current_state, refusal, unless_removed
+from beeflow.actions import current_state, is_being_cancelled, refusal, unless_removed
 from beeflow.errors import BeeError, TransitionError, UsageError
 from beeflow.graph import Graph, Workflow
 from beeflow.group_jobs import GroupJobs
@@ -144,10 +144,10 @@ def check(found: WorkflowDir, submitter: Submitter, choice: Choice) -> None:
     ended = over is not None and over.state.final
     live = live_jobs(submitter, over=ended)
     if live:
-        raise TransitionError(
-            f"workflow {found.id} is {state.value}, and its job {live[0]} has not ended; cancel it first, or wait: "
-            f"bee-cancel {found.id}"
-        )
+        word, what = state.value, f"cancel it first, or wait: bee-cancel {found.id}"
+        if is_being_cancelled(found, state):
+            word, what = "being cancelled", f"wait for its end, see: bee-query {found.id}"
+        raise TransitionError(f"workflow {found.id} is {word}, and its job {live[0]} has not ended; {what}")
     if not over_or_held(found, record, over):
         state = WorkflowState.STALLED
     if not Command.RETRY.allowed(state):

@@ -59,6 +59,7 @@ class Command(str, enum.Enum):
     ARCHIVE = "bee-archive"
     COPY = "bee-copy"
     RERUN = "bee-rerun"
+    REMOVE = "bee-remove"
 
     def changes(self, state: WorkflowState) -> bool:
         """True when the command does something to a workflow in this state."""
@@ -94,6 +95,7 @@ _CHANGES = {
     Command.ARCHIVE: frozenset(_ARCHIVED),
     Command.COPY: frozenset(_ARCHIVED.values()),
     Command.RERUN: frozenset(_ARCHIVED.values()),
+    Command.REMOVE: _FINAL,
 }
 _LEAVES = {
     Command.START: frozenset([_PENDING, _RUNNING]),

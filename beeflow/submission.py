@@ -19,7 +19,7 @@ from beeflow.errors import BeeError, SlurmError, SubmissionError
 from beeflow.layout import Layout
 from beeflow.locking import Lock
 from beeflow.models import Holder, Intent, WorkflowRecord, now
-from beeflow.scheduler import Dependency, JobRecord, JobRequest, QueueFullError, Scheduler, SubmissionDoubtError
+from beeflow.scheduler import Dependency, JobRecord, JobRequest, Known, QueueFullError, Scheduler, SubmissionDoubtError
 from beeflow.scheduler import command_lines as lines
 from beeflow.scheduler.options import pass_options
 from beeflow.states import JobState
@@ -112,11 +112,11 @@ class Submitter:
 
     def _forgotten(self) -> dict[str, str]:
         """Map to their names the jobs of which Slurm has forgotten an element that left no result."""
-        known = {(job.job_id, job.array_task_id) for job in self.queue()}
+        known = Known(self.queue())
         found = {}
         for intent in self.intents():
             job_id = self.known_id(intent.key)
-            gone = [each for each in intent.indices if (job_id, each if intent.array else None) not in known]
+            gone = [each for each in intent.indices if not known.get(job_id, each if intent.array else None)]
             results = (self.layout.element_result(intent.group or "", intent.offset + each) for each in gone)
             is_open = bool(gone) and intent.key in self.disbelieved
             if intent.group and job_id and (is_open or not all(path.exists() for path in results)):

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from beeflow import publishing, removal, sharing, store
+from beeflow import locking, publishing, removal, sharing, store
 from beeflow.config import Config
 from beeflow.errors import ConfigError, SystemFileError
 
@@ -37,12 +37,16 @@ class WorkDir:
 
 
 def prepare(config: Config) -> None:
-    """Make the bee_workdir if there is none, the user's alone or shared; raises ConfigError as check does."""
+    """Make the bee_workdir if there is none, the user's alone or shared; raises ConfigError as check does.
+
+    Also for a folder that bee-clean would not touch, so that nothing of ours begins to lie there.
+    """
     gid = sharing.gid_of(config.share_with_group)
     try:
         if not os.path.lexists(config.bee_workdir):
             sharing.make_folder(config.bee_workdir, gid)
         check(config)
+        check_place(config, os.stat(config.bee_workdir))
         if gid is not None:
             for folder in (config.bee_workdir, config.workflows_dir, *_inner_archives(config)):
                 sharing.make_folder(folder, gid)
@@ -53,7 +57,10 @@ def prepare(config: Config) -> None:
 
 
 def check_file_system(config: Config) -> None:
-    """Raise ConfigError where two jobs could not settle which of them is first; OSError where nobody can write."""
+    """Raise ConfigError where two jobs could not settle which of them is first; OSError where nobody can write.
+
+    Also where there are not the locks that bee.conf asks for: a workflow keeps the kind that it was submitted with.
+    """
     folder = config.workflows_dir if config.workflows_dir.is_dir() else config.bee_workdir
     if not publishing.takes_one_step(folder):
         raise refusal(
@@ -61,6 +68,9 @@ def check_file_system(config: Config) -> None:
             "is on a file system that knows neither hard links nor a rename that overwrites nothing, and beeflow needs "
             "one of them; set bee_workdir elsewhere",
         )
+    why = locking.why_no_locks(folder) if config.lock == locking.FCNTL else ""
+    if why:
+        raise refusal(config, f"is on a file system without the locks of lock = fcntl ({why}); set lock = soft")
 
 
 def check(config: Config) -> None:
@@ -96,7 +106,7 @@ def opened(config: Config) -> Iterator[WorkDir]:
             raise refusal(config, "is not there; is its file system mounted?") from None
         except OSError as error:
             raise refusal(config, f"cannot be opened: {error.strerror or error}") from error
-        check_place(config, top)
+        check_place(config, os.fstat(top))
         check_owner(config, top)
         workflows = open_workflows(stack, config, top)
         # Archives elsewhere are out of bounds.
@@ -162,9 +172,8 @@ def check_owner(config: Config, top: int) -> None:
         raise refusal(config, f"can be written by others (run: chmod go-w {config.bee_workdir})")
 
 
-def check_place(config: Config, top: int) -> None:
+def check_place(config: Config, status: os.stat_result) -> None:
     """Refuse /, the home folder, and what either is in."""
-    status = os.fstat(top)
     homes = {os.environ.get("HOME") or "/"}
     with contextlib.suppress(KeyError):
         homes.add(pwd.getpwuid(os.geteuid()).pw_dir)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,16 +64,18 @@ class Known:
     def resolve(self, text: str, command: Command) -> WorkflowDir:
         """Find the workflow that a command is for, by the beginning of its id.
 
-        Raises NotFoundError, and TransitionError where only its archive is left.
+        Raises NotFoundError, and TransitionError or ArchiveError where only its archive is left.
         """
         found = store.resolve_id(text, [*self.ids, *self.archived])
         if found not in self.archived:
             return self.workflows.get(found)
         summary = of_sidecars(self.archived[found])
-        state, path = (summary.state.value, summary.archive) if summary else ("archived", self.archived[found][0])
+        if summary is None:
+            raise without_end(found, self.archived[found])
         raise TransitionError(
-            f"workflow {found} is {state}, and only its archive is left, {path}: {command.value} is not possible; "
-            f"what is: {Command.COPY.value}, {Command.RERUN.value}"
+            f"workflow {found} is {summary.state.value}, and only its archive is left, {summary.archive}: "
+            f"{command.value} is not possible; what is: {Command.COPY.value}, {Command.RERUN.value}, "
+            f"{Command.REMOVE.value} --archive"
         )
 
 
@@ -91,7 +93,7 @@ def describe(config: Config, text: str, env: Mapping[str, str]) -> tuple[Summary
     if found in others:
         summary = of_sidecars(others[found])
         if summary is None:
-            raise NotFoundError(f"{others[found][0]}: not of a workflow that had ended, or cannot be read")
+            raise without_end(found, others[found])
         archive = Path(summary.archive or "")
         allowed = archived.allowed(archive, config.bee_archive_dir)
         return summary, list(reading.read_record(TasksRecord, archive, "tasks.json", allowed).tasks)
@@ -140,12 +142,18 @@ def archive_of(config: Config, text: str) -> Path:
     if state is not None and state.archive and Path(state.archive).is_file():
         return Path(state.archive)
     if not workflows.get(chosen).layout.root.exists():
-        left = "".join(f"\n  bee-verify {path}" for path in found[chosen])
-        raise ArchiveError(f"workflow {chosen} has no whole archive of its end, and no directory any more; see:{left}")
+        raise without_end(chosen, found[chosen])
     shown = state.state.value if state else "not finished"
     others = "".join(f"\n  made by hand: {path}" for path in found.get(chosen, ()))
-    raise TransitionError(
-        f"workflow {chosen} has no archive of its end: it is {shown}; see: bee-query {chosen}{others}"
+    remedy = "make one with: bee-archive" if state and state.state.final else "see: bee-query"
+    raise TransitionError(f"workflow {chosen} has no archive of its end: it is {shown}; {remedy} {chosen}{others}")
+
+
+def without_end(workflow_id: str, beside: Iterable[Path]) -> ArchiveError:
+    """Say that of the archives that are left none is whole, and of an end. ``beside``: them, or what is beside them."""
+    left = "".join(f"\n  bee-verify {path.with_suffix(ARCHIVE_SUFFIX)}" for path in beside)
+    return ArchiveError(
+        f"workflow {workflow_id} has no whole archive of its end, and no directory any more; see:{left}"
     )
 
 

@@ -12,12 +12,14 @@ import pytest
 
 from beeflow import actions, control, retry, store
 from beeflow.errors import NotFoundError, TransitionError
+from beeflow.holding import Holding, Wishes
 from beeflow.layout import Layout
 from beeflow.locking import holder_path
 from beeflow.models import Retried, WorkflowRecord
 from beeflow.retry import Choice, Retrying
 from beeflow.states import Command, JobState, WorkflowState
 from beeflow.store import WorkflowDir
+from beeflow.submission import Submitter
 from tests.fakes import RECORD
 from tests.running import Site
 from tests.test_control import shown
@@ -57,8 +59,12 @@ class Meanwhile:
         return made
 
 
+def give_command(site: Site, command: Command) -> str:
+    return control.perform_one(command, WorkflowDir(site.layout), lambda _: site.world.scheduler)
+
+
 def cancel(site: Site) -> str:
-    return control.perform_one(Command.CANCEL, WorkflowDir(site.layout), lambda _: site.world.scheduler)
+    return give_command(site, Command.CANCEL)
 
 
 def give(site: Site) -> Retrying:
@@ -182,3 +188,97 @@ def test_what_was_removed_meanwhile_is_said_to_be(layout: Layout, command: Comma
     with pytest.raises(NotFoundError, match="was removed meanwhile; see: bee-list"):
         give_it()
     assert not layout.root.exists()
+
+
+class Halfway:
+    """A command that has written its wish and seen what Slurm has, and does the rest later."""
+
+    def __init__(self, site: Site, kind: type[actions.Action]) -> None:
+        submitter = Submitter(site.layout, site.world.record, site.world.scheduler)
+        self.action = kind(WorkflowDir(site.layout), submitter)
+        assert self.action.begin()
+        self.jobs = submitter.ours(site.world.scheduler.query())
+
+    def go_on(self) -> str:
+        assert self.action.act(self.jobs)
+        return self.action.said
+
+
+def stalled_at_first(layout: Layout) -> Site:
+    """Make a workflow all of whose jobs were cancelled by hand before any began; none begins by itself."""
+    site = begun(wide(layout), Fails())
+    site.asleep = {"s", "t", "g"}
+    site.run_pass()
+    for job in site.world.scheduler.jobs.values():
+        job.states = dict.fromkeys(job.states, (JobState.CANCELLED, "None"))
+    assert shown(site.world) is WorkflowState.STALLED
+    return site
+
+
+def end_with(site: Site, command: Command) -> None:
+    """Fail unless the workflow needs just this command to end."""
+    site.asleep.clear()
+    assert site.states()["g"] != "COMPLETED"
+    give_command(site, command)
+    assert set(over(site).values()) == {"COMPLETED"}
+
+
+def test_a_pause_that_saw_no_job_leaves_the_pause_of_another_and_what_that_holds(layout: Layout) -> None:
+    """What the other held would be held for ever: for whoever looks, by the user."""
+    site = stalled_at_first(layout)
+    late = Halfway(site, actions.Pausing)
+    give_command(site, Command.RESUME)
+    site.run_pass()
+    assert give_command(site, Command.PAUSE).startswith("Paused workflow")
+    assert shown(site.world) is WorkflowState.PAUSED
+    assert late.go_on().startswith("Paused workflow")
+    assert shown(site.world) is WorkflowState.PAUSED
+    end_with(site, Command.RESUME)
+
+
+def test_a_pause_that_saw_no_job_keeps_what_a_pass_held_for_it_since(layout: Layout) -> None:
+    """The pass of a bee-start that was given first: it held the next one, which is to be let go by bee-resume."""
+    site = stalled_at_first(layout)
+    start = Halfway(site, actions.Starting)
+    late = Halfway(site, actions.Pausing)
+    start.go_on()
+    site.run_pass()
+    assert [job.held for job in site.live_passes()] == [{None}]
+    assert late.go_on().startswith("Paused workflow")
+    assert shown(site.world) is WorkflowState.PAUSED
+    end_with(site, Command.RESUME)
+
+
+def test_a_pause_of_what_is_paused_stays_though_the_first_is_taken_back(layout: Layout) -> None:
+    site = stalled_at_first(layout)
+    first = Halfway(site, actions.Pausing)
+    assert give_command(site, Command.PAUSE) == f"Workflow {RECORD.id} is paused already."
+    assert first.go_on().startswith("Paused workflow")
+    assert shown(site.world) is WorkflowState.PAUSED
+    end_with(site, Command.RESUME)
+
+
+def test_a_retry_releases_what_was_held_for_a_pause_that_it_ends(layout: Layout) -> None:
+    """Where no lock keeps bee-start's pass from coming meanwhile."""
+    site = stalled_at_first(layout)
+    start = Halfway(site, actions.Starting)
+    holding = Holding(start.action.submitter)
+    holding.pause()
+    known = Wishes.read(layout)
+    start.go_on()
+    site.run_pass()
+    assert [job.held for job in site.live_passes()] == [{None}]
+    holding.forget(known)
+    assert [job.held for job in site.live_passes()] == [set()]
+    assert not layout.holds.exists()
+
+
+def test_a_retry_of_what_is_being_cancelled_is_told_to_wait(layout: Layout) -> None:
+    site = begun(wide(layout), Fails())
+    site.asleep = {"s"}
+    site.run_pass()
+    with pytest.raises(TransitionError, match=r"is Running, and its job \d+ has not ended; cancel it first, or wait"):
+        give(site)
+    cancel(site)
+    with pytest.raises(TransitionError, match=r"being cancelled, and its job \d+ has not ended; wait for its end"):
+        give(site)

@@ -19,7 +19,7 @@ from beeflow.listing import HELD_S, Queues, shows_paused, state_record, summariz
 from beeflow.locking import holder_path
 from beeflow.models import Holder, Summary, WorkflowRecord, now
 from beeflow.results import dumps_graph
-from beeflow.scheduler import Dependency, JobRecord, JobRequest
+from beeflow.scheduler import Dependency, JobRecord, JobRequest, SlurmUnreachableError
 from beeflow.states import Command, JobState, TaskState, WorkflowState
 from beeflow.store import WorkflowDir
 from beeflow.submission import Submitter
@@ -197,7 +197,7 @@ def test_what_a_driver_submits_while_the_pause_is_written_is_held_by_the_driver(
     def pause(job_id: str, request: JobRequest) -> None:
         if request.name.endswith("-001.0"):
             world.scheduler.on_accept = None
-            assert Holding(Submitter(layout, RECORD, FakeScheduler())).pause()
+            assert Holding(Submitter(layout, RECORD, FakeScheduler())).pause()[0]
 
     world.scheduler.on_accept = pause
     assert world.run() is None
@@ -502,8 +502,8 @@ def test_what_bee_submit_is_about_to_start_can_be_paused(layout: Layout) -> None
 @pytest.mark.parametrize(
     ("state", "possible"),
     [
-        (WorkflowState.ARCHIVED, "bee-copy, bee-rerun"),
-        (WorkflowState.ARCHIVED_CANCELLED, "bee-retry, bee-copy, bee-rerun"),
+        (WorkflowState.ARCHIVED, "bee-copy, bee-rerun, bee-remove"),
+        (WorkflowState.ARCHIVED_CANCELLED, "bee-retry, bee-copy, bee-rerun, bee-remove"),
     ],
 )
 def test_what_is_archived_is_refused_with_what_is_possible(
@@ -542,6 +542,14 @@ def test_what_is_being_cancelled_is_refused(layout: Layout, command: Command) ->
         do(command, world)
 
 
+def test_what_was_cancelled_and_gets_no_archive_is_over(layout: Layout) -> None:
+    store.write_record(layout.workflow, replace(RECORD, use_archive=False))
+    store.write_record(layout.state, state_record(RECORD, WorkflowState.CANCELLED))
+    layout.cancel.write_text("")
+    with pytest.raises(TransitionError, match=r"is Cancelled: .*; what is: bee-retry, bee-archive, bee-remove"):
+        do(PAUSE, chain(layout))
+
+
 @pytest.mark.parametrize("command", [PAUSE, RESUME])
 def test_what_was_not_started_is_refused(layout: Layout, command: Command) -> None:
     layout.held.write_text("")
@@ -554,6 +562,27 @@ def test_starting_what_is_paused_is_refused(layout: Layout) -> None:
     do(PAUSE, world)
     with pytest.raises(TransitionError, match=r"is Paused: .*; what is: bee-resume, bee-cancel"):
         do(START, world)
+
+
+# -- no Slurm ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [START, PAUSE, RESUME, CANCEL])
+def test_where_slurm_does_not_answer_the_workflow_is_named_and_what_counts_all_the_same(
+    layout: Layout, command: Command
+) -> None:
+    class Away(FakeScheduler):
+        """Does not answer."""
+
+        def query(self, names: object = None) -> list[JobRecord]:
+            raise SlurmUnreachableError("squeue: no answer")
+
+    world = started(chain(layout))
+    world.scheduler = Away(jobs=world.scheduler.jobs, next_id=world.scheduler.next_id)
+    with pytest.raises(SlurmUnreachableError) as told:
+        do(command, world)
+    counts = "; that it is to be so is noted, and passes keep to it" if command is not START else ""
+    assert str(told.value) == f"workflow {RECORD.id}: squeue: no answer{counts}"
 
 
 # -- cancel -----------------------------------------------------------------------------------------------------------
@@ -680,5 +709,6 @@ def test_a_slurm_that_does_not_answer_is_asked_once_a_look(tmp_path: Path) -> No
     scheduler = Away()
     found = [WorkflowDir(make_layout(tmp_path, replace(RECORD, id=f"{n}{RECORD.id[1:]}"))) for n in range(2)]
     outcomes = control.perform(PAUSE, found, lambda _: scheduler)
-    assert [str(each.error) for each in outcomes] == ["squeue: away"] * 2
+    said = [f"workflow {each.id}: squeue: away; that it is to be so is noted, and passes keep to it" for each in found]
+    assert [str(each.error) for each in outcomes] == said
     assert scheduler.queries == 1

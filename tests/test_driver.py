@@ -911,6 +911,43 @@ def test_one_lost_element_does_not_hurt_its_neighbours(layout: Layout) -> None:
     assert len(world.jobs("s")) == 1
 
 
+class CancelledByName(FakeScheduler):
+    """Shows as one record without an index what waited of an array that was cancelled by its name."""
+
+    def query(self, names: Sequence[str] | None = None) -> list[JobRecord]:
+        """Return one record a job, and one an element that began."""
+        found = super().query(names)
+        rest = [each for each in found if each.state is JobState.CANCELLED and each.reason == "Resources"]
+        return [*(each for each in found if each not in rest), *{replace(each, array_task_id=None) for each in rest}]
+
+
+def test_what_waited_of_an_array_that_was_cancelled_by_its_name_was_cancelled(layout: Layout) -> None:
+    world = wide(layout)
+    world.scheduler = CancelledByName()
+    world.run()
+    world.finish("s", 1)
+    world.scheduler.end(world.job("s").id, JobState.CANCELLED, "Resources", [1, 2])
+    tasks = Reduction(layout, RECORD, world.graph, world.scheduler.query()).tasks()
+    assert [task.state.value for task in tasks if task.step == "s"] == ["COMPLETED", "CANCELLED", "CANCELLED"]
+    world.scheduler.end(world.job("t").id, JobState.CANCELLED, "DependencyNeverSatisfied", [1, 2])
+    world.run()
+    assert world.result("s", 1).reason == "the job ended without a result: before it started; Slurm: CANCELLED"
+    assert world.result("s", 2).state is TaskState.CANCELLED
+    assert len(world.jobs("t")) == 1
+
+
+def test_that_slurm_has_no_job_of_a_task_any_more_is_said_of_it(layout: Layout) -> None:
+    world = wide(layout)
+    world.run()
+    world.begin("s", 1)
+    tasks = Reduction(layout, RECORD, world.graph, []).tasks()
+    assert {(task.state.value, task.reason) for task in tasks if task.step in "st"} == {
+        ("RUNNING", "Slurm has no job of it any more"),
+        ("PENDING", "Slurm has no job of it any more"),
+    }
+    assert "no job" not in str(Reduction(layout, RECORD, world.graph).tasks())
+
+
 def test_a_job_that_slurm_requeued_is_waited_for(layout: Layout) -> None:
     world = chain(layout)
     world.run()

@@ -122,6 +122,7 @@ TRANSITIONS = {
     ),
     "bee-copy": ("Archived Archived/Failed Archived/Cancelled", ""),
     "bee-rerun": ("Archived Archived/Failed Archived/Cancelled", ""),
+    "bee-remove": ("Completed Failed Cancelled Archived Archived/Failed Archived/Cancelled", ""),
 }
 
 
@@ -137,9 +138,9 @@ def test_transitions(command: Command) -> None:
     [
         (WorkflowState.PAUSED, ["bee-resume", "bee-cancel"]),
         (WorkflowState.RUNNING, ["bee-pause", "bee-cancel"]),
-        (WorkflowState.ARCHIVED_FAILED, ["bee-retry", "bee-copy", "bee-rerun"]),
-        (WorkflowState.CANCELLED, ["bee-retry", "bee-archive"]),
-        (WorkflowState.COMPLETED, ["bee-archive"]),
+        (WorkflowState.ARCHIVED_FAILED, ["bee-retry", "bee-copy", "bee-rerun", "bee-remove"]),
+        (WorkflowState.CANCELLED, ["bee-retry", "bee-archive", "bee-remove"]),
+        (WorkflowState.COMPLETED, ["bee-archive", "bee-remove"]),
     ],
 )
 def test_useful_commands(state: WorkflowState, commands: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import grp
 import os
 import stat
@@ -22,6 +24,7 @@ from tests.archive.raw import description
 from tests.fakes import RECORD
 
 STRANGER = 12345
+NO_LOCKS = OSError(errno.ENOLCK, "No locks available")
 GROUP = grp.getgrgid(os.getgid()).gr_name
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
@@ -173,3 +176,34 @@ def test_a_link_where_an_archive_is_to_be(config: Config, tmp_path: Path) -> Non
     made = packing.pack(RECORD.id, [described(root)], config.bee_archive_dir, f"{RECORD.id}.v2").path
     assert target.read_text() == "precious"
     assert not made.is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["fcntl", "soft", "auto"])
+def test_the_locks_that_bee_conf_asks_for_must_be_there(
+    config: Config, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A workflow keeps the kind of its locks: without any, it could not even be cancelled."""
+
+    def refuse(*_: object) -> None:
+        raise NO_LOCKS
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    config.bee_workdir.parent.mkdir()
+    if kind != "fcntl":
+        workdir.prepare(replace(config, lock=kind))
+        return
+    with pytest.raises(ConfigError, match=r"without the locks of lock = fcntl \(No locks available\); set lock = soft"):
+        workdir.prepare(replace(config, lock=kind))
+    assert os.listdir(config.bee_workdir) == []
+
+
+@pytest.mark.parametrize("where", [".", ".."])
+def test_a_home_folder_is_no_bee_workdir(config: Config, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = config.bee_workdir.parent / "home"
+    home.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    top = Path(os.path.normpath(home / where))
+    before = os.listdir(top)
+    with pytest.raises(ConfigError, match="give beeflow a folder of its own"):
+        workdir.prepare(replace(config, bee_workdir=top, bee_archive_dir=top / "archives"))
+    assert os.listdir(top) == before

@@ -63,7 +63,7 @@ def parse(block: bytes) -> Header:
     if _number(block[148:156], "checksum") != sum(block) - sum(block[148:156]) + 8 * ord(" "):
         raise ArchiveError("damaged: the checksum of a header is wrong")
     if block[257:265] != _MAGIC:
-        raise ArchiveError("unsafe: a header is not of the kind that beeflow writes (ustar)")
+        raise ArchiveError("unsafe: a header is not of the kind that beeflow writes (ustar): another program packed it")
     name = _text(block[:100])
     prefix = _text(block[345:500])
     full = prefix + b"/" + name if prefix else name

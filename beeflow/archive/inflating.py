@@ -12,11 +12,12 @@ from typing import IO, Any
 
 from beeflow.archive import seal
 from beeflow.archive.limits import Limits
-from beeflow.errors import ArchiveError, IncompleteArchiveError
+from beeflow.errors import ArchiveError, ArchiveVersionError, IncompleteArchiveError
 
 _TAKE = 1 << 18
 _MAKE = 1 << 20
 _GZIP = b"\x1f\x8b\x08"
+_ZIP = b"PK\x03\x04"
 # A gzip header without options, and what follows the compressed bytes: checksum and size (RFC 1952).
 _HEADER_SIZE, _TRAILER = 10, struct.Struct("<LL")
 # Raw deflate: zlib would tell of a wrong checksum before anybody could see in which file it is.
@@ -84,6 +85,8 @@ class Inflating:
         header = self._take(_HEADER_SIZE)
         if not header:
             raise IncompleteArchiveError("incomplete: it is empty")
+        if header.startswith(_ZIP):
+            raise ArchiveVersionError("a .zip, which bee-archive --zip writes for others; take the .tgz it was made of")
         if not _GZIP.startswith(header[: len(_GZIP)]):
             raise ArchiveError("damaged, or no archive: it is not compressed by gzip")
         if any(header[len(_GZIP) : len(_GZIP) + 1]):

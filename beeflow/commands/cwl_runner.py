@@ -36,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
 
     request = submit.Request(arguments.document, arguments.inputs, outdir=arguments.outdir, on_error=arguments.on_error)
     try:
+        cli.check_outdir(arguments.outdir)
         # The output object is read from the workflow directory.
         settings = replace(cli.load_config(), delete_completed_workflow_dirs=False)
         workdir.prepare(settings)

@@ -18,6 +18,8 @@ examples:
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -38,7 +40,8 @@ def main(argv: Sequence[str]) -> int:
     path = workflow.locate(settings, arguments.archive)
     allowed = cli.limits_of(arguments)
     found = report.report(path, settings, allowed, hashes=not arguments.quick)
-    print(json.dumps(codec.to_json(found), indent=1) if arguments.json else rendering.render(found))
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(json.dumps(codec.to_json(found), indent=1) if arguments.json else rendering.render(found, columns))
     return 0
 
 

@@ -43,6 +43,8 @@ def main(argv: Sequence[str]) -> int:
             if each not in there:
                 print(f"Workflow {each.id} has no directory any more. Its archive stays; to remove it: --archive")
     if not there:
+        if arguments.all:
+            print("There is nothing to remove.")
         return 0
     if not arguments.yes and not agrees(there, archive=arguments.archive):
         return 1

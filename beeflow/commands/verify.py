@@ -9,7 +9,7 @@ its description is read: that finds all that happened to it since it was packed.
 what he should not have: files that the manifest does not vouch for, or what is unsafe to unpack.
 
 exit code, the greatest of all archives: 0 whole; 75 damaged or unsafe; 79 incomplete; 80 none of beeflow's, or of a
-newer beeflow; 3 there is none; 74 it cannot be read
+newer beeflow; 3 there is none; 4 the workflow has none of its end yet; 74 it cannot be read
 
 examples:
   bee-verify 3fc631bb
@@ -90,7 +90,7 @@ def show(verdict: Verdict, *, quick: bool) -> None:
     """Print a line: the verdict on stdout, and on stderr that there is none."""
     if verdict.found is None:
         if isinstance(verdict.error, ArchiveError):
-            print(tables.one_line(str(verdict.error), _WIDTH), flush=True)
+            print(tables.one_line(str(verdict.error).replace("\n  ", " "), _WIDTH), flush=True)
         else:
             cli.error(str(verdict.error))
         return

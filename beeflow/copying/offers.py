@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beeflow import paths, store, workflow
+from beeflow.archive import seal
 from beeflow.config import Config
 from beeflow.copying import importing
-from beeflow.errors import ArchiveError, SystemFileError
+from beeflow.errors import ArchiveError, NotFoundError, SystemFileError
 from beeflow.layout import ARCHIVE_SUFFIX, SIDECAR_SUFFIX
 from beeflow.models import Sidecar
 
@@ -52,11 +53,12 @@ def find(config: Config, text: str, alive: Alive, *, for_archives: bool = False)
             importing.check_name(held.path, held.offer.name)
         return held
     path = Path(text)
-    if not paths.is_file(path):
-        what = "a folder, not an archive" if paths.is_folder(path) else "no such archive"
-        raise ArchiveError(f"{path}: {what}")
-    name = importing.name_of(importing.described(path)) if for_archives else path.name
-    return Held(path, Offer(name, *_hashed(path, alive)))
+    if not paths.is_there(path):
+        raise NotFoundError(f"{path}: no such archive")
+    if paths.is_folder(path):
+        raise ArchiveError(f"{path}: a folder, not an archive")
+    description = importing.described(path)
+    return Held(path, _sealed(path, importing.name_of(description) if for_archives else path.name, alive))
 
 
 def is_path(text: str) -> bool:
@@ -74,7 +76,7 @@ def of_workflow(config: Config, text: str, alive: Alive) -> Held:
     path = workflow.archive_of(config, text)
     sidecar = store.read_record(Sidecar, path.with_suffix(SIDECAR_SUFFIX))
     if sidecar is None:
-        return Held(path, Offer(path.name, *_hashed(path, alive)))
+        return Held(path, _sealed(path, path.name, alive))
     size = _status(path).st_size
     if size != sidecar.size:
         raise ArchiveError(f"{path}: damaged: {size} bytes, and it had {sidecar.size} when it was archived")
@@ -86,6 +88,15 @@ def _status(path: Path) -> os.stat_result:
         return path.stat()
     except OSError as error:
         raise SystemFileError(f"{path}: {error.strerror or error}") from error
+
+
+def _sealed(path: Path, name: str, alive: Alive) -> Offer:
+    """Offer what nothing is known of but its seal: that vouches for it."""
+    sealed = seal.Sealed(path)
+    for data in read(path, 0, _status(path).st_size):
+        sealed.update(data)
+        alive()
+    return Offer(name, sealed.size, sealed.finish())
 
 
 def _hashed(path: Path, alive: Alive) -> tuple[int, str]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _MOMENT_S = 1.0
+# Columns: of all but the name, and the fewest that still tell archives apart.
+_REST, _FEWEST = 52, 9
 
 
 class Bar:
@@ -50,16 +52,19 @@ class Bar:
         # A third of a second of imports, which no short copy should pay for.
         from rich import progress
         from rich.console import Console
+        from rich.table import Column
 
+        console, one = Console(file=self._stream), Column(no_wrap=True)
         made = progress.Progress(
             progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(None),
-            progress.DownloadColumn(binary_units=True),
-            progress.TransferSpeedColumn(),
-            progress.TimeRemainingColumn(),
-            console=Console(file=self._stream),
+            progress.DownloadColumn(binary_units=True, table_column=one),
+            progress.TransferSpeedColumn(table_column=one),
+            progress.TimeRemainingColumn(table_column=one),
+            console=console,
             transient=True,
         )
-        made.add_task(self._name, total=self._size, completed=self._done)
+        name = one_line(self._name, max(_FEWEST, console.width - _REST))
+        made.add_task(name, total=self._size, completed=self._done)
         made.start()
         return made

@@ -38,6 +38,7 @@ _REQUIREMENTS = "https://w3id.org/cwl/cwl#requirements"
 # What else an input object may have: the loader itself adds an identifier.
 _IS_NO_INPUT = re.compile(r"[:#$]|^(__)?id$")
 _LARGE = 1 << 18  # bytes
+_NOT_TEXT = "its name is not UTF-8, as CWL has names; rename it"
 _CONTENT_TYPES = ["text/plain", "application/json", "text/vnd.yaml", "text/yaml", "text/x-yaml", "application/x-yaml"]
 _CONTENT_TYPES += ["application/octet-stream", CWL_IANA]
 
@@ -146,11 +147,12 @@ def _parse_options(document: Document, arguments: Sequence[str]) -> tuple[str | 
         names,
         records,
         input_required=False,
-        urljoin=Loader({}).fetcher.urljoin,
         base_uri=locations.to_uri(Path.cwd()) + "/",
     )
     for action in parser._actions:
         action.default = None
+        if isinstance(action, cwltool.argparser.FSAction | cwltool.argparser.FSAppendAction):
+            action.urljoin = functools.partial(_join, parser, action)
         for option in [each for each in action.option_strings if len(each) == 2]:
             # cwltool makes -x of an input named x; users write --x as for any other.
             parser._option_string_actions.setdefault(f"-{option}", action)
@@ -164,6 +166,18 @@ def _parse_options(document: Document, arguments: Sequence[str]) -> tuple[str | 
             values = {key: value for key, value in values.items() if key not in fields}
             values[record] = {key[len(record) + 1 :]: value for key, value in fields.items()}
     return job_file, {names.get(key, key): value for key, value in values.items()}
+
+
+def _join(parser: argparse.ArgumentParser, action: argparse.Action, base: str, path: str) -> str:
+    """Make a location of a path on the command line; raises InputError for what can be none."""
+    option = f"--{action.option_strings[0].lstrip('-')}"
+    if not path:
+        # It would be the folder that the user is in, and all that is below it.
+        parser.error(f"argument {option}: an empty path is no {action.objclass}; leave it out for none")  # type: ignore[attr-defined]
+    if not paths.is_text(path):
+        parser.error(f"argument {option}: {path}: {_NOT_TEXT}")
+    location: str = Loader({}).fetcher.urljoin(base, path)
+    return location
 
 
 def _read_job_file(document: Document, job_file: str, overrides: list[Any]) -> tuple[Any, Path]:
@@ -232,6 +246,9 @@ def _problem(entry: locations.Entry) -> str | None:
         return f"{location}: only files on this file system can be used; fetch it first"
     if not paths.is_there(path):
         return f"{path}: no such {entry['class']}"
+    if not paths.is_text(path):
+        # cwltool would look for another one, as the task runs.
+        return f"{path}: {_NOT_TEXT}"
     if entry["class"] == "Directory" and not paths.is_folder(path):
         return f"{path}: not a Directory"
     if entry["class"] == "File" and paths.is_folder(path):

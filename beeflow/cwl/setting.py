@@ -116,6 +116,9 @@ class Settings:
             raise _MisfitError(f"{value!r} is not a {word}: write its path")
         entry = {"class": word, **value}
         path = entry.pop("path", None)
+        if path == "":
+            # It would be the folder that the user is in.
+            raise _MisfitError(f"an empty path is no {word}; write null for none")
         if path is not None:
             is_uri = locations.to_path(str(path)) is not None
             entry["location"] = path if is_uri else locations.to_uri(self.base / Path(str(path)).expanduser())

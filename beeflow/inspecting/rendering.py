@@ -15,6 +15,8 @@ from beeflow.terminal import escaped
 
 _CELL = 60
 _LINE = 110
+# However narrow the terminal is.
+_NARROW = 20
 # Of a script or an expression; --json has all of it.
 _LINES = 20
 
@@ -24,9 +26,10 @@ def cell(text: str, width: int = _CELL) -> str:
     return tables.one_line(text, width)
 
 
-def render(found: Report) -> str:
-    """Write all of it."""
-    parts = [head(found), steps(found.steps), *details(found.steps), inputs(found), contents(found), risks(found)]
+def render(found: Report, columns: int | None = None) -> str:
+    """Write all of it. ``columns``: of the terminal; None: there is none, and long cells are of one width."""
+    parts = [head(found), steps(found.steps, columns), *details(found.steps, columns)]
+    parts += [inputs(found), contents(found), risks(found)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -58,25 +61,34 @@ def head(found: Report) -> str:
     return tabulate([(name, cell(text, _LINE + 40)) for name, text in rows], tablefmt="plain", disable_numparse=True)
 
 
-def steps(found: Sequence[StepShown]) -> str:
+def last(rows: Sequence[tuple[str, ...]], headers: Sequence[str], columns: int | None) -> str:
+    """Write a table whose last cell has the room that the others leave, on as many lines as it takes."""
+    # As tabulate does it: two columns between two cells, and a cell is two wider than its header.
+    widths = (max(len(name) + 2, *(len(row[place]) for row in rows)) + 2 for place, name in enumerate(headers[:-1]))
+    width = _LINE if columns is None else max(_NARROW, columns - sum(widths))
+    shown = [(*row[:-1], whole(row[-1], width)) for row in rows]
+    return tabulate(shown, headers=headers, disable_numparse=True)
+
+
+def steps(found: Sequence[StepShown], columns: int | None) -> str:
     """Say what would run."""
     rows = []
     for step in found:
         name = f"{step.name} (for each {', '.join(step.scatter)})" if step.scatter else step.name
         where = f"image {step.image}" if step.image else "no command" if step.kind != "CommandLineTool" else "the host"
-        rows.append((cell(name, 40), cell(where, 40), whole(step.command)))
-    return "What it would run\n" + tabulate(rows, headers=("Step", "In", "Command"), disable_numparse=True)
+        rows.append((cell(name, 40), cell(where, 40), step.command))
+    return "What it would run\n" + last(rows, ("Step", "In", "Command"), columns)
 
 
-def details(found: Sequence[StepShown]) -> Iterable[str]:
+def details(found: Sequence[StepShown], columns: int | None) -> Iterable[str]:
     """Say what else each step has: what it requires, files that it makes, JavaScript, and programs of the host."""
     programs = {step.program: step.program_here for step in found if step.program}
     rows = [(cell(name), cell(here) if here else "not found here") for name, here in sorted(programs.items())]
     if rows:
         yield "Programs of the host\n" + tabulate(rows, headers=("Program", "Here"), disable_numparse=True)
-    needs = [(cell(step.name, 40), cell(", ".join(step.requirements), _LINE)) for step in found if step.requirements]
+    needs = [(cell(step.name, 40), ", ".join(step.requirements)) for step in found if step.requirements]
     if needs:
-        yield "Requirements and hints\n" + tabulate(needs, headers=("Step", "Of class"), disable_numparse=True)
+        yield "Requirements and hints\n" + last(needs, ("Step", "Of class"), columns)
     for step in found:
         lines = [f"when {whole(step.when)}"] if step.when else []
         lines += [f"variable {whole(each)}" for each in step.environment]
@@ -107,9 +119,11 @@ def inputs(found: Report) -> str:
         )
         for each in found.inputs
     ]
-    return (
-        "Inputs\n" + tabulate(rows, headers=("Input", "Value", "Is", "Size", ""), disable_numparse=True) if rows else ""
-    )
+    if not rows:
+        return ""
+    shown = 5 if any(row[4] for row in rows) else 4
+    headers = ("Input", "Value", "Is", "Size", "")[:shown]
+    return "Inputs\n" + tabulate([row[:shown] for row in rows], headers=headers, disable_numparse=True)
 
 
 def contents(found: Report) -> str:

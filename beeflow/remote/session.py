@@ -53,8 +53,12 @@ class Session:
         """Have an archive of ours be put into the archive folder there."""
         wire = self._connected()
         with self._explained():
-            wire.send(Put(held.offer))
-            return exchange.give(wire, held, self)
+            try:
+                wire.send(Put(held.offer))
+                return exchange.give(wire, held, self)
+            except CutError as error:
+                kept = "what has come there is kept; give the command again to continue"
+                raise CutError(f"{held.path}: {error}; {kept}") from error
 
     def finish(self) -> None:
         """End the conversation in good order, and hand on what the other side warned of."""

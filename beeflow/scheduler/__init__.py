@@ -5,8 +5,8 @@ This package is the only home of sbatch, squeue, scancel and scontrol, and of py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -121,6 +121,25 @@ class JobRecord:
     def put_aside(self) -> bool:
         """True when Slurm itself holds it, because a node could not launch it (seen on Slurm 22.05.8)."""
         return self.reason == "launch failed requeued held"
+
+
+class Known:
+    """What is known of jobs, by id and array index."""
+
+    def __init__(self, jobs: Iterable[JobRecord] = ()) -> None:
+        self._jobs = {(job.job_id, job.array_task_id): job for job in jobs}
+
+    def get(self, job_id: str | None, index: int | None) -> JobRecord | None:
+        """Return the record of a job (index None) or of an element of an array.
+
+        One without an index is of all elements that waited when an array was cancelled by its name, or together with
+        those that ran (seen on Slurm 22.05.8).
+        """
+        found = self._jobs.get((job_id or "", index))
+        if found is None and index is not None:
+            rest = self._jobs.get((job_id or "", None))
+            return replace(rest, array_task_id=index) if rest and rest.state.ended else None
+        return found
 
 
 @dataclass(frozen=True)

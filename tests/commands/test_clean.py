@@ -465,6 +465,15 @@ def test_a_link_for_the_lock_is_refused(place: Place) -> None:
     assert not target.exists()
 
 
+def test_a_lock_that_nobody_can_judge_is_named_by_its_own_path(place: Place, capsys: Capture) -> None:
+    place.make()
+    place.conf.write_text(f"{place.conf.read_text()}\nlock = soft\n")
+    holder = place.workdir / ".clean.lock.holder"
+    holder.write_text("{")
+    assert run() == 74
+    assert f"error: {holder}: a soft lock, held by what it says cannot be read" in capsys.readouterr().err
+
+
 # -- Stalled ----------------------------------------------------------------------------------------------------------
 
 

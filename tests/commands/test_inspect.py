@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -19,6 +22,21 @@ from tests.archive.raw import archive, file, write
 from tests.commands.place import Place
 
 Capture = pytest.CaptureFixture[str]
+
+
+def on_terminal(argv: list[str], columns: int) -> str:
+    """Run a program with stdout on a terminal of so many columns; returns what that shows."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(argv, env={**os.environ, "COLUMNS": str(columns)}, stdout=theirs) as program:
+        os.close(theirs)
+        shown = b""
+        # EIO: nobody has the terminal open any more.
+        with contextlib.suppress(OSError):
+            while data := os.read(ours, 4096):
+                shown += data
+    os.close(ours)
+    assert program.returncode == 0
+    return shown.decode().replace("\r\n", "\n")
 
 
 def run(*argv: str | Path) -> int:
@@ -109,6 +127,18 @@ def test_what_would_run_is_shown(place: Place, capsys: Capture) -> None:
     assert "| function f() { return 1; }" in lines
     assert "| $(inputs.level + 1)" in lines
     assert "Nothing in it reaches outside the archive" in out
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_command_has_the_room_of_the_terminal(place: Place, columns: int) -> None:
+    text = on_terminal([sys.executable, "-m", "beeflow.commands.inspect", str(made(place))], columns)
+    table = text.partition("What it would run")[2].partition("Programs of the host")[0]
+    lines = table.splitlines()
+    assert max(map(len, lines)) <= columns
+    # All of it, however many lines that takes, each below the one before.
+    command = "sh run.sh --level '$(inputs.level + 1)' 'a b' 'n=<joined>' -i <given> > made.txt"
+    start = next(line for line in lines if "sh run.sh" in line).index("sh run.sh")
+    assert command in "".join(line[start:].ljust(columns - start) for line in lines[3:])
 
 
 def test_inputs_and_where_they_are(place: Place, capsys: Capture) -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from beeflow import cli, store
-from beeflow.commands import cancel, pause, resume, retry, start
+from beeflow.commands import archive, cancel, pause, query, rerun, resume, retry, start
 from beeflow.commands import copy as copy_command
 from beeflow.layout import folders
 from beeflow.listing import state_record
-from beeflow.models import Retried, now
+from beeflow.models import Retried, Sidecar, now
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
+from tests.archive import raw
+from tests.archive.raw import write
 from tests.commands.place import Place
 
 Capture = pytest.CaptureFixture[str]
@@ -42,7 +44,19 @@ def test_what_needs_the_directory_names_what_does_not(place: Place, capsys: Capt
     assert told.out == ""
     assert f"workflow {found.id} is Archived/Failed, and only its archive is left" in told.err
     assert f"{place.archives}/{found.id}.tgz: bee-" in told.err
-    assert "what is: bee-copy, bee-rerun" in told.err
+    assert "what is: bee-copy, bee-rerun, bee-remove --archive" in told.err
+
+
+@pytest.mark.parametrize("main", [retry.main, cancel.main, query.main, archive.main, rerun.main, copy_command.main])
+def test_what_was_archived_as_it_ran_is_no_archive_to_go_by(place: Place, capsys: Capture, main: cli.Main) -> None:
+    path = write(place.archives / f"{raw.ID}.tgz", raw.small())
+    beside = Sidecar(raw.ID, "n", WorkflowState.RUNNING, "", "", "0" * 64, path.stat().st_size)
+    store.write_record(path.with_suffix(".json"), beside)
+    assert cli.guarded(main, [raw.ID[:8]]) == 75
+    assert capsys.readouterr().err == (
+        f"error: workflow {raw.ID} has no whole archive of its end, and no directory any more; see:\n"
+        f"  bee-verify {path}\n"
+    )
 
 
 def retried(found: WorkflowDir, generation: int, *, done: bool = True) -> None:

@@ -215,7 +215,9 @@ def test_all(place: Place, capsys: Capture) -> None:
     assert {name[:36] for name in place.archived()} == {one.id, other.id}
     assert run("--all", "--yes", "--archive") == 0
     assert place.archived() == set()
+    capsys.readouterr()
     assert run("--all", "--yes") == 0
+    assert "There is nothing to remove." in capsys.readouterr().out
 
 
 def test_usage(place: Place) -> None:

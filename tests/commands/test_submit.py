@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from beeflow import cli
-from beeflow.commands import submit
+from beeflow.commands import cwl_runner, submit
 from beeflow.workdir import MARK
 
 TOOL = """\
@@ -21,6 +22,13 @@ inputs:
   n: {type: int, default: 1}
 outputs: {o: stdout}
 """
+FOLDER_TOOL = """\
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: ls
+inputs: {d: Directory?, dd: "Directory[]?"}
+outputs: []
+"""
 
 
 @pytest.fixture
@@ -30,7 +38,9 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BEE_CONFIG", str(tmp_path / "bee.conf"))
     monkeypatch.delenv("SLURM_CONF", raising=False)
     (tmp_path / "tool.cwl").write_text(TOOL)
+    (tmp_path / "folder.cwl").write_text(FOLDER_TOOL)
     (tmp_path / "in.txt").write_text("x\n")
+    (tmp_path / "in\udcff.txt").write_text("x\n")
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -82,6 +92,7 @@ INPUTS = [
     ("missing file", {"f": {"class": "File", "path": "nowhere.txt"}}, "nowhere.txt: no such File"),
     ("a folder", {"f": {"class": "File", "path": "folder"}}, "a Directory, not a File"),
     ("wrong type", {"f": {"class": "File", "path": "in.txt"}, "n": "many"}, "n"),
+    ("not UTF-8", {"f": {"class": "File", "location": "in%FF.txt"}}, "in\\xff.txt: its name is not UTF-8"),
     ("far away", {"f": {"class": "File", "location": "https://example.org/x"}}, "example.org"),
 ]
 
@@ -108,8 +119,15 @@ def test_a_missing_file_is_told_with_its_line(workdir: Path, capsys: pytest.Capt
         (["tool.cwl", "nowhere.yml"], 66, "no such file of inputs"),
         (["tool.cwl", "--f", "in.txt", "--no-such-input", "1"], 66, "--no-such-input"),
         (["tool.cwl", "--f", "in.txt", "--n", "many"], 66, "many"),
+        (["tool.cwl", "--f", ""], 66, "argument --f: an empty path is no File; leave it out for none"),
+        (["folder.cwl", "--d", ""], 66, "argument --d: an empty path is no Directory"),
+        (["folder.cwl", "--dd", "folder", "--dd", ""], 66, "argument --dd: an empty path is no Directory"),
+        (["tool.cwl", "--f", "in\udcff.txt"], 66, "in\\xff.txt: its name is not UTF-8"),
         (["tool.cwl", "--f", "in.txt", "--wait"], 2, "stand before the document"),
         (["--time", "soon", "tool.cwl"], 2, "soon"),
+        (["--mail-type", "END,NED", "tool.cwl"], 2, "--mail-type: 'NED' is none of BEGIN, END, FAIL, ALL, NONE"),
+        (["--outdir", "in.txt", "tool.cwl", "--f", "in.txt"], 74, "/in.txt is not a folder"),
+        (["--outdir", "in.txt/new/out", "tool.cwl", "--f", "in.txt"], 74, "/in.txt is not a folder"),
     ],
 )
 def test_command_lines(
@@ -117,6 +135,18 @@ def test_command_lines(
 ) -> None:
     assert run(*argv) == code
     assert words in said(capsys)
+    assert left_behind(workdir) == []
+
+
+def test_mail_types_are_taken_in_any_case() -> None:
+    made = argparse.ArgumentParser()
+    cli.add_sbatch_options(made)
+    assert made.parse_args(["--mail-type", "begin,End"]).mail_type == "BEGIN,END"
+
+
+def test_the_standard_runner_says_where_nothing_can_go(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.guarded(cwl_runner.main, ["--outdir", "in.txt", "tool.cwl", "--f", "in.txt"]) == 1
+    assert "/in.txt is not a folder" in said(capsys)
     assert left_behind(workdir) == []
 
 

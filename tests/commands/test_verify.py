@@ -64,6 +64,7 @@ def test_every_kind_of_trouble_has_its_code(place: Place, capsys: Capture) -> No
         "empty": (b"", 79, 79),
         "text": (b"text", 75, 75),
         "other": (gzip.compress(bytes(10240)), 80, 80),
+        "zip": (b"PK\x03\x04" + bytes(99), 80, 80),
         "unsafe": (archive(header(f"{raw.ID}/l".encode(), b"2", link=b"/etc/passwd")), 75, 0),
         "extra": (archive(file("x")), 75, 0),
         "missing": (archive(vouched={"x": b""}), 79, 0),
@@ -105,6 +106,21 @@ def test_what_was_archived_as_it_ran_is_listed_line_by_line(place: Place, capsys
     store.write_record(path.with_suffix(".json"), beside)
     assert run(running.id) == 4
     assert capsys.readouterr().err.splitlines()[-1] == f"  made by hand: {path}"
+
+
+def test_what_ended_without_an_archive_says_how_to_make_one(place: Place, capsys: Capture) -> None:
+    ended = place.make(WorkflowState.CANCELLED, archived=False)
+    assert run(ended.id[:8]) == 4
+    assert f"of its end: it is Cancelled; make one with: bee-archive {ended.id}\n" in capsys.readouterr().err
+
+
+def test_what_takes_two_lines_elsewhere_is_one_here(place: Place, capsys: Capture) -> None:
+    path = write(place.archives / f"{raw.ID}.tgz", raw.small())
+    store.write_record(
+        path.with_suffix(".json"), Sidecar(raw.ID, "n", WorkflowState.RUNNING, "", "", "0" * 64, path.stat().st_size)
+    )
+    assert run(raw.ID) == 75
+    assert capsys.readouterr().out.endswith(f"and no directory any more; see: bee-verify {path}\n")
 
 
 def test_the_archive_of_another_workflow_under_its_name(place: Place, capsys: Capture) -> None:

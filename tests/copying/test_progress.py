@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,12 @@ from tests.copying.systems import REPOSITORY, Systems
 BIG = 3_000_000
 
 
-def on_terminal(systems: Systems, *argv: str | Path) -> tuple[int, str]:
+def on_terminal(systems: Systems, *argv: str | Path, columns: int = 120) -> tuple[int, str]:
     """Run bee-copy with stderr on a terminal; returns its exit code and what that shows."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         systems.here.argv("bee-copy", *argv),
-        env={**systems.here.env, "TERM": "xterm", "COLUMNS": "120"},
+        env={**systems.here.env, "TERM": "xterm", "COLUMNS": str(columns)},
         stdout=subprocess.DEVNULL,
         stderr=theirs,
     ) as program:
@@ -49,6 +50,19 @@ def test_a_bar_with_rate_and_time(systems: Systems, tmp_path: Path, is_terminal:
     for word in (made.name, "/2.9 MiB", "/s", "0:00:0"):
         assert word in shown
     assert (tmp_path / made.name).read_bytes() == made.read_bytes()
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_bar_on_a_narrow_terminal_is_one_line(systems: Systems, tmp_path: Path, columns: int) -> None:
+    made = systems.there.make(BIG)
+    code, shown = on_terminal(systems, "--host", "slow-400", made.stem, tmp_path, columns=columns)
+    assert code == 0
+    # Up a line: once, to take it away; a bar of two lines goes up each time that it is drawn.
+    assert shown.count("\x1b[1A") == 1
+    lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", each).strip("\n") for each in shown.split("\r")]
+    assert max(map(len, lines)) <= columns
+    for word in (made.name[:8], "…", "/2.9 MiB", "/s", "0:00:0"):
+        assert word in shown
 
 
 def test_a_short_copy_shows_none(systems: Systems, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_put_goes_on_where_it_was_cut(systems: Systems) -> None:
     host = f"putcut-{BIG * 6 // 10}"
     cut = systems.here.bee("bee-copy", "--to", host, made.stem)
     assert (cut.returncode, cut.stdout) == (76, "")
-    assert f"error: {host}: " in cut.stderr
+    assert f"error: {host}: {made}: the connection was cut; what has come there is kept; give the command" in cut.stderr
     assert BIG // 2 < part_in(systems.there.archives).stat().st_size < BIG * 6 // 10
     again = systems.here.bee("bee-copy", "--to", host, made.stem)
     assert (again.returncode, again.stderr) == (0, "")
@@ -219,6 +219,37 @@ def test_an_archive_that_is_damaged_here(systems: Systems) -> None:
     assert (done.returncode, done.stdout) == (75, f"other:{systems.there.archives / good.name}\n")
     assert f"{made}: damaged" in done.stderr
     assert systems.there.archived() == {good.name, f"{good.stem}.json"}
+
+
+@pytest.mark.parametrize("option", ["--archive", "."])
+def test_a_file_that_is_damaged_is_not_taken(systems: Systems, tmp_path: Path, dest: Path, option: str) -> None:
+    bad, short, good = (systems.there.make().rename(tmp_path / f"{name}.tgz") for name in ("bad", "short", "good"))
+    flip(bad)
+    short.write_bytes(short.read_bytes()[:-1])
+    (tmp_path / "text.tgz").write_text("text")
+    argv: list[str | Path] = [bad, short, tmp_path / "text.tgz", good, option]
+    done = systems.here.bee("bee-copy", *argv, cwd=dest)
+    assert (done.returncode, done.stdout.count("\n")) == (79, 1)
+    assert f"{bad}: damaged: " in done.stderr
+    assert f"{short}: incomplete: its end is missing; was it copied whole?" in done.stderr
+    assert f"{tmp_path}/text.tgz: damaged, or no archive" in done.stderr
+    taken = systems.here.archived() if option == "--archive" else set(os.listdir(dest))
+    assert {Path(name).suffix for name in taken} == ({".json", ".tgz"} if option == "--archive" else {".tgz"})
+
+
+def test_an_archive_of_which_nothing_is_known_but_its_seal(systems: Systems, dest: Path) -> None:
+    made = systems.there.make()
+    made.with_suffix(".json").unlink()
+    flip(made)
+    done = systems.here.bee("bee-copy", "--host", "other", made.stem, dest)
+    assert (done.returncode, done.stdout) == (75, "")
+    assert f"{made}: damaged: " in done.stderr
+    assert os.listdir(dest) == []
+
+
+def test_a_file_that_is_not_there(systems: Systems) -> None:
+    done = systems.here.bee("bee-copy", "no.tgz", ".")
+    assert (done.returncode, done.stderr) == (3, "error: no.tgz: no such archive\n")
 
 
 def test_what_is_no_archive_is_not_put(systems: Systems, tmp_path: Path) -> None:
