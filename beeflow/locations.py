@@ -14,6 +14,9 @@ from typing import Any
 
 Entry = dict[str, Any]
 
+# What belongs to a File or Directory, and is one, too.
+INNER = ("secondaryFiles", "listing")
+
 
 def entries(value: Any) -> Iterator[Entry]:
     """Yield every File and Directory object in a value, also those in secondaryFiles and listings."""
@@ -25,6 +28,22 @@ def entries(value: Any) -> Iterator[Entry]:
     elif isinstance(value, (list, tuple)):
         for inner in value:
             yield from entries(inner)
+
+
+def possible_entries(value: Any, *, inner: bool = False) -> Iterator[Entry]:
+    """Yield what cwltool may take for a File or Directory: of any class, and of none where it belongs to one.
+
+    ``inner``: the value itself is what belongs to one. Nothing is too deep.
+    """
+    rest = [(value, inner)]
+    while rest:
+        each, is_inner = rest.pop()
+        if isinstance(each, dict):
+            if is_inner or "class" in each:
+                yield each
+            rest.extend((below, key in INNER) for key, below in reversed(each.items()))
+        elif isinstance(each, (list, tuple)):
+            rest.extend((below, is_inner) for below in reversed(each))
 
 
 def to_uri(path: Path) -> str:

@@ -107,6 +107,8 @@ def translated(kind: type[BeeError], what: str = "") -> Iterator[None]:
         if isinstance(error.__cause__, UnsupportedRequirement):
             raise UnsupportedError(f"{what}{message_of(error)}") from error
         raise kind(f"{what}{message_of(error)}") from error
+    except RecursionError as error:
+        raise kind(f"{what}nested too deep") from error
 
 
 def load(document: str, cache_dir: Path, overrides: list[Any] | None = None, *, offline: bool = False) -> Document:

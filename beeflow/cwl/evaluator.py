@@ -12,10 +12,10 @@ from cwl_utils.expression import do_eval
 from cwltool.builder import content_limit_respected_read
 from cwltool.context import RuntimeContext
 from cwltool.stdfsaccess import StdFsAccess
-from cwltool.utils import adjustDirObjs, get_listing
+from cwltool.utils import adjustDirObjs, get_listing, normalizeFilesDirs
 
 from beeflow import locations
-from beeflow.cwl import prepare
+from beeflow.cwl import forms, prepare
 from beeflow.cwl.compiler import plain
 from beeflow.cwl.documents import quiet, translated
 from beeflow.cwl.guard import Guard
@@ -47,8 +47,8 @@ class CwlEvaluator:
         with self._watched(f"step {step.name}: ", given, {"in": _links(step)}):
             for name, link in step.inputs.items():
                 self._load(given[name], contents=link.load_contents, listing=link.load_listing)
-            made = {name: self._value_from(step, name, given) for name in step.inputs}
-        return plain_dict(locations.relative(plain(made), self.root))
+            found = {name: self._value_from(step, name, given) for name in step.inputs}
+        return self._relative(found, f"step {step.name}: ")
 
     def condition(self, step: Step, values: Mapping[str, Any]) -> bool:
         """Evaluate ``when``; it must give a boolean (CWL v1.2 Workflow, WorkflowStep)."""
@@ -61,7 +61,6 @@ class CwlEvaluator:
 
     def expression_tool(self, tool_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Run an ExpressionTool here: it never costs a Slurm job."""
-        got: list[tuple[Any, str]] = []
         tool = self.graph.tools[tool_id]
         order = locations.absolute(own_inputs(tool, values), self.root)
         with self._watched(f"step {tool_id}: ", order, tool.document) as guard:
@@ -69,11 +68,16 @@ class CwlEvaluator:
             runtime = RuntimeContext({"basedir": str(self.root), "use_container": False})
             if guard:
                 runtime.make_fs_access = guard.files
-            for job in process.job(order, lambda outputs, status: got.append((outputs, status)), runtime):
-                job.run(runtime)
-        if not got or got[0][1] != "success" or not isinstance(got[0][0], dict):
-            raise TaskError(f"step {tool_id}: the expression failed")
-        return plain_dict(locations.relative(plain(got[0][0]), self.root))
+            (job,) = process.job(order, lambda *_: None, runtime)
+            # What ExpressionJob.run does, but for keeping what is wrong to itself.
+            normalizeFilesDirs(job.builder.job)
+            found = forms.check(job.builder.do_eval(job.script), f"step {tool_id}: ")
+            normalizeFilesDirs(found)
+        return self._relative(found, f"step {tool_id}: ")
+
+    def _relative(self, value: Any, what: str) -> dict[str, Any]:
+        relative: dict[str, Any] = locations.relative(plain(forms.check(value, what)), self.root)
+        return relative
 
     def resources(self, tool_id: str, inputs: Mapping[str, Any]) -> Resources:
         """Evaluate a tool's ResourceRequirement and ToolTimeLimit for given inputs."""
@@ -112,23 +116,6 @@ class CwlEvaluator:
             return values[name]
         adjustDirObjs(values[name], functools.partial(get_listing, self.files, recursive=True))
         return _evaluate(link.value_from, values, step.expressions, values[name])
-
-
-def plain_dict(value: Any) -> dict[str, Any]:
-    """Check that an expression gave an object."""
-    if not isinstance(value, dict):
-        raise TaskError(f"an object was expected, got {type(value).__name__}")
-    for entry in locations.entries(value):
-        for name in ("secondaryFiles", "listing"):
-            _check_inner(name, entry.get(name))
-    return value
-
-
-def _check_inner(name: str, inner: Any) -> None:
-    """Check what belongs to a File or Directory: cwltool lets expressions make it of anything."""
-    for each in inner if isinstance(inner, list) else [] if inner is None else [inner]:
-        if not isinstance(each, dict) or each.get("class") not in ("File", "Directory"):
-            raise TaskError(f"an expression made {name} with what is no File or Directory object: {each!r:.200}")
 
 
 def _links(step: Step) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from cwl_utils.sandboxjs import JSEngine, NodeJSEngine, get_js_engine, set_js_en
 from cwltool.errors import WorkflowException
 from cwltool.stdfsaccess import StdFsAccess, abspath
 
+from beeflow import locations
 from beeflow.cwl.confined import ENGINE
-from beeflow.cwl.places import Places, entries, named
+from beeflow.cwl.places import Places, named
 from beeflow.errors import BeeError
 from beeflow.tables import one_line
 
@@ -67,27 +68,34 @@ class Guard:
 
     def files(self, base: str) -> StdFsAccess:
         """Return what cwltool asks for files (RuntimeContext.make_fs_access)."""
-        return _Files(base, self.place)
+        return _Files(base, self.check_place)
 
-    def place(self, place: str) -> None:
+    def check_place(self, place: str) -> None:
         """Refuse a location or path that is elsewhere."""
         if not self.places.admit(place):
             self._refuse("an expression, or a text that is taken for a path,", place)
 
-    def value(self, made: Any, code: str, library: str) -> None:
+    def check_value(self, made: Any, code: str, library: str) -> None:
         """Refuse what an expression made. ``library``: what was written for JavaScript of what it was given."""
-        if not any(True for _ in entries(made, inner=True)):
+        # Most make a text or a number, which is looked at where it is taken for a path.
+        if not any(True for _ in locations.possible_entries(made, inner=True)):
             return
         fields = list(_where(self.document, f"${code}"))
         # What goes along with a file needs no class.
-        found = entries(made, inner=any(each.endswith("secondaryFiles/pattern") for each in fields))
-        inputs, context, runtime = given_to(library)
-        own = Places((self.root,), runtime.get("outdir") or self.root, self.beside).give([inputs, context])
-        own.folders.update(each for each in (runtime.get("outdir"), runtime.get("tmpdir")) if isinstance(each, str))
-        for entry in found:
+        is_inner = any(each.endswith("secondaryFiles/pattern") for each in fields)
+        own = self._places_of(library)
+        for entry in locations.possible_entries(made, inner=is_inner):
             for place in named(entry):
-                if not own.admit(place):
-                    self._refuse(f"{next(iter(fields), 'an expression')}: ${one_line(code, 80)}", place)
+                refused = own.refused(place)
+                if refused:
+                    self._refuse(f"{next(iter(fields), 'an expression')}: ${one_line(code, 80)}", refused)
+
+    def _places_of(self, library: str) -> Places:
+        """Return where an expression may find files: what it was given, and its own folders."""
+        inputs, context, runtime = given_to(library)
+        found = Places((self.root,), runtime.get("outdir") or self.root, self.beside).give([inputs, context])
+        found.folders.update(each for each in (runtime.get("outdir"), runtime.get("tmpdir")) if isinstance(each, str))
+        return found
 
     def _refuse(self, what: str, place: str) -> None:
         self.refused = self.refused or f"{what} makes {one_line(place, _WIDTH)}: {WHY}"
@@ -144,7 +152,7 @@ class _Watched(JSEngine):
     def eval(self, scan: str, jslib: str = "", *args: Any, **kwargs: Any) -> Any:
         """Evaluate JavaScript."""
         made = self.engine.eval(scan, jslib, *args, **kwargs)
-        self.guard.value(made, scan, jslib)
+        self.guard.check_value(made, scan, jslib)
         return made
 
     def regex_eval(self, *args: Any, **kwargs: Any) -> Any:
@@ -161,6 +169,5 @@ class _Files(StdFsAccess):
 
     def _abs(self, p: str) -> str:
         path = str(abspath(p, self.basedir))
-        if not p.startswith("_:"):
-            self.check(path)
+        self.check(p if p.startswith("_:") else path)
         return path

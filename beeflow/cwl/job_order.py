@@ -25,6 +25,7 @@ from schema_salad.ref_resolver import Loader
 from schema_salad.sourceline import cmap
 
 from beeflow import locations, paths
+from beeflow.cwl import forms
 from beeflow.cwl.compiler import plain
 from beeflow.cwl.documents import Document, at_line, short_name, translated
 from beeflow.cwl.guard import Guard
@@ -83,7 +84,7 @@ def complete(document: Document, order: Any, base: Path, what: str = "", among: 
     ``what``: where the inputs are from, for messages. ``among``: a workflow directory of somebody else's, whose
     expressions find what is in it and beside the inputs (beeflow.cwl.guard). Raises InputError, TrustError.
     """
-    _check_literals(order, what)
+    _check_forms(order, what)
     with translated(InputError, what):
         order = cwltool.main.init_job_order(
             order,
@@ -220,13 +221,11 @@ def _take_overrides(document: Document, order: Any, path: Path, overrides: list[
         overrides.append(added)
 
 
-def _check_literals(order: Any, what: str) -> None:
-    """Raise InputError for contents that are no text: cwltool takes their length."""
+def _check_forms(order: Any, what: str) -> None:
+    """Raise InputError for what cwltool or we would stumble over."""
     for name, value in order.items():
-        for entry in locations.entries(value):
-            contents = entry.get("contents")
-            if contents is not None and not isinstance(contents, str):
-                raise InputError(at_line(order, name, f"input {name}: contents is text, and not {contents!r}", what))
+        if problem := forms.problem({name: value}):
+            raise InputError(at_line(order, name, f"input {name}: {problem}", what))
 
 
 def _check_files(order: Any, what: str) -> None:

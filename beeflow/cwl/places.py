@@ -9,22 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from beeflow import locations
+from beeflow import locations, staging
 
 _KEYS = ("location", "path")
-_INNER = ("secondaryFiles", "listing")
-
-
-def entries(value: Any, *, inner: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield what cwltool may take for a File or Directory: of any class, and of none beside or below one."""
-    if isinstance(value, dict):
-        if inner or "class" in value:
-            yield value
-        for key, each in value.items():
-            yield from entries(each, inner=key in _INNER)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from entries(each, inner=inner)
 
 
 def named(entry: dict[str, Any]) -> Iterator[str]:
@@ -63,7 +50,8 @@ class Places:
     """Where files may be. ``roots``: folders; ``base``: what relative paths are relative to.
 
     ``beside``: also the files beside those that were given whose names begin alike, as a pattern finds them
-    (CWL v1.2, SecondaryFileSchema). The other fields are of what was given.
+    (CWL v1.2, SecondaryFileSchema). What was given: ``words``, where it is as that was written, however that may be
+    read; ``files`` and ``folders``, their paths.
     """
 
     roots: tuple[str, ...]
@@ -74,9 +62,12 @@ class Places:
     folders: set[str] = field(default_factory=set)
 
     def give(self, value: Any) -> Places:
-        """Admit the files and folders in a value; returns itself."""
-        for entry in entries(value):
-            into = self.folders if entry.get("class") == "Directory" else self.files
+        """Admit the files and folders in a value; returns itself.
+
+        No others than have their class: who looked at where they are took nothing else for one.
+        """
+        for entry in locations.entries(value):
+            into = self.folders if entry["class"] == "Directory" else self.files
             for place in named(entry):
                 self.words.add(place)
                 path = locations.to_path(place) if place.startswith("file:///") else Path(self.base, place)
@@ -94,6 +85,22 @@ class Places:
         found = readings(place, self.base)
         return found is not None and all(map(self.admits_path, found))
 
+    def refused(self, place: str) -> str | None:
+        """Say what of a location or path is where no file may be, as a link in a folder; None where all may be.
+
+        What was given was looked at when it was made.
+        """
+        if not self.admit(place):
+            return place
+        found = () if place in self.words else readings(place, self.base) or ()
+        for folder in found:
+            if self._was_given(folder) or not os.path.isdir(folder):
+                continue
+            for _, path, _ in staging.contents(Path(folder)):
+                if path.is_symlink() and not self.admits_path(str(path)):
+                    return str(path)
+        return None
+
     def admits_path(self, path: str) -> bool:
         """True for an absolute path where a file may be, links resolved."""
         try:
@@ -103,9 +110,12 @@ class Places:
         if any(_is_below(real, os.path.realpath(each)) for each in self.roots):
             return True
         # Where a link leads that somebody gave, or that is in a folder which he gave, is what he meant.
-        return ".." not in path.split("/") and self._is_given(os.path.normpath(path))
+        return self._was_given(path)
 
-    def _is_given(self, path: str) -> bool:
+    def _was_given(self, path: str) -> bool:
+        if ".." in path.split("/"):
+            return False
+        path = os.path.normpath(path)
         if path in self.files or any(_is_below(path, each) for each in self.folders):
             return True
         return self.beside and any(_is_beside(path, each) for each in self.files)

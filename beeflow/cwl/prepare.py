@@ -15,7 +15,7 @@ from cwltool.pathmapper import PathMapper
 
 from beeflow import codec, locations, staging
 from beeflow.command import COPY, CREATE, LINK, MKDIR, UPDATE, Command, ContainerSpec, Folders, Stage
-from beeflow.cwl import tools
+from beeflow.cwl import forms, tools
 from beeflow.cwl.compiler import count, plain, requested, resources_of, updates_in_place
 from beeflow.cwl.documents import quiet, translated
 from beeflow.cwl.guard import Guard
@@ -55,8 +55,8 @@ class Prepared:
 
     def as_json(self) -> dict[str, Any]:
         """Return the command as the runner takes it."""
-        made: dict[str, Any] = codec.to_json(self.command)
-        return made
+        command: dict[str, Any] = codec.to_json(self.command)
+        return command
 
     def collect(self, exit_code: int) -> dict[str, Any]:
         """Collect the outputs; raises TaskError when a declared one was not made.
@@ -67,7 +67,8 @@ class Prepared:
             _relink(Path(self.folders.out), self.command.container.binds)
         forget_below(self.job.pathmapper, self.job.builder.outdir)
         with translated(TaskError), _watched(self.guard):
-            outputs = self.job.collect_outputs(self.folders.out, exit_code)
+            outputs = forms.check(self.job.collect_outputs(self.folders.out, exit_code))
+        self.refuse_links_in_updated()
         for value in outputs.values():
             for entry in locations.entries(value):
                 entry.pop("path", None)
@@ -77,13 +78,21 @@ class Prepared:
                     entry.pop("nameext", None)
                 if str(entry.get("location", "")).startswith("/"):
                     # cwltool names an input that is passed on by its bare path.
-                    entry["location"] = locations.to_uri(Path(entry["location"]))
+                    entry["location"] = locations.to_uri(self.given(Path(entry["location"])))
                 if not str(entry.get("location", "_:")).startswith("_:"):
                     entry.pop("contents", None)
                     self.own(entry)
                     self.name_updated(entry)
-        made: dict[str, Any] = locations.relative(plain(outputs), self.root)
-        return made
+        relative: dict[str, Any] = locations.relative(plain(outputs), self.root)
+        return relative
+
+    def refuse_links_in_updated(self) -> None:
+        """Raise TaskError where what was updated in place, an output or not, has a link that leads out of it."""
+        for stage in self.command.stage:
+            if stage.action == UPDATE and os.path.exists(stage.target):
+                self.real_of(Path(stage.target))
+                if os.path.isdir(stage.target):
+                    self.inside(Path(stage.target))
 
     def name_updated(self, entry: locations.Entry) -> None:
         """Name an output that is an updated file, or in an updated folder, where that was: it is the same."""
@@ -92,8 +101,13 @@ class Prepared:
             if stage.action == UPDATE and path is not None and path.is_relative_to(stage.target):
                 entry["location"] = locations.to_uri(Path(stage.source) / path.relative_to(stage.target))
 
+    def given(self, path: Path) -> Path:
+        """Return a path that is named as an output's; raises TaskError where it is neither an output nor an input."""
+        self.real_of(path)
+        return path
+
     def real_of(self, path: Path) -> Path:
-        """Return what a link leads to; raises TaskError when that is neither an output nor an input."""
+        """Return what a path leads to; raises TaskError when that is neither an output nor an input."""
         real = Path(os.path.realpath(path))
         if real.is_relative_to(os.path.realpath(self.folders.out)):
             return real
@@ -156,7 +170,7 @@ def prepare(
         launcher = _launcher(tool, job.builder, granted)
         stdin = _stdin(job, folders, binds)
         if guard and stdin:
-            guard.place(stdin)
+            guard.check_place(stdin)
     container = None
     if tool.container:
         stage = _outside(stage, folders, binds)
@@ -192,7 +206,7 @@ def _guard(guard: Guard | None, runtime: RuntimeContext, process: Any) -> None:
     """Have cwltool find and map no files but those that are there for it."""
     if guard:
         runtime.make_fs_access = guard.files
-        process.check = guard.place
+        process.check = guard.check_place
 
 
 def _argv(tool: Tool, words: tuple[str, ...]) -> tuple[str, ...]:

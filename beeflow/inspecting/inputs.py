@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beeflow import codec
+from beeflow import codec, locations
 from beeflow.inputs import InputPart, origin_of
 from beeflow.inspecting import hosting
 from beeflow.inspecting.hosting import MISSING, Then
@@ -42,7 +42,7 @@ def shown(shipped: Shipped, *, hashes: bool) -> Iterator[Input]:
     """Yield the inputs, and each file and folder in them."""
     known, sizes = shipped.origins(), _sizes(shipped)
     for name, value in shipped.mapping(JOB).items():
-        found = list(dict.fromkeys(places(value)))
+        found = list(dict.fromkeys(place for entry in locations.possible_entries(value) for _, place in places(entry)))
         if not found:
             if name != "version":
                 yield Input(str(name), json.dumps(value), VALUE)

@@ -15,7 +15,7 @@ from pathlib import Path
 from beeflow import codec, credentials, locations, site, staging, store, submit, tables
 from beeflow.archive import unpacking
 from beeflow.config import Config
-from beeflow.cwl import schema_cache
+from beeflow.cwl import forms, schema_cache
 from beeflow.cwl.evaluator import CwlEvaluator
 from beeflow.errors import ArchiveError, IncompleteArchiveError, InputError, SystemFileError
 from beeflow.graph import Graph
@@ -107,6 +107,8 @@ class Filling:
     def inputs(self, graph: Graph) -> Given:
         """Write the new input object."""
         old = store.read_json(self.needed(self.unpacked / "job.json"))
+        if problem := forms.problem(old):
+            raise ArchiveError(f"{self.source.path}: damaged or unsafe: job.json has {problem}")
         asked = (self.request.settings, self.request.job_file)
         made = given.inputs_of(self.layout, graph, old, self.origins, *asked, foreign=self.record.foreign)
         store.write_json(self.layout.job, made.job)

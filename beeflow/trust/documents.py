@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from beeflow import inputs
+from beeflow import inputs, locations
 from beeflow.trust import reach, tools
-from beeflow.trust.reading import entries, mappings, parse
+from beeflow.trust.reading import mappings, parse, places
 from beeflow.trust.risk import Risk
 from beeflow.trust.shipped import DOCUMENTS, GRAPH, INPUTS, JOB, PACKED_CWL, WORKFLOW, Shipped, listed
 
@@ -29,7 +29,7 @@ def risks(shipped: Shipped) -> Iterator[Risk]:
     yield from _of_schemas(shipped)
     yield from _of_ports(shipped)
     for record in (GRAPH, PACKED_CWL, JOB):
-        for entry in entries(shipped.record(record)):
+        for entry in locations.possible_entries(shipped.record(record)):
             yield from _of_names(record, entry)
     yield from _of_defaults(shipped)
     yield from _of_job(shipped)
@@ -103,22 +103,25 @@ def _of_results(shipped: Shipped) -> Iterator[Risk]:
         if found is None:
             yield Risk(name, f"{shipped.sizes[name]} bytes", "is too large to see what it refers to")
         for entry in found or ():
-            for place, why in _reaching(entry, known):
+            for place, why in _reaching_one(entry, known):
                 yield Risk(name, place, why)
             yield from _of_names(name, entry)
 
 
 def _reaching(value: Any, known: Mapping[Path, dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield where files and folders are that are neither in the archive nor known to it, and why that takes trust."""
-    for entry in entries(value):
-        for key in ("location", "path"):
-            place = entry.get(key)
-            if isinstance(place, str) and reach.location_leads_out(place):
-                # Only a location of the very classes is looked up among what is known (beeflow.locations).
-                is_looked_up = key == "location" and entry["class"] in ("File", "Directory")
-                why = _why_not_known(place, known if is_looked_up else {})
-                if why:
-                    yield place, why
+    for entry in locations.possible_entries(value):
+        yield from _reaching_one(entry, known)
+
+
+def _reaching_one(entry: Mapping[str, Any], known: Mapping[Path, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for key, place in places(entry):
+        if reach.location_leads_out(place):
+            # Only a location of the very classes is looked up among what is known (beeflow.locations).
+            is_looked_up = key == "location" and entry.get("class") in ("File", "Directory")
+            why = _why_not_known(place, known if is_looked_up else {})
+            if why:
+                yield place, why
 
 
 def _why_not_known(place: str, known: Mapping[Path, dict[str, Any]]) -> str | None:

@@ -41,7 +41,7 @@ def document_leads_out(document: str, reference: str, root: str) -> bool:
 def location_leads_out(location: str) -> bool:
     """True when a File's location is not below the workflow directory, nor a literal."""
     if location.startswith("_:"):
-        return False
+        return "/" in location
     return is_address(location) or leads_out(urllib.parse.unquote(location))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -45,17 +45,9 @@ def mappings(document: Any) -> Iterator[dict[Any, Any]]:
         rest.extend(reversed(list(value.values()) if isinstance(value, dict) else value))
 
 
-def entries(value: Any) -> Iterator[dict[Any, Any]]:
-    """Yield what may be a File or Directory: cwltool may know them by more names than we do."""
-    return (each for each in mappings(value) if "class" in each)
-
-
-def places(value: Any) -> Iterator[str]:
-    """Yield where the files and folders in a value are."""
-    for entry in entries(value):
-        for key in ("location", "path"):
-            if isinstance(entry.get(key), str):
-                yield entry[key]
+def places(entry: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Yield where a File or Directory is said to be: key, place."""
+    yield from ((key, entry[key]) for key in ("location", "path") if isinstance(entry.get(key), str))
 
 
 def is_small(value: Any, most: int) -> bool:

@@ -110,6 +110,13 @@ def test_beside_an_input_that_the_user_gives(top: Path) -> None:
     assert not hidden.give({"class": "File", "location": f"file://{top}/data/.rc"}).admit(f"file://{top}/data/a.txt")
 
 
+def test_what_has_no_class_was_not_given(top: Path) -> None:
+    """Nobody looked at where it is."""
+    for key in ("secondaryFiles", "listing"):
+        given = {"class": "File", "location": "_:1", key: [{"location": f"file://{top}/home/key", "basename": "k"}]}
+        assert not Places((f"{top}/wf",), f"{top}/wf").give(given).admit(f"file://{top}/home/key")
+
+
 INPUTS = {"text": '\nvar inputs = {"class": "File"};\n', "f": {"class": "File", "location": "file:///a"}}
 
 

@@ -42,3 +42,21 @@ def test_requirements_may_be_written_as_in_a_document(tmp_path: Path, job: str) 
 def test_requirements_are_not_of_v1_0(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"v1\.1"):
         load(tmp_path, "cwl:requirements: []", "v1.0")
+
+
+def test_what_is_nested_too_deep_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"job\.yml: nested too deep"):
+        load(tmp_path, f"x: {'[' * 500}{']' * 500}")
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ('{class: File, contents: "", basename: "a\\0b"}', r"basename is no name: 'a\\x00b'"),
+        ("{class: File, location: 5}", "location is no name: 5"),
+        ("{class: Directory, basename: x, listing: [{location: y}]}", "listing with what is no File"),
+    ],
+)
+def test_what_no_task_could_take_is_told(tmp_path: Path, value: str, why: str) -> None:
+    with pytest.raises(InputError, match=rf"job\.yml:1:1: input x: .*{why}"):
+        load(tmp_path, f"x: {value}")

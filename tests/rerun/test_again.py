@@ -308,7 +308,7 @@ outputs: {}
         ("{d: null}", "Missing required input parameter 'd'"),
         ("{d: x, n: y}", "the 'n' field is not valid"),
         ("{d: x, f: {class: File, path: nothere}}", "nothere: no such File"),
-        ("{d: x, f: {class: File, contents: 3}}", "input f: contents is text, and not 3"),
+        ("{d: x, f: {class: File, contents: 3}}", "input f: a File whose contents is no text: 3"),
         ("{d: x, s: {class: File, path: bee.conf}}", "Missing required secondary file 'bee.conf.idx'"),
     ],
 )

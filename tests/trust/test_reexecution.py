@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from beeflow.archive import contents, packing, unpacking
-from beeflow.errors import TrustError
+from beeflow.errors import ArchiveError, TrustError
 from beeflow.layout import MANIFEST
 from beeflow.states import WorkflowState
 from beeflow.store import WorkflowDir
@@ -132,3 +132,20 @@ def test_a_name_that_is_a_path_has_nothing_written_elsewhere(site: Local, other_
     assert ended(made) is WorkflowState.ARCHIVED_FAILED
     assert list(other_site.top.rglob("evil*")) == []
     assert list(made.layout.outputs.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("basename", "why"),
+    [("a\0b", "basename is no name"), ("\ud800", "a lone surrogate"), (5, "basename is no name: 5")],
+)
+def test_an_input_that_no_task_could_take(
+    site: Local, other_site: Local, tmp_path: Path, basename: Any, why: str
+) -> None:
+    def change(top: Path) -> None:
+        entry = {"class": "File", "location": "_:1", "basename": basename, "contents": ""}
+        (top / "job.json").write_text(json.dumps({"x": entry}))
+
+    path = repacked(site.archive(site.submit(DOCUMENT)), tmp_path / "sent", change)
+    with pytest.raises(ArchiveError, match=f"{path}: damaged or unsafe: job.json has .*{why}"):
+        other_site.rerun(path, trust=True)
+    assert left(other_site) == []

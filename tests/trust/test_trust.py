@@ -22,6 +22,7 @@ from beeflow.layout import Layout, folders
 from beeflow.models import Sidecar
 from beeflow.states import WorkflowState
 from beeflow.trust import checking, shipped
+from beeflow.trust.results import reaching_out
 from beeflow.trust.shipped import Shipped
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -352,6 +353,27 @@ def test_files_whose_names_lead_elsewhere(name: Any) -> None:
 def test_files_by_another_name_of_their_class() -> None:
     entry = {"class": "https://w3id.org/cwl/cwl#File", "location": "file:///etc/passwd"}
     assert whats(of(packed={}, job={"x": entry})) == ["file:///etc/passwd"]
+
+
+@pytest.mark.parametrize("key", ["secondaryFiles", "listing"])
+def test_what_belongs_to_a_file_or_folder_needs_no_class(key: str) -> None:
+    """cwltool takes it for a File."""
+    name = "tasks/000-x/000/000000/result.json"
+    beside = {"location": "file:///etc/passwd", "basename": "k"}
+    for entry in (beside, {"path": "/etc/passwd"}, [[beside]]):
+        value = {"class": "File", "location": "_:1", "basename": "q", "contents": "", key: [entry]}
+        assert len(whats(of(packed={}, job={"f": value}))) == 1
+        kept = reaching_out(name, json.dumps({"results": {"0": {"outputs": {"o": value}}}}).encode())
+        assert len(whats(Shipped(ELSEWHERE, {}, {name: 1}, {name: kept}))) == 2  # packed.json is not there, either
+    document = {"hints": [{"class": "Whatever", key: [beside]}]}
+    assert "file:///etc/passwd" in whats(of_tool(document))
+    honest = [{"class": "File", "location": "_:1", "basename": "x"}, {"pattern": "^.x"}]
+    assert whats(of(packed={}, job={"f": {key: honest}})) == []
+
+
+@pytest.mark.parametrize("location", ["_:x/../../../../etc/passwd", "_:/etc/passwd"])
+def test_a_literal_has_no_path(location: str) -> None:
+    assert location in whats(of(job={"f": {"class": "File", "location": location}}))
 
 
 def test_ontologies_of_this_host() -> None:
