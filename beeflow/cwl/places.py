@@ -38,7 +38,7 @@ def readings(place: str, base: str) -> list[str] | None:
         ]
     else:
         texts = [os.path.join(base, place)]
-    return [reading for each in texts for reading in (each, _unquoted(each))]
+    return list(dict.fromkeys(reading for each in texts for reading in (each, _unquoted(each))))
 
 
 def _unquoted(text: str) -> str:
