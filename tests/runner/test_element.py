@@ -126,7 +126,7 @@ class World:
     def go(self, **how: Any) -> tuple[int, str]:
         """Run the program to its end; returns its exit code and what it said."""
         program = self.start(**how)
-        _, said = program.communicate(timeout=60)
+        _, said = program.communicate(timeout=180)
         return program.returncode, said
 
     def result(self) -> dict[str, Any]:
