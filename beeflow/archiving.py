@@ -168,9 +168,8 @@ class Archiver:
             record_source(ENVIRONMENT, surroundings.look(self.shown, self.graph, self.nodes())),
         ]
         if not self.state.state.final:
-            now_there = {STATE: self.state, TASKS: TasksRecord(tuple(self.tasks))}
-            shown = {name: self.secrets.masked(codec.to_json(each)) for name, each in now_there.items()}
-            records += [record_source(name, each) for name, each in shown.items()]
+            there = {STATE: self.state, TASKS: TasksRecord(tuple(self.tasks))}
+            records += [record_source(name, self.secrets.masked(codec.to_json(each))) for name, each in there.items()]
         clean = (hiding.without_credentials(each, self.secrets, make_file) for each in chosen.sources)
         kept = {each.name: each for each in (*clean, *given.sources, *records)}
         about = (self.layout, self.shown, self.graph, self.state, self.tasks)

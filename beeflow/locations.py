@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,11 @@ def possible_entries(value: Any, *, inner: bool = False) -> Iterator[Entry]:
             rest.extend((below, key in INNER) for key, below in reversed(each.items()))
         elif isinstance(each, (list, tuple)):
             rest.extend((below, is_inner) for below in reversed(each))
+
+
+def places(entry: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Yield where a File or Directory says that it is: key, place."""
+    yield from ((key, entry[key]) for key in ("location", "path") if isinstance(entry.get(key), str))
 
 
 def to_uri(path: Path) -> str:

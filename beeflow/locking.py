@@ -15,7 +15,6 @@ import errno
 import fcntl
 import hashlib
 import inspect
-import itertools
 import logging
 import os
 import socket
@@ -132,7 +131,7 @@ class Lock:
             try:
                 yield
             finally:
-                self._take_away(mine)
+                _take_away(self.holder_path, mine)
 
     def _no_locks(self, why: str | None) -> NoLocksError:
         return NoLocksError(
@@ -144,9 +143,17 @@ class Lock:
     @contextlib.contextmanager
     def _soft(self, timeout_s: float) -> Iterator[None]:
         mine = _me()
+        try:
+            self._acquire(mine, timeout_s)
+            yield
+        finally:
+            # Also where it was made, and what comes after that failed: from a process that lives nobody takes it.
+            _take_away(self.holder_path, mine)
+
+    def _acquire(self, mine: Holder, timeout_s: float) -> None:
         deadline, asked = time.monotonic() + timeout_s, -_ASK_AGAIN_S
         doubt: StaleLockError | None = None
-        while not store.publish_record(self.holder_path, mine):
+        while not _publish(self.holder_path, mine):
             holder = read_holder(self.holder_path)
             if holder is None and not os.path.lexists(self.holder_path):
                 continue
@@ -162,10 +169,6 @@ class Lock:
             if time.monotonic() >= deadline:
                 raise doubt or self._locked(holder, timeout_s)
             time.sleep(_POLL_S)
-        try:
-            yield
-        finally:
-            self._take_away(mine)
 
     def _is_stale(self, holder: Holder | None) -> TypeGuard[Holder]:
         """True when the holder has surely died; raises StaleLockError when nobody can say."""
@@ -202,34 +205,31 @@ class Lock:
         Who is to do it is settled by a file that only one can make, and after his death, by the next: were the holder's
         record just taken away, whoever comes late would take away that of the lock's new holder.
         """
-        claims: list[Path] = []
-        for number in itertools.count():
-            claims.append(self._claim(dead, number))
-            if store.publish_record(claims[-1], mine):
-                break
-            claimant = read_holder(claims[-1])
-            if claimant is None or not self._is_stale(claimant):
-                return False
-        is_there = read_holder(self.holder_path) == dead
-        if is_there:
-            store.write_record(self.holder_path, mine)
-            log.warning("%s: left behind by %s, which is gone", self.name, described(dead))
-        # Not if that failed: they are nobody's only once the record of the dead is no longer there.
-        for claim in claims:
-            claim.unlink(missing_ok=True)
-        return is_there
+        claims = [self._claim(dead, 0)]
+        try:
+            while not _publish(claims[-1], mine):
+                claimant = read_holder(claims[-1])
+                if claimant is None or not self._is_stale(claimant):
+                    return False
+                claims.append(self._claim(dead, len(claims)))
+            is_there = store.read_record(Holder, self.holder_path) == dead
+            if is_there:
+                store.write_record(self.holder_path, mine)
+                log.warning("%s: left behind by %s, which is gone", self.name, described(dead))
+            # Not if that failed: they are nobody's only once the record of the dead is no longer there.
+            for claim in claims[:-1]:
+                claim.unlink(missing_ok=True)
+            return is_there
+        finally:
+            # In any case: while its claimant lives nobody else takes the lock over.
+            _take_away(claims[-1], mine)
 
     def _claim(self, dead: Holder, number: int) -> Path:
+        """Name a claim, as a temporary file is named, which no archive has (beeflow.archiving)."""
         digest = hashlib.sha256(codec.dumps(dead).encode()).hexdigest()
-        return self.holder_path.with_name(f".{self.holder_path.name}.{digest[:16]}.{number}")
+        return self.holder_path.with_name(f".{self.holder_path.name}.{digest[:16]}.{number:08}")
 
     # -- both ----------------------------------------------------------------------------------------------------------
-
-    def _take_away(self, mine: Holder) -> None:
-        """Remove what says that we hold the lock, if it still does."""
-        with contextlib.suppress(OSError):
-            if read_holder(self.holder_path) == mine:
-                self.holder_path.unlink(missing_ok=True)
 
     def _locked(self, holder: Holder | None, timeout_s: float) -> LockedError:
         who = described(holder) if holder else "another process"
@@ -260,6 +260,18 @@ def read_holder(path: Path) -> Holder | None:
         return store.read_record(Holder, path)
     except SystemFileError:
         return None
+
+
+def _publish(path: Path, mine: Holder) -> bool:
+    """Make a record that only one can make. Of one's own, NFS may say that it was there: a request is sent again."""
+    return store.publish_record(path, mine) or read_holder(path) == mine
+
+
+def _take_away(path: Path, mine: Holder) -> None:
+    """Remove what says that we hold a lock, or are about to, if it still does."""
+    with contextlib.suppress(OSError):
+        if read_holder(path) == mine:
+            path.unlink(missing_ok=True)
 
 
 def described(holder: Holder) -> str:

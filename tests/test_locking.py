@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -19,6 +20,8 @@ from pathlib import Path
 import pytest
 
 from beeflow import locking, procs, store
+from beeflow.archive.contents import Source
+from beeflow.archiving import is_temporary
 from beeflow.errors import SlurmError, SystemFileError
 from beeflow.locking import AUTO, FCNTL, SOFT, Lock, LockedError, NoLocksError, StaleLockError
 from beeflow.models import Holder, now
@@ -255,6 +258,73 @@ def test_two_who_find_it_stale_do_not_both_hold_it(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert most == [1]
+
+
+@pytest.fixture
+def dead() -> Holder:
+    """A process of this host that died."""
+    return replace(locking._me(), pid=2**22 - 1, start_ticks=1)
+
+
+def test_who_cannot_take_it_over_leaves_it_to_the_next(path: Path, dead: Holder) -> None:
+    """On a full disk: he lives, so nobody else could while he claimed it."""
+    leave(path, dead)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        with pytest.raises(SystemFileError, match="No space left"), Lock(path, SOFT).held(0):
+            pass
+    assert locking.read_holder(locking.holder_path(path)) == dead
+    with Lock(path, SOFT).held(0):
+        pass
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_stale", [False, True])
+def test_who_does_not_know_that_he_has_it_gives_it_back(path: Path, dead: Holder, is_stale: bool) -> None:
+    """Its record is there, and only that it lasts is not sure."""
+    if is_stale:
+        leave(path, dead)
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(SystemFileError, match="Input/output"), Lock(path, SOFT).held(0):
+            pass
+    with Lock(path, SOFT).held(0):
+        pass
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_stale", [False, True])
+def test_a_link_that_was_sent_again_is_ones_own(
+    path: Path, dead: Holder, is_stale: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of NFS, where the answer to the first request was lost."""
+    if is_stale:
+        leave(path, dead)
+    real = os.link
+
+    def link(made: Path, final: Path) -> None:
+        real(made, final)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    monkeypatch.setattr(os, "link", link)
+    with Lock(path, SOFT).held(0):
+        pass
+    assert list(path.parent.iterdir()) == []
+
+
+def test_no_archive_has_what_one_left_who_died_as_he_took_it_over(path: Path, dead: Holder) -> None:
+    assert is_temporary(Source(f"control/{Lock(path, SOFT)._claim(dead, 0).name}", None))
 
 
 def test_procs_tell_a_process_from_another_of_its_number() -> None:

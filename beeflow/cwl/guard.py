@@ -20,7 +20,7 @@ from cwltool.stdfsaccess import StdFsAccess, abspath
 
 from beeflow import locations
 from beeflow.cwl.confined import ENGINE
-from beeflow.cwl.places import Places, named
+from beeflow.cwl.places import Places
 from beeflow.errors import BeeError
 from beeflow.tables import one_line
 
@@ -85,7 +85,7 @@ class Guard:
         is_inner = any(each.endswith("secondaryFiles/pattern") for each in fields)
         own = self._places_of(library)
         for entry in locations.possible_entries(made, inner=is_inner):
-            for place in named(entry):
+            for _, place in locations.places(entry):
                 refused = own.refused(place)
                 if refused:
                     self._refuse(f"{next(iter(fields), 'an expression')}: ${one_line(code, 80)}", refused)

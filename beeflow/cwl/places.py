@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import os
 import urllib.parse
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from beeflow import locations, staging
-
-_KEYS = ("location", "path")
-
-
-def named(entry: dict[str, Any]) -> Iterator[str]:
-    """Yield where an entry says that it is."""
-    yield from (entry[key] for key in _KEYS if isinstance(entry.get(key), str))
 
 
 def readings(place: str, base: str) -> list[str] | None:
@@ -38,7 +30,7 @@ def readings(place: str, base: str) -> list[str] | None:
         ]
     else:
         texts = [os.path.join(base, place)]
-    return [reading for each in texts for reading in (each, _unquoted(each))]
+    return list(dict.fromkeys(reading for each in texts for reading in (each, _unquoted(each))))
 
 
 def _unquoted(text: str) -> str:
@@ -68,7 +60,7 @@ class Places:
         """
         for entry in locations.entries(value):
             into = self.folders if entry["class"] == "Directory" else self.files
-            for place in named(entry):
+            for _, place in locations.places(entry):
                 self.words.add(place)
                 path = locations.to_path(place) if place.startswith("file:///") else Path(self.base, place)
                 if path is not None and path.is_absolute() and not place.startswith("_:"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 from collections.abc import Mapping
@@ -86,10 +87,20 @@ class Prepared:
         relative: dict[str, Any] = locations.relative(plain(outputs), self.root)
         return relative
 
+    @functools.cached_property
+    def given_paths(self) -> frozenset[Path]:
+        """The inputs, links resolved: once, for there may be as many outputs."""
+        return frozenset(Path(os.path.realpath(each.resolved)) for _, each in self.job.pathmapper.items())
+
+    @functools.cached_property
+    def updated(self) -> list[Stage]:
+        """What is updated in place."""
+        return [stage for stage in self.command.stage if stage.action == UPDATE]
+
     def refuse_links_in_updated(self) -> None:
         """Raise TaskError where what was updated in place, an output or not, has a link that leads out of it."""
-        for stage in self.command.stage:
-            if stage.action == UPDATE and os.path.exists(stage.target):
+        for stage in self.updated:
+            if os.path.exists(stage.target):
                 self.real_of(Path(stage.target))
                 if os.path.isdir(stage.target):
                     self.inside(Path(stage.target))
@@ -97,8 +108,8 @@ class Prepared:
     def name_updated(self, entry: locations.Entry) -> None:
         """Name an output that is an updated file, or in an updated folder, where that was: it is the same."""
         path = locations.to_path(entry["location"])
-        for stage in self.command.stage:
-            if stage.action == UPDATE and path is not None and path.is_relative_to(stage.target):
+        for stage in self.updated:
+            if path is not None and path.is_relative_to(stage.target):
                 entry["location"] = locations.to_uri(Path(stage.source) / path.relative_to(stage.target))
 
     def given(self, path: Path) -> Path:
@@ -111,8 +122,7 @@ class Prepared:
         real = Path(os.path.realpath(path))
         if real.is_relative_to(os.path.realpath(self.folders.out)):
             return real
-        given = {os.path.realpath(each.resolved) for _, each in self.job.pathmapper.items()}
-        if not any(real.is_relative_to(each) for each in given):
+        if self.given_paths.isdisjoint((real, *real.parents)):
             raise TaskError(f"output {path.name} leads to {real}, which is neither an output nor an input")
         return real
 

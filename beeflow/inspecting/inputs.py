@@ -16,7 +16,6 @@ from beeflow.inspecting import hosting
 from beeflow.inspecting.hosting import MISSING, Then
 from beeflow.trust import reach
 from beeflow.trust.documents import is_embedded
-from beeflow.trust.reading import places
 from beeflow.trust.shipped import JOB, Shipped, listed
 
 EMBEDDED, LITERAL, VALUE = "embedded", "literal", "value"
@@ -42,7 +41,8 @@ def shown(shipped: Shipped, *, hashes: bool) -> Iterator[Input]:
     """Yield the inputs, and each file and folder in them."""
     known, sizes = shipped.origins(), _sizes(shipped)
     for name, value in shipped.mapping(JOB).items():
-        found = list(dict.fromkeys(place for entry in locations.possible_entries(value) for _, place in places(entry)))
+        entries = locations.possible_entries(value)
+        found = list(dict.fromkeys(place for entry in entries for _, place in locations.places(entry)))
         if not found:
             if name != "version":
                 yield Input(str(name), json.dumps(value), VALUE)

@@ -8,7 +8,7 @@ from typing import Any
 
 from beeflow import inputs, locations
 from beeflow.trust import reach, tools
-from beeflow.trust.reading import mappings, parse, places
+from beeflow.trust.reading import mappings, parse
 from beeflow.trust.risk import Risk
 from beeflow.trust.shipped import DOCUMENTS, GRAPH, INPUTS, JOB, PACKED_CWL, WORKFLOW, Shipped, listed
 
@@ -115,7 +115,7 @@ def _reaching(value: Any, known: Mapping[Path, dict[str, Any]]) -> Iterator[tupl
 
 
 def _reaching_one(entry: Mapping[str, Any], known: Mapping[Path, dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    for key, place in places(entry):
+    for key, place in locations.places(entry):
         if reach.location_leads_out(place):
             # Only a location of the very classes is looked up among what is known (beeflow.locations).
             is_looked_up = key == "location" and entry.get("class") in ("File", "Directory")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -43,11 +43,6 @@ def mappings(document: Any) -> Iterator[dict[Any, Any]]:
         if isinstance(value, dict):
             yield value
         rest.extend(reversed(list(value.values()) if isinstance(value, dict) else value))
-
-
-def places(entry: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
-    """Yield where a File or Directory is said to be: key, place."""
-    yield from ((key, entry[key]) for key in ("location", "path") if isinstance(entry.get(key), str))
 
 
 def is_small(value: Any, most: int) -> bool:

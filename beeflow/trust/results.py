@@ -9,7 +9,6 @@ from typing import Any
 
 from beeflow import locations
 from beeflow.trust import reach
-from beeflow.trust.reading import places
 
 # Where results are read from (beeflow.attempts, beeflow.layout).
 _RESULTS = re.compile(r"tasks/[^/]+/[^/]+/[^/]+/(?:(?:result|lost)\.json|[^/]+/tasks\.jsonl)")
@@ -31,7 +30,7 @@ def reaching_out(name: str, data: bytes) -> Entries:
     found: dict[str, Mapping[str, Any]] = {}
     for value in _values(name, data.decode(errors="surrogateescape")):
         for entry in locations.possible_entries(value):
-            if any(reach.location_leads_out(place) for _, place in places(entry)) or reach.odd_names(entry):
+            if any(reach.location_leads_out(place) for _, place in locations.places(entry)) or reach.odd_names(entry):
                 kept = {key: entry[key] for key in _KEYS if key in entry}
                 found[json.dumps(kept)] = kept
     return tuple(found.values())

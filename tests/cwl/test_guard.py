@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,18 @@ def test_what_an_expression_was_given_is_read_as_cwltool_writes_it() -> None:
 )
 def test_nothing_was_given_where_it_is_written_otherwise(text: str) -> None:
     assert given_to(text) == (None, None, {})
+
+
+def test_a_folder_is_looked_through_once(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many readings its location has, which most often are the same."""
+    real, listed = os.listdir, []
+
+    def listdir(path: Path) -> list[str]:
+        listed.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    (top / "wf/tasks/up").unlink()
+    (top / "wf/tasks/out/link").unlink()
+    assert places(top).refused(f"file://{top}/wf/tasks/out") is None
+    assert len(listed) == 1

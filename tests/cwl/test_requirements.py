@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -383,3 +384,26 @@ def test_cwltool_runs_a_document_with_the_hint(tmp_path: Path) -> None:
     document.write_text(document.read_text().replace("solve", "'true'"))
     argv = [sys.executable, "-m", "cwltool", "--quiet", "--outdir", str(tmp_path / "out"), str(document)]
     assert subprocess.run(argv, check=False, capture_output=True, timeout=120).returncode == 0
+
+
+def test_what_is_passed_on_is_looked_up_once(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not each output among all inputs: there may be 10,000 of both."""
+    ports = "inputs: {fs: 'File[]'}\noutputs: {o: {type: 'File[]', outputBinding: {outputEval: $(inputs.fs)}}}"
+    tool = load(cache, tmp_path, "", inputs=ports)
+    given = [tmp_path / f"in/{number}" for number in range(100)]
+    given[0].parent.mkdir()
+    for each in given:
+        each.touch()
+    files = [{"class": "File", "location": each.as_uri()} for each in given]
+    folders = Folders(str(tmp_path / "task"))
+    Path(folders.out).mkdir(parents=True)
+    prepared = prepare.prepare(tool, {"fs": files}, tmp_path, folders, prepare.Granted())
+    real, asked = os.path.realpath, []
+
+    def realpath(path: Any, **how: Any) -> Any:
+        asked.append(path)
+        return real(path, **how)
+
+    monkeypatch.setattr(os.path, "realpath", realpath)
+    assert [each["location"] for each in prepared.collect(0)["o"]] == [f"in/{number}" for number in range(100)]
+    assert len(asked) < 10 * len(given)
