@@ -163,13 +163,7 @@ class Archiver:
         wanted = (each for each in sources if each.name not in _LEFT_OUT and not is_temporary(each))
         chosen = referring.choose(wanted, policy, last.changed)
         referenced = (*given.referenced, *chosen.referenced)
-        records = [
-            record_source(DESCRIPTION, self.describe(number, referenced)),
-            record_source(ENVIRONMENT, surroundings.look(self.shown, self.graph, self.nodes())),
-        ]
-        if not self.state.state.final:
-            there = {STATE: self.state, TASKS: TasksRecord(tuple(self.tasks))}
-            records += [record_source(name, self.secrets.masked(codec.to_json(each))) for name, each in there.items()]
+        records = (record_source(name, each) for name, each in self.records(number, referenced).items())
         clean = (hiding.without_credentials(each, self.secrets, make_file) for each in chosen.sources)
         kept = {each.name: each for each in (*clean, *given.sources, *records)}
         about = (self.layout, self.shown, self.graph, self.state, self.tasks)
@@ -189,6 +183,17 @@ class Archiver:
         for each in lacks.told(self.layout.root):
             log.warning("%s: %s", packed.path, each)
         return replace(packed, lacks=lacks)
+
+    def records(self, number: int, referenced: tuple[Referenced, ...]) -> dict[str, object]:
+        """Say what is archived, and of what runs also what is on no disk yet: name -> record."""
+        made = {
+            DESCRIPTION: self.describe(number, referenced),
+            ENVIRONMENT: surroundings.look(self.shown, self.graph, self.nodes()),
+        }
+        if not self.state.state.final:
+            now_there = {STATE: self.state, TASKS: TasksRecord(tuple(self.tasks))}
+            made.update({name: self.secrets.masked(codec.to_json(each)) for name, each in now_there.items()})
+        return made
 
     def nodes(self) -> set[str]:
         """Name the nodes that tasks ran on."""

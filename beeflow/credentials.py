@@ -27,10 +27,10 @@ def warn(graph: Graph, job: Mapping[str, Any]) -> None:
         many = len(found) > 1
         what = ("inputs", "look like credentials") if many else ("input", "looks like a credential")
         log.warning("%s %s %s, and %s", what[0], tables.one_line(", ".join(found), 1000), what[1], _WHERE)
-    given = {name: value for each in secret_values.written(graph) for name, value in each.items()}
-    written = sorted(name for name, value in given.items() if name not in found and is_surely_one(name, value))
+    given = (item for each in secret_values.written(graph) for item in each.items())
+    written = {name for name, value in given if name not in found and is_surely_one(name, value)}
     if written:
-        shown = tables.one_line(", ".join(written), 1000)
+        shown = tables.one_line(", ".join(sorted(written)), 1000)
         log.warning(
             "the documents have values that look like credentials (%s), which will be in the workflow's archive as "
             "written; %s",

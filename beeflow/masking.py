@@ -137,8 +137,11 @@ def _all_hidden(value: Any, hide: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
         if value.keys() & _NOT_KNOWN:
             return masked(value, hide)
-        inside = {key: each for key, each in value.items() if not is_entry(value) or key in WRITTEN_DOWN}
-        return {**masked(value, hide), **{key: _all_hidden(each, hide) for key, each in inside.items()}}
+        kept = value.keys() - WRITTEN_DOWN if is_entry(value) else ()
+        return {
+            key: _masked_value(key, each, hide) if key in kept else _all_hidden(each, hide)
+            for key, each in value.items()
+        }
     if isinstance(value, (list, tuple)):
         if value and all(isinstance(each, str) for each in value):
             # No longer than it was: who hides a line must keep its length.

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from beeflow import store
+from beeflow import codec, store
 from beeflow.archive import manifest, reading, seal
 from beeflow.archive.description import Description
 from beeflow.archive.lacking import Lacks
 from beeflow.archive.limits import Limits
 from beeflow.archive.reading import Archive, Member
-from beeflow.errors import ArchiveError, IncompleteArchiveError
+from beeflow.errors import ArchiveError, IncompleteArchiveError, SystemFileError
 from beeflow.layout import MANIFEST, SIDECAR_SUFFIX
 from beeflow.models import Sidecar
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,13 @@ def compare_with_sidecar(packed: Packed) -> bool:
     Raises ArchiveError when that is another.
     """
     beside = packed.path.with_suffix(SIDECAR_SUFFIX)
-    found = store.read_record(Sidecar, beside)
-    if found is None:
+    text = store.read_text(beside)
+    if text is None:
+        return False
+    try:
+        found = codec.loads(Sidecar, text, beside)
+    except SystemFileError:
+        log.warning("%s: not what this beeflow writes beside an archive: not compared with it", beside)
         return False
     if found.sha256 != packed.sha256:
         raise ArchiveError(

@@ -64,7 +64,7 @@ def head(found: Report) -> str:
 def last(rows: Sequence[tuple[str, ...]], headers: Sequence[str], columns: int | None) -> str:
     """Write a table whose last cell has the room that the others leave, on as many lines as it takes."""
     # As tabulate does it: two columns between two cells, and a cell is two wider than its header.
-    widths = (max(len(name) + 2, *(len(row[place]) for row in rows)) + 2 for place, name in enumerate(headers[:-1]))
+    widths = (max([len(name) + 2, *(len(row[place]) for row in rows)]) + 2 for place, name in enumerate(headers[:-1]))
     width = _LINE if columns is None else max(_NARROW, columns - sum(widths))
     shown = [(*row[:-1], whole(row[-1], width)) for row in rows]
     return tabulate(shown, headers=headers, disable_numparse=True)

@@ -17,6 +17,7 @@ import pytest
 
 from beeflow import cli
 from beeflow.commands import inspect, rerun
+from beeflow.inspecting import rendering
 from tests.archive import raw
 from tests.archive.raw import archive, file, write
 from tests.commands.place import Place
@@ -139,6 +140,11 @@ def test_a_command_has_the_room_of_the_terminal(place: Place, columns: int) -> N
     command = "sh run.sh --level '$(inputs.level + 1)' 'a b' 'n=<joined>' -i <given> > made.txt"
     start = next(line for line in lines if "sh run.sh" in line).index("sh run.sh")
     assert command in "".join(line[start:].ljust(columns - start) for line in lines[3:])
+
+
+@pytest.mark.parametrize("columns", [None, 80])
+def test_a_workflow_without_steps_is_shown(columns: int | None) -> None:
+    assert rendering.steps([], columns).splitlines()[1].split() == ["Step", "In", "Command"]
 
 
 def test_inputs_and_where_they_are(place: Place, capsys: Capture) -> None:

@@ -53,6 +53,17 @@ def test_what_is_written_beside_it_counts(place: Place, capsys: Capture) -> None
         assert f"{path}: not what was archived" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("text", ['{"name": "x"}', '{"version": "2.1", "name": "x"}', "[]", "no JSON"])
+def test_what_is_beside_it_by_chance_does_not_count(place: Place, capsys: Capture, text: str) -> None:
+    path = write(place.top / f"{raw.ID}.tgz", raw.small())
+    beside = path.with_suffix(".json")
+    beside.write_text(text)
+    assert run(path) == 0
+    out, err = capsys.readouterr()
+    assert "nothing beside it to compare with" in out
+    assert f"{beside}: not what this beeflow writes beside an archive: not compared with it\n" in err
+
+
 def test_every_kind_of_trouble_has_its_code(place: Place, capsys: Capture) -> None:
     whole = raw.small()
     damaged = bytearray(whole)

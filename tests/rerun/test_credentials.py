@@ -104,6 +104,26 @@ def test_whoever_submits_them_is_told(site: Local, caplog: pytest.LogCaptureFixt
     assert said.startswith("input pw looks like a credential, and will be in job.json and in ")
 
 
+def test_a_credential_of_documents_is_told_of_whatever_else_has_its_name(
+    site: Local, caplog: pytest.LogCaptureFixture
+) -> None:
+    tool = "{class: CommandLineTool, baseCommand: 'true', inputs: {password: string}, outputs: []}"
+    site.submit(
+        f"""
+cwlVersion: v1.2
+class: Workflow
+inputs: {{given: string}}
+outputs: {{}}
+steps:
+  one: {{in: {{password: {{default: {S}}}}}, out: [], run: {tool}}}
+  two: {{in: {{password: given}}, out: [], run: {tool}}}
+""",
+        {"given": "x"},
+    )
+    (said,) = caplog.messages
+    assert said.startswith("the documents have values that look like credentials (password), which will be in")
+
+
 def test_nobody_is_told_of_honest_inputs(site: Local, caplog: pytest.LogCaptureFixture) -> None:
     named = {name: value for name, value in HONEST.items() if name != "f"}
     data = site.write("data/basic training.txt", "x")
