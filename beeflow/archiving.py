@@ -164,8 +164,7 @@ class Archiver:
         chosen = referring.choose(wanted, policy, last.changed)
         referenced = (*given.referenced, *chosen.referenced)
         records = (record_source(name, each) for name, each in self.records(number, referenced).items())
-        clean = (hiding.without_credentials(each, self.secrets, make_file) for each in chosen.sources)
-        kept = {each.name: each for each in (*clean, *given.sources, *records)}
+        kept = {each.name: each for each in (*chosen.sources, *given.sources, *records)}
         about = (self.layout, self.shown, self.graph, self.state, self.tasks)
         run = Run(*about, given.records, self.secrets, referenced)
         packed = packing.pack(
@@ -177,6 +176,7 @@ class Archiver:
             finish=lambda members: itertools.chain(
                 [given.packed()], last.finish(members), describe(run, members, omitted)
             ),
+            look=lambda source: hiding.without_credentials(source, self.secrets, make_file),
             changed=last.changed,
         )
         lacks = Lacks.of(omitted)

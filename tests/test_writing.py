@@ -6,6 +6,7 @@ import errno
 import gzip
 import hashlib
 import io
+import itertools
 import os
 import random
 import subprocess
@@ -44,9 +45,10 @@ def written(
     threads: int = 1,
     changed: writing.Changed = writing.refuse,
     finish: writing.Finish = nothing,
+    look: writing.Look = writing.as_it_is,
 ) -> bytes:
     raw = io.BytesIO()
-    digest = writing.write(raw, TOP, sources, finish, codec=codec, threads=threads, changed=changed)
+    digest = writing.write(raw, TOP, sources, finish, codec=codec, threads=threads, look=look, changed=changed)
     assert digest == hashlib.sha256(raw.getvalue()).digest()
     return raw.getvalue()
 
@@ -94,6 +96,26 @@ def test_of_what_grows_no_more_is_packed_than_was_looked_at(tmp_path: Path) -> N
     path.write_bytes(b"looked at, and more")
     found = read(written([Source("log", str(path), size=9, most=9)]))
     assert found["log"] == b"looked at"
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_what_is_replaced_after_it_was_looked_at_is_looked_at_again(tmp_path: Path, times: int) -> None:
+    path = tmp_path / "record"
+    path.write_bytes(b"a")
+    looks = itertools.count(1)
+
+    def look(source: Source) -> Source:
+        seen = path.stat()
+        if next(looks) <= times:
+            (tmp_path / "new").write_bytes(b"a longer one")
+            (tmp_path / "new").replace(path)
+        return source._replace(most=seen.st_size, inode=seen.st_ino)
+
+    if times == 1:
+        assert read(written([Source("record", str(path))], look=look))["record"] == b"a longer one"
+    else:
+        with pytest.raises(SystemFileError, match="record: was replaced again and again while it was archived"):
+            written([Source("record", str(path))], look=look)
 
 
 @pytest.mark.parametrize("size", [BLOCK - 2048, BLOCK - 1536, BLOCK - 1024, 2 * BLOCK - 1536])
@@ -227,7 +249,7 @@ def test_a_file_that_vanishes(tmp_path: Path, become: str) -> None:
 
 def test_a_file_that_cannot_be_read_is_an_error_also_of_a_running_workflow() -> None:
     # There is nothing at address 0, and the kernel says EIO.
-    writer = writing.Writer(TOP, deflating.Deflating(io.BytesIO(), ZLIB, None, 0), lambda source, why: None)
+    writer = writing.Writer(TOP, deflating.Deflating(io.BytesIO(), ZLIB, None, 0), changed=lambda source, why: None)
     with (
         open("/proc/self/mem", "rb") as stream,
         pytest.raises(SystemFileError, match="mem: cannot be read: Input/output"),

@@ -41,6 +41,7 @@ def without_credentials(source: Source, known: SecretValues, make_file: Callable
         # Whoever packs it says so.
         return source
     with stream:
+        source = source._replace(inode=os.fstat(stream.fileno()).st_ino)
         if source.size > _MOST:
             return _by_lines(source, stream, known, make_file)
         given = stream.read()

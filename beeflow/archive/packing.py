@@ -15,7 +15,7 @@ from beeflow.archive.contents import Source
 from beeflow.archive.deflating import Codec
 from beeflow.archive.limits import UNLIMITED
 from beeflow.archive.verifying import Packed
-from beeflow.archive.writing import Changed, Finish, Member
+from beeflow.archive.writing import Changed, Finish, Look, Member
 from beeflow.errors import SystemFileError
 from beeflow.layout import ARCHIVE_SUFFIX
 
@@ -38,6 +38,7 @@ def pack(
     gid: int | None = None,
     *,
     finish: Finish = lambda _: (),
+    look: Look = writing.as_it_is,
     changed: Changed = writing.refuse,
     codec: Codec | None = None,
     threads: int | None = None,
@@ -46,8 +47,8 @@ def pack(
 
     DESCRIPTION, if it is among the sources, comes first; the others in the order of their names. Raises TakenError when
     there is an archive of that name, ArchiveError or SystemFileError (no space, no permission, a file that changed),
-    and leaves nothing behind. ``gid``: of the group that may read it. ``changed``: told of a source that vanished or
-    became shorter.
+    and leaves nothing behind. ``gid``: of the group that may read it. ``look``: says what to pack of a file, just
+    before it is. ``changed``: told of a source that vanished or became shorter.
     """
     final = archive_dir / f"{name or top}{ARCHIVE_SUFFIX}"
     count = deflating.threads(os.environ, len(os.sched_getaffinity(0))) if threads is None else threads
@@ -60,9 +61,8 @@ def pack(
         with _temporary(final) as (temporary, descriptor):
             with os.fdopen(descriptor, "wb", buffering=0, closefd=False) as raw:
                 room.reserve(raw.fileno(), final, sources)
-                writing.write(
-                    raw, top, sources, finish, codec=codec or deflating.fastest(), threads=count, changed=changed
-                )
+                how = codec or deflating.fastest()
+                writing.write(raw, top, sources, finish, codec=how, threads=count, look=look, changed=changed)
                 # What was reserved and not needed goes back.
                 raw.truncate()
                 os.fsync(raw.fileno())

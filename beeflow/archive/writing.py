@@ -30,12 +30,27 @@ class Member(NamedTuple):
 # Called once all sources are packed, with each file's name and what was packed of it: what else goes in, before the
 # manifest.
 Finish = Callable[[Mapping[str, Member]], Iterable[Source]]
+# Says what to pack of a file, just before it is: it may be replaced at any time.
+Look = Callable[[Source], Source]
 # Told of a file that cannot be packed as it was found, and why. It may raise.
 Changed = Callable[[Source, str], None]
 
 
+# How often a file is looked at that is replaced before it is open.
+_LOOKS = 5
+
+
 class _GoneError(Exception):
     """A file is not there any more, or something else is in its place."""
+
+
+class _ReplacedError(Exception):
+    """A file is not the one that was looked at."""
+
+
+def as_it_is(source: Source) -> Source:
+    """Pack all of it."""
+    return source
 
 
 def refuse(source: Source, why: str) -> None:
@@ -49,6 +64,7 @@ class Writer:
 
     top: str
     out: Deflating
+    look: Look = as_it_is
     changed: Changed = refuse
     found: dict[str, Member] = field(default_factory=dict)
 
@@ -65,15 +81,23 @@ class Writer:
 
     def add(self, source: Source) -> None:
         """Write one member."""
-        if source.data is not None:
-            self.found[source.name] = self.add_data(source.name, source.data)
-        elif source.path is None:
+        if source.data is None and source.path is None:
             self.out.write(headers.render(f"{self.top}/{source.name}", headers.FOLDER))
-        else:
+            return
+        try:
+            self.found[source.name] = self.add_as_looked_at(source)
+        except _GoneError as error:
+            self.changed(source, str(error))
+
+    def add_as_looked_at(self, source: Source) -> Member:
+        """Write what is to be packed of a file, or of data. Raises SystemFileError, or _GoneError."""
+        for _ in range(_LOOKS):
+            seen = source if source.data is not None else self.look(source)
             try:
-                self.found[source.name] = self.add_file(source, source.path)
-            except _GoneError as error:
-                self.changed(source, str(error))
+                return self.add_data(seen.name, seen.data) if seen.data is not None else self.add_file(seen)
+            except _ReplacedError:
+                continue
+        raise _GoneError("was replaced again and again")
 
     def add_data(self, name: str, data: bytes) -> Member:
         """Write a file that is on no disk."""
@@ -82,13 +106,16 @@ class Writer:
         self.out.write(headers.padding(len(data)))
         return Member(hashlib.sha256(data).hexdigest(), len(data))
 
-    def add_file(self, source: Source, path: str) -> Member:
-        """Write a file with what it had when it was opened. Raises SystemFileError, or _GoneError."""
+    def add_file(self, source: Source) -> Member:
+        """Write a file with what it had when it was opened. Raises SystemFileError, _GoneError or _ReplacedError."""
+        path = str(source.path)
         descriptor = _open(path)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise _GoneError("was replaced by something that is not a file")
+            if source.inode not in (0, status.st_ino):
+                raise _ReplacedError
             size = min(status.st_size, source.most)
             header = headers.render(
                 f"{self.top}/{source.name}",
@@ -141,6 +168,7 @@ def write(
     *,
     codec: Codec,
     threads: int,
+    look: Look = as_it_is,
     changed: Changed = refuse,
 ) -> bytes:
     """Write an archive to a file; returns the sha256 of what was written.
@@ -149,7 +177,7 @@ def write(
     cannot be written.
     """
     with deflating.deflating(raw, codec, threads) as out:
-        Writer(top, out, changed).write(sources, finish)
+        Writer(top, out, look, changed).write(sources, finish)
     return out.digest.digest()
 
 
