@@ -177,7 +177,7 @@ def test_ports_of_the_last_time_are_taken_again_unless_one_is_in_use() -> None:
 
 
 def test_short_workdir_keeps_its_sockets(tmp_path: Path) -> None:
-    root = Path("/tmp/b/slurm")
+    root = Path("/tmp/some/slurm")
     assert paths.is_usable_runtime(root, root / "run")
     assert not paths.is_usable_runtime(tmp_path / ("x" * 100), tmp_path / ("x" * 100) / "run")
 
