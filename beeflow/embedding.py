@@ -55,7 +55,7 @@ def _renamed(value: Any, rename: Callable[[str], str]) -> Any:
         return rename(value) if value.startswith("file://") else value
     if isinstance(value, list):
         return [_renamed(each, rename) for each in value]
-    if not isinstance(value, dict) or value.get("class") in ("File", "Directory"):
+    if not isinstance(value, dict) or locations.is_entry(value):
         return value
     # What only says what an identifier begins with, or which ontologies were read, is of no use any more.
     kept = {key: each for key, each in value.items() if key != "$schemas"}

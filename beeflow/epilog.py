@@ -257,7 +257,7 @@ def checksum(path: Path) -> str:
 def _tops(value: Any) -> list[dict[str, Any]]:
     """List the File and Directory objects that are not inside another."""
     if isinstance(value, dict):
-        if value.get("class") in ("File", "Directory"):
+        if locations.is_entry(value):
             return [value]
         return [entry for inner in value.values() for entry in _tops(inner)]
     if isinstance(value, list):

@@ -18,10 +18,15 @@ Entry = dict[str, Any]
 INNER = ("secondaryFiles", "listing")
 
 
+def is_entry(value: Mapping[Any, Any]) -> bool:
+    """True for a File or Directory."""
+    return value.get("class") in ("File", "Directory")
+
+
 def entries(value: Any) -> Iterator[Entry]:
     """Yield every File and Directory object in a value, also those in secondaryFiles and listings."""
     if isinstance(value, dict):
-        if value.get("class") in ("File", "Directory"):
+        if is_entry(value):
             yield value
         for inner in list(value.values()):
             yield from entries(inner)

@@ -7,8 +7,10 @@ services look. What a user's own tool prints, and what a document or its inputs 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from beeflow.locations import is_entry
 
 HIDDEN = "***"
 
@@ -148,11 +150,6 @@ def _all_hidden(value: Any, hide: Callable[[str], str]) -> Any:
             return [HIDDEN]
         return [_all_hidden(each, hide) for each in value]
     return value
-
-
-def is_entry(value: Mapping[str, Any]) -> bool:
-    """True for a File or Directory."""
-    return value.get("class") in ("File", "Directory")
 
 
 def named_texts(value: Any, *, is_below_one: bool = False) -> Iterator[str]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from beeflow.graph import Graph, Workflow
-from beeflow.masking import HIDDEN, WRITTEN_DOWN, has_sign, is_entry, mask, masked, may_be_hidden, named_texts
+from beeflow.locations import is_entry
+from beeflow.masking import HIDDEN, WRITTEN_DOWN, has_sign, mask, masked, may_be_hidden, named_texts
 
 # What is in a record beside our own words, which a credential might happen to be: states, places, names of steps.
 _REPEATING = frozenset({"known", "default", "command", "reason", "broken", "stderr_tail", "templates"})

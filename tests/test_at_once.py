@@ -223,6 +223,13 @@ def end_with(site: Site, command: Command) -> None:
     assert set(over(site).values()) == {"COMPLETED"}
 
 
+def end_paused(site: Site, late: Halfway) -> None:
+    """Fail unless the workflow is paused, whatever the rest of a command does, and needs just bee-resume to end."""
+    assert late.go_on().startswith("Paused workflow")
+    assert shown(site.world) is WorkflowState.PAUSED
+    end_with(site, Command.RESUME)
+
+
 def test_a_pause_that_saw_no_job_leaves_the_pause_of_another_and_what_that_holds(layout: Layout) -> None:
     """What the other held would be held for ever: for whoever looks, by the user."""
     site = stalled_at_first(layout)
@@ -231,9 +238,7 @@ def test_a_pause_that_saw_no_job_leaves_the_pause_of_another_and_what_that_holds
     site.run_pass()
     assert give_command(site, Command.PAUSE).startswith("Paused workflow")
     assert shown(site.world) is WorkflowState.PAUSED
-    assert late.go_on().startswith("Paused workflow")
-    assert shown(site.world) is WorkflowState.PAUSED
-    end_with(site, Command.RESUME)
+    end_paused(site, late)
 
 
 def test_a_pause_that_saw_no_job_keeps_what_a_pass_held_for_it_since(layout: Layout) -> None:
@@ -244,18 +249,14 @@ def test_a_pause_that_saw_no_job_keeps_what_a_pass_held_for_it_since(layout: Lay
     start.go_on()
     site.run_pass()
     assert [job.held for job in site.live_passes()] == [{None}]
-    assert late.go_on().startswith("Paused workflow")
-    assert shown(site.world) is WorkflowState.PAUSED
-    end_with(site, Command.RESUME)
+    end_paused(site, late)
 
 
 def test_a_pause_of_what_is_paused_stays_though_the_first_is_taken_back(layout: Layout) -> None:
     site = stalled_at_first(layout)
     first = Halfway(site, actions.Pausing)
     assert give_command(site, Command.PAUSE) == f"Workflow {RECORD.id} is paused already."
-    assert first.go_on().startswith("Paused workflow")
-    assert shown(site.world) is WorkflowState.PAUSED
-    end_with(site, Command.RESUME)
+    end_paused(site, first)
 
 
 def test_a_retry_releases_what_was_held_for_a_pause_that_it_ends(layout: Layout) -> None:

@@ -58,4 +58,4 @@ def _check_entry(entry: locations.Entry, where: str) -> None:
 
 
 def _is_entry(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("class") in ("File", "Directory")
+    return isinstance(value, dict) and locations.is_entry(value)

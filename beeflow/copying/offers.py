@@ -93,19 +93,23 @@ def _status(path: Path) -> os.stat_result:
 def _sealed(path: Path, name: str, alive: Alive) -> Offer:
     """Offer what nothing is known of but its seal: that vouches for it."""
     sealed = seal.Sealed(path)
-    for data in read(path, 0, _status(path).st_size):
+    for data in _read_whole(path, alive):
         sealed.update(data)
-        alive()
     return Offer(name, sealed.size, sealed.finish())
 
 
 def _hashed(path: Path, alive: Alive) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
-    for data in read(path, 0, _status(path).st_size):
+    for data in _read_whole(path, alive):
         digest.update(data)
         size += len(data)
-        alive()
     return size, digest.hexdigest()
+
+
+def _read_whole(path: Path, alive: Alive) -> Iterator[bytes]:
+    for data in read(path, 0, _status(path).st_size):
+        yield data
+        alive()
 
 
 def read(path: Path, offset: int, size: int) -> Iterator[bytes]:

@@ -72,6 +72,7 @@ class CwlEvaluator:
             # What ExpressionJob.run does, but for keeping what is wrong to itself.
             normalizeFilesDirs(job.builder.job)
             found = forms.check(job.builder.do_eval(job.script), f"step {tool_id}: ")
+            # It makes names of locations, which are looked at again.
             normalizeFilesDirs(found)
         return self._relative(found, f"step {tool_id}: ")
 

@@ -12,7 +12,6 @@ from beeflow.errors import TaskError
 # What passes a value on calls itself for each level, some of it three times over, and Python lets it 1,000 times.
 MOST_NESTED = 200
 _NAMES = ("location", "path", "basename", "dirname")
-_CLASSES = ("File", "Directory")
 
 
 def check(made: Any, what: str = "") -> dict[str, Any]:
@@ -52,7 +51,7 @@ def _problems(value: Any) -> Iterator[str]:
     for each in (*value, *value.values()) if isinstance(value, Mapping) else value:
         if isinstance(each, str) and not _is_text(each):
             yield f"a text with half a character (a lone surrogate): {each!r:.200}"
-    if isinstance(value, Mapping) and value.get("class") in _CLASSES:
+    if isinstance(value, Mapping) and locations.is_entry(value):
         for key in _NAMES:
             name = value.get(key)
             if not (name is None or (isinstance(name, str) and "\0" not in name)):
@@ -74,5 +73,5 @@ def _is_text(text: str) -> bool:
 
 def _of_inner(key: str, inner: Any) -> Iterator[str]:
     for each in inner if isinstance(inner, list) else [] if inner is None else [inner]:
-        if not isinstance(each, dict) or each.get("class") not in _CLASSES:
+        if not isinstance(each, dict) or not locations.is_entry(each):
             yield f"{key} with what is no File or Directory object: {each!r:.200}"

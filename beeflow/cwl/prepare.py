@@ -79,7 +79,9 @@ class Prepared:
                     entry.pop("nameext", None)
                 if str(entry.get("location", "")).startswith("/"):
                     # cwltool names an input that is passed on by its bare path.
-                    entry["location"] = locations.to_uri(self.given(Path(entry["location"])))
+                    path = Path(entry["location"])
+                    self.real_of(path)
+                    entry["location"] = locations.to_uri(path)
                 if not str(entry.get("location", "_:")).startswith("_:"):
                     entry.pop("contents", None)
                     self.own(entry)
@@ -111,11 +113,6 @@ class Prepared:
         for stage in self.updated:
             if path is not None and path.is_relative_to(stage.target):
                 entry["location"] = locations.to_uri(Path(stage.source) / path.relative_to(stage.target))
-
-    def given(self, path: Path) -> Path:
-        """Return a path that is named as an output's; raises TaskError where it is neither an output nor an input."""
-        self.real_of(path)
-        return path
 
     def real_of(self, path: Path) -> Path:
         """Return what a path leads to; raises TaskError when that is neither an output nor an input."""

@@ -218,7 +218,7 @@ class _StandIns:
     def value(self, value: Any, literal: bool) -> Any:
         """Copy a value with stand-ins (Shape.one)."""
         if isinstance(value, dict):
-            if value.get("class") in ("File", "Directory"):
+            if locations.is_entry(value):
                 return self.entry(value)
             return {name: self.value(value[name], literal) for name in sorted(value)}
         if isinstance(value, list):

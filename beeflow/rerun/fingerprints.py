@@ -47,7 +47,7 @@ class Contents:
     def value(self, value: Any) -> Any:
         """Copy a value with the contents of files in place of their locations."""
         if isinstance(value, dict):
-            if value.get("class") in ("File", "Directory"):
+            if locations.is_entry(value):
                 return self.entry(value)
             return {key: self.value(each) for key, each in value.items()}
         return [self.value(each) for each in value] if isinstance(value, (list, tuple)) else value

@@ -118,7 +118,7 @@ def _reaching_one(entry: Mapping[str, Any], known: Mapping[Path, dict[str, Any]]
     for key, place in locations.places(entry):
         if reach.location_leads_out(place):
             # Only a location of the very classes is looked up among what is known (beeflow.locations).
-            is_looked_up = key == "location" and entry.get("class") in ("File", "Directory")
+            is_looked_up = key == "location" and locations.is_entry(entry)
             why = _why_not_known(place, known if is_looked_up else {})
             if why:
                 yield place, why
